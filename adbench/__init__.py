@@ -1,0 +1,24 @@
+"""adbench: trains and scores diffusion anomaly detectors under one protocol.
+
+The two names below are the Python interface; the command line is `adbench --help`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load_results", "run"]
+
+if TYPE_CHECKING:
+    from adbench.api import load_results as load_results
+    from adbench.api import run as run
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, so that `adbench --help` does not pay for pandas.
+    if name in {"load_results", "run"}:
+        from adbench import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'adbench' has no attribute {name!r}")

@@ -1,0 +1,377 @@
+"""The two plug-in contracts, `Method` and `Dataset`, their cards, and what passes between them.
+
+A method or data set is one class in one file that imports from here and nothing else of the
+harness. Nothing in this module imports anything heavier than pydantic and, inside annotations,
+numpy and torch, so that listing plug-ins is instant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+Scope = Literal["separate", "unified"]
+Split = Literal["train", "test"]
+Preset = Literal["paper", "fast", "smoke"]
+JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
+
+NORMAL = "good"
+"""The `defect` of every normal image, whatever its folder is called."""
+
+
+class Card(BaseModel):
+    """A frozen description; an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# ------------------------------------------------------------------------------- data sets
+
+
+class CategoryCard(Card):
+    """What one category should hold. Counts and digests are optional for a user's own set.
+
+    A digest is the SHA-256 (hex) of the newline-joined, sorted POSIX paths relative to the
+    data-set root, category first; images and masks apart.
+    """
+
+    kind: Literal["object", "texture"] = "object"
+    train_good: int | None = Field(None, ge=0)
+    test_good: int | None = Field(None, ge=0)
+    test_anomalous: int | None = Field(None, ge=0)
+    defects: dict[str, int] = {}
+    image_paths_sha256: str | None = None
+    mask_paths_sha256: str | None = None
+    train_paths_sha256: str | None = None
+
+
+class DatasetCard(Card):
+    """Title, licence, source and expected content of a data set."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    title: str
+    version: str = "1"
+    licence: str
+    page: str
+    citation: str
+    """BibTeX."""
+    layout: str
+    """The expected tree, for people."""
+    directory_names: tuple[str, ...]
+    """The spellings under which `--data-root` is searched, in order."""
+    categories: dict[str, CategoryCard]
+    mask_threshold: int = Field(0, ge=0, le=254)
+    """A mask value is anomalous when it is greater than this, at native size."""
+    notes: tuple[str, ...] = ()
+    """Oddities that a reader of the scores should know."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Sample:
+    """One row of a data set's table: one image. Paths are POSIX and relative to the root."""
+
+    category: str
+    split: Split
+    defect: str
+    path: str
+    mask_path: str | None
+    label: int
+    """0 normal, 1 anomalous; taken from the folder, never from the mask."""
+
+
+class Dataset(ABC):
+    """A data set: a card, a way to find its root, and a table with one row an image.
+
+    Implementations never write into the user's folder, pair masks by stem (never by position),
+    and take labels from folders.
+    """
+
+    card: ClassVar[DatasetCard]
+
+    @abstractmethod
+    def find_root(self, data_root: Path | None) -> Path:
+        """The folder that holds the categories, searched under `data_root` or in it.
+
+        Raises `DataError` that names the home page, licence, expected tree and next command.
+        """
+
+    @abstractmethod
+    def recognise_layout(self, root: Path) -> str:
+        """The name of the layout found at `root`, for instance "mvtec" or "visa-raw"."""
+
+    @abstractmethod
+    def available_categories(self, root: Path) -> tuple[str, ...]:
+        """Names of the categories present at `root`, in the card's order."""
+
+    @abstractmethod
+    def samples(self, root: Path, categories: Sequence[str]) -> list[Sample]:
+        """All images of these categories, sorted; reads folders and split files, no image.
+
+        Raises `DataError` when a category is absent or a defect image has no mask by its stem.
+        """
+
+
+# --------------------------------------------------------------------------------- methods
+
+
+class Hyperparameters(BaseModel):
+    """Base of a method's hyper-parameters: validated, immutable, no unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    def canonical(self) -> dict[str, JSON]:
+        """Plain JSON values for keys and records: a path becomes its name and its content's
+        SHA-256, so that no record holds a machine's path and a changed file changes the key."""
+        values: dict[str, JSON] = self.model_dump(mode="json")
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Path):
+                values[name] = f"{value.name}#sha256:{_content_digest(value)[:16]}"
+        return values
+
+
+def _content_digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        if path.is_dir():
+            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+class MethodCard(Card):
+    """What a method is and where it comes from."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    title: str
+    paper: str
+    year: int
+    url: str
+    citation: str
+    """BibTeX."""
+    group: Literal["diffusion", "baselines", "testing"]
+    scope: Scope
+    """The scope of the paper's own tables; `--scope` overrides it."""
+    summary: str
+    deviations: tuple[str, ...] = ()
+    """Each difference from the publication, one sentence with its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How an image becomes the square that a method sees, and on which maps are scored."""
+
+    resize: int
+    """Side in pixels; PIL bilinear with antialias, aspect ratio ignored."""
+    crop: int | None = None
+    """Side of a centre crop after the resize."""
+
+    @property
+    def size(self) -> int:
+        """Side of the final square."""
+        return self.crop or self.resize
+
+
+@dataclass(frozen=True)
+class Images:
+    """Decoded images. `pixels` may be a read-only memory map larger than RAM: index it in chunks.
+
+    Attributes:
+        pixels: uint8 (N, H, W, 3), RGB.
+        ids: N paths relative to the data-set root; unique within the set.
+        categories: N category names.
+        key: digest of content and geometry, for caches of derived arrays; None for ad-hoc sets.
+    """
+
+    pixels: NDArray[np.uint8]
+    ids: tuple[str, ...]
+    categories: tuple[str, ...]
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.pixels) == len(self.ids) == len(self.categories):
+            raise ValueError(
+                f"{len(self.pixels)} images, {len(self.ids)} ids and "
+                f"{len(self.categories)} categories: expected equal counts"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, part: slice) -> Images:
+        return Images(self.pixels[part], self.ids[part], self.categories[part])
+
+    def take(self, indices: Sequence[int]) -> Images:
+        """The images at `indices`, in that order, in memory."""
+        return Images(
+            self.pixels[list(indices)],
+            tuple(self.ids[i] for i in indices),
+            tuple(self.categories[i] for i in indices),
+        )
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a method says of N images. Higher is more anomalous, always.
+
+    Attributes:
+        maps: float32 (N, H, W), H = W = `geometry.size`.
+        scores: float32 (N,).
+    """
+
+    maps: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+class Checkpoint(Protocol):
+    """A place for a training state that survives a kill. The harness decides when it is due."""
+
+    def load(self) -> dict[str, Any] | None:
+        """The last saved state (tensors on the CPU, plain containers), or None."""
+        ...
+
+    def due(self) -> bool:
+        """True when enough time has passed since the last save."""
+        ...
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Replace the saved state atomically. Tensors, numbers, strings and containers only."""
+        ...
+
+
+class ArrayCache(Protocol):
+    """Arrays computed once and read back memory-mapped, shared by methods and runs."""
+
+    def array(
+        self,
+        key: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        fill: Callable[[NDArray[Any]], None],
+    ) -> NDArray[Any]:
+        """The array stored under `key`; on a miss, `fill` writes it into the array it is given."""
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that a method may use beside its data; no method touches a global.
+
+    Attributes:
+        device: a torch device string, for instance "cpu" or "cuda:0".
+        precision: "fp32", or "bf16" where autocast to bfloat16 is fast on `device`.
+        seed: the cell's seed.
+        checkpoint: where `fit` keeps its training state.
+        cache: for features and other derived arrays.
+        progress: called as `progress(stage, done, total, **numbers)`; cheap enough for each step.
+        deadline: `time.monotonic()` value after which `fit` should save and stop, or None.
+    """
+
+    device: str
+    precision: Literal["fp32", "bf16"]
+    seed: int
+    checkpoint: Checkpoint
+    cache: ArrayCache
+    progress: Callable[..., None] = field(default=lambda *_args, **_numbers: None)
+    deadline: float | None = None
+
+    def generator(self, *purpose: str | int, device: str = "cpu") -> torch.Generator:
+        """A fresh generator for one purpose, a function of the seed and the purpose alone.
+
+        A training loop that asks for `generator("train", step)` needs no random state in its
+        checkpoint: a resumed run draws what the uninterrupted one would have drawn.
+        """
+        import torch
+
+        text = "/".join(map(str, (self.seed, *purpose)))
+        digest = hashlib.sha256(text.encode()).digest()
+        generator = torch.Generator(device=device)
+        generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        return generator
+
+
+class Method(ABC):
+    """A detector: hyper-parameters in, `fit` on normal images, `predict` maps and scores.
+
+    The module that holds the class imports nothing heavier than pydantic; torch and the rest are
+    imported by what `fit` and `predict` call. Attributes learned by `fit` end in an underscore.
+    Only `fit` (all of it) and `predict` (per batch, features included) are timed.
+    """
+
+    card: ClassVar[MethodCard]
+    Hyperparameters: ClassVar[type[Hyperparameters]]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    """Preset name ("paper", "fast", "smoke") to the values that differ from the defaults."""
+
+    def __init__(self, hyperparameters: Any) -> None:
+        self.hyperparameters = hyperparameters
+
+    @property
+    @abstractmethod
+    def geometry(self) -> Geometry:
+        """The image size that the method sees and scores."""
+
+    @abstractmethod
+    def fit(self, train: Images, context: Context) -> Self:
+        """Learn from normal images. Resumes from `context.checkpoint` where one is found.
+
+        Must give the same result for the same seed, device and versions, resumed or not.
+        """
+
+    @abstractmethod
+    def predict(self, images: Images) -> Prediction:
+        """Maps and scores. A score depends on the image and the seed, not on its neighbours."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write all learned state into an existing empty folder, without pickled code."""
+
+    @abstractmethod
+    def load(self, folder: Path, context: Context) -> Self:
+        """Restore what `save` wrote; `predict` then gives equal scores."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images that one `predict` call should get, for speed; any other number works too."""
+        return 8
+
+    def protocol(self) -> dict[str, JSON]:
+        """Of a fitted method: what else makes its numbers comparable (backbone, weights digest)."""
+        return {}
+
+    def diagnostics(self) -> dict[str, JSON]:
+        """Of a fitted method: what training did (losses, held-out error), kept in the record."""
+        return {}
+
+    def num_parameters(self) -> int:
+        """Of a fitted method: parameters of every network that `predict` evaluates."""
+        return 0
+
+    def search_flops(self) -> float:
+        """Of a fitted method: FLOPs per image outside torch (nearest-neighbour search)."""
+        return 0.0
+
+    def training_flops(self, num_train: int) -> float:
+        """Rough FLOPs of `fit` on `num_train` images, for the plan's estimate. Before fit."""
+        return 0.0
+
+    def inference_flops(self, num_train: int) -> float:
+        """Rough FLOPs of `predict` per image after training on `num_train`. Before fit."""
+        return 0.0
+
+    def unsupported(self, scope: Scope, categories: Mapping[str, CategoryCard]) -> str | None:
+        """The reason why this method cannot run on these categories, or None."""
+        return None
