@@ -1,0 +1,79 @@
+"""The Python interface: the same runs as the command line, as pandas DataFrames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adbench.grid import Overwrite
+from adbench.progress import SilentReporter
+from adbench.session import Request, RunOptions, execute
+from adbench.store import Store
+from adbench.tables import frame, latest, rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def run(
+    methods: str,
+    dataset: str | Sequence[str],
+    *,
+    preset: str = "paper",
+    seeds: str | int = "0",
+    scope: str | None = None,
+    data_root: str | Path | None = None,
+    results: str | Path = "results",
+    overrides: Sequence[str] = (),
+    limit: int | None = None,
+    mask_rule: str = "nearest",
+    device: str = "auto",
+    cache: str | Path | None = None,
+    overwrite: Overwrite = "failed",
+    timing: bool = True,
+) -> pd.DataFrame:
+    """Run a grid and give its rows, one per method, category (or `mean`) and seed.
+
+    Arguments have the names and the language of the command line; `overrides` is `--set`.
+    Metrics are fractions, NaN where undefined; `status` is done, failed or skipped. Finished
+    cells are reused.
+
+    Raises `adbench.errors.AdbenchError` for wrong arguments or missing data; a cell that fails
+    becomes a row with status failed.
+
+    Example:
+        >>> import adbench
+        >>> table = adbench.run(
+        ...     "adbench.testing:PixelGaussian", "synthetic", preset="smoke", results=folder
+        ... )
+        >>> bool(table.query("category == 'mean'")["image_auroc"].between(0, 1).all())
+        True
+        >>> len(adbench.load_results(folder)) == len(table)
+        True
+    """
+    request = Request(
+        methods=methods,
+        datasets=(dataset,) if isinstance(dataset, str) else tuple(dataset),
+        preset=preset,
+        seeds=str(seeds),
+        scope=scope,
+        data_root=Path(data_root) if data_root is not None else None,
+        results=Path(results),
+        overrides=tuple(overrides),
+        limit=limit,
+        mask_rule=mask_rule,
+        device=device,
+        cache_folder=Path(cache) if cache is not None else None,
+    )
+    options = RunOptions(overwrite=overwrite, timing=timing)
+    result = execute(request, request.plan(), options, SilentReporter())
+    return frame(rows(record for _, record in result.records))
+
+
+def load_results(results: str | Path = "results") -> pd.DataFrame:
+    """The rows of all cells in a results folder, the newest record of each cell.
+
+    Columns as those of `run`. An absent or empty folder gives an empty DataFrame.
+    """
+    return frame(rows(latest(Store(Path(results)).records())))

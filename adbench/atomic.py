@@ -1,0 +1,93 @@
+"""Files that are either whole or not there: write beside, flush, rename."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from adbench.errors import StoreError
+
+CHECKSUM = "checksum"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well.
+
+    Raises `StoreError` for a full disk, a read-only folder and the like.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise explain_os_error(error, path) from error
+    finally:
+        # Best effort: what is left over after a kill is removed by the next owner of the folder.
+        if temporary.exists():
+            temporary.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` (UTF-8) atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Replace `path` by `value` with a SHA-256 of its canonical form under "checksum"."""
+    body = {name: item for name, item in value.items() if name != CHECKSUM}
+    body[CHECKSUM] = hashlib.sha256(canonical_json(body).encode()).hexdigest()
+    write_text(path, json.dumps(body, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote; raises ValueError when it is damaged."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{path.name} is not valid JSON ({error})") from error
+    if not isinstance(value, dict) or CHECKSUM not in value:
+        raise ValueError(f"{path.name} has no checksum")
+    found = value.pop(CHECKSUM)
+    if found != hashlib.sha256(canonical_json(value).encode()).hexdigest():
+        raise ValueError(f"{path.name} does not match its checksum")
+    return value
+
+
+def canonical_json(value: Any) -> str:
+    """One text per value: sorted names, no spaces; the input of every digest."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file so that it is kept for a look but never read again."""
+    target = path.with_name(f"{path.name}.damaged-{uuid.uuid4().hex[:8]}")
+    os.replace(path, target)
+    return target
+
+
+def explain_os_error(error: OSError, path: Path) -> StoreError:
+    """The one-line error for a disk or permission problem at `path`."""
+    if error.errno == errno.ENOSPC or error.errno == errno.EDQUOT:
+        way_out = "the disk is full: free space or give another folder with --results DIR"
+    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        way_out = "the folder is not writable: give another with --results DIR or mend its rights"
+    else:
+        way_out = f"{error.strerror or error}: give another folder with --results DIR"
+    return StoreError(f"cannot write {path}: {way_out}")

@@ -1,0 +1,300 @@
+"""Arrays computed once and read back memory-mapped, shared by methods, runs and processes.
+
+One file per array: a header of 4096 bytes (JSON: shape, dtype, SHA-256 of the content), then
+the content. The header is written last and the file renamed into place, so that a file under
+its final name is whole; its digest is checked once per run all the same. File locks say
+who is alive: a writer holds one on its temporary file, and every mapped array holds a shared
+one on its entry (the mapping keeps the descriptor, hence the lock, until it is freed). The
+kernel drops both when a process dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import math
+import os
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adbench.errors import StoreError
+
+_HEADER: Final = 4096
+_FORMAT: Final = "adbench-array-1"
+_CHUNK: Final = 1 << 24  # bytes hashed at a time, by a few threads
+
+
+class CacheWarning(UserWarning):
+    """A cache entry was damaged; it was set aside and is computed again."""
+
+
+def default_cache_folder() -> Path:
+    """`$ADBENCH_CACHE`, else `adbench` in `$XDG_CACHE_HOME`, else `~/.cache/adbench`."""
+    if own := os.environ.get("ADBENCH_CACHE"):
+        return Path(own).expanduser()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "adbench"
+
+
+class DiskCache:
+    """An `ArrayCache` in one folder.
+
+    Attributes:
+        folder: created when the first array is stored.
+        limit_bytes: when a new entry takes the folder over this, least recently used entries
+            go, but none that this object opened and none that any process has mapped. None:
+            no limit.
+        hits, misses: how many calls of `array` were answered from disk, and how many computed.
+    """
+
+    def __init__(self, folder: Path, limit_bytes: int | None) -> None:
+        self.folder = folder
+        self.limit_bytes = limit_bytes
+        self.hits = 0
+        self.misses = 0
+        self._verified: dict[str, tuple[int, int, int]] = {}
+        self._swept = False
+
+    def array(
+        self,
+        key: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        fill: Callable[[NDArray[Any]], None],
+    ) -> NDArray[Any]:
+        """The read-only memory-mapped array stored under `key`, `shape` and `dtype`.
+
+        On a miss, `fill` gets a writable, zeroed array of that shape; what it raises passes
+        through and leaves nothing behind.
+
+        Args:
+            key: any text; it is hashed and never becomes a path.
+            shape: sizes.
+            dtype: anything that `numpy.dtype` reads, without Python objects.
+            fill: writes the content. Two processes may both run it: the results must be equal.
+
+        Raises:
+            StoreError: the folder cannot be written or the disk is full.
+        """
+        if math.prod(shape) == 0:
+            empty = np.zeros(shape, dtype)
+            empty.flags.writeable = False
+            return empty
+        head = {"format": _FORMAT, "shape": list(shape), "dtype": dtype}
+        name = hashlib.sha256(json.dumps([key, head]).encode()).hexdigest() + ".array"
+        found = self._open(name, shape, dtype)
+        if found is not None:
+            self.hits += 1
+            return found
+        self.misses += 1
+        with self._usable(math.prod(shape) * np.dtype(dtype).itemsize):
+            self._sweep()
+        self._store(name, head, shape, dtype, fill)
+        stored = self._open(name, shape, dtype)
+        if stored is None:
+            raise StoreError(
+                f"{self.folder / name} vanished or changed while it was written: another "
+                "program cleans this folder; name one of its own in ADBENCH_CACHE"
+            )
+        return stored
+
+    # -------------------------------------------------------------------------- reading
+
+    def _open(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any] | None:
+        path = self.folder / name
+        try:
+            stream = path.open("rb")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._trouble(error, 0) from None
+        with stream:
+            # Shared, and kept by the mapping: nobody evicts an array that somebody reads.
+            with contextlib.suppress(OSError):
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            reason = self._damage(stream, name, math.prod(shape) * np.dtype(dtype).itemsize)
+            if reason is not None:
+                self._set_aside(path, reason)
+                return None
+            with contextlib.suppress(OSError):  # a read-only folder is fine to read from
+                # The access time is the time of last use; set here because mounts may not.
+                modified = os.fstat(stream.fileno()).st_mtime_ns
+                os.utime(stream.fileno(), ns=(time.time_ns(), modified))
+            mapped: NDArray[Any] = np.memmap(stream, dtype, "r", offset=_HEADER, shape=shape)
+        return mapped
+
+    def _damage(self, stream: IO[bytes], name: str, size: int) -> str | None:
+        """What is wrong with an entry, or None. The content is hashed once per run."""
+        identity = _identity(stream)
+        if self._verified.get(name) == identity:
+            return None
+        if identity[1] != _HEADER + size:
+            return f"it has {identity[1]} bytes where {_HEADER + size} were written"
+        try:
+            expected = json.loads(stream.read(_HEADER).rstrip(b"\0"))["sha256"]
+        except (ValueError, KeyError, TypeError):
+            return "its header is unreadable"
+        if expected != _content_digest(stream.fileno(), size):
+            return "its content does not match its SHA-256"
+        self._verified[name] = identity
+        return None
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        with self._usable(0), contextlib.suppress(FileNotFoundError):
+            os.replace(path, path.with_suffix(".damaged"))
+        warnings.warn(
+            f"cache entry {path} is damaged ({reason}): set aside as *.damaged and computed "
+            "again; if this repeats, check the disk",
+            CacheWarning,
+            stacklevel=4,
+        )
+
+    # -------------------------------------------------------------------------- writing
+
+    def _store(
+        self,
+        name: str,
+        head: dict[str, Any],
+        shape: tuple[int, ...],
+        dtype: str,
+        fill: Callable[[NDArray[Any]], None],
+    ) -> None:
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        with self._temporary(name, size) as (stream, temporary):
+            content: NDArray[Any] = np.memmap(stream, dtype, "r+", offset=_HEADER, shape=shape)
+            fill(content)
+            with self._usable(size):
+                content.flush()  # type: ignore[attr-defined]
+                head = head | {"sha256": _content_digest(stream.fileno(), size)}
+                stream.seek(0)
+                stream.write(json.dumps(head).encode().ljust(_HEADER, b"\0"))
+                stream.flush()
+                os.fsync(stream.fileno())
+                os.replace(temporary, self.folder / name)
+                self._verified[name] = _identity(stream)
+        self._evict(keep=name)
+
+    @contextlib.contextmanager
+    def _temporary(self, name: str, size: int) -> Iterator[tuple[IO[bytes], Path]]:
+        """A locked temporary file with its space allocated; removed if it was not renamed."""
+        path = self.folder / f"{name}.{uuid.uuid4().hex}.tmp"
+        try:
+            with self._usable(size):
+                stream = _create_locked(path)
+            with stream:
+                with self._usable(size):
+                    _allocate(stream, _HEADER + size)
+                yield stream, path
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def _sweep(self) -> None:
+        """Create the folder; remove temporary files whose writer is dead. Once per run."""
+        if self._swept:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.glob("*.tmp"):
+            _remove_unless_locked(path)
+        self._swept = True
+
+    def _evict(self, keep: str) -> None:
+        """Remove entries until the folder is within its limit: damaged ones, then the oldest."""
+        if self.limit_bytes is None:
+            return
+        entries = []
+        for path in [*self.folder.glob("*.damaged"), *self.folder.glob("*.array")]:
+            with contextlib.suppress(OSError):  # another process may remove it meanwhile
+                status = path.stat()
+                entries.append((path.suffix == ".array", status.st_atime_ns, path, status.st_size))
+        excess = sum(size for *_, size in entries) - self.limit_bytes
+        for _, _, path, size in sorted(entries):
+            if excess <= 0:
+                return
+            if path.name != keep and path.name not in self._verified:
+                excess -= size if _remove_unless_locked(path) else 0
+
+    # --------------------------------------------------------------------------- errors
+
+    @contextlib.contextmanager
+    def _usable(self, size: int) -> Iterator[None]:
+        """Turns the operating system's refusals into a `StoreError`."""
+        try:
+            yield
+        except OSError as error:
+            raise self._trouble(error, size) from None
+
+    def _trouble(self, error: OSError, size: int) -> StoreError:
+        way_out = "name a writable folder in ADBENCH_CACHE"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            way_out = (
+                f"{size / 2**20:.1f} MiB are needed: free some space, or name a folder on "
+                "another disk in ADBENCH_CACHE"
+            )
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        return StoreError(f"the cache folder {self.folder} cannot be used: {reason}; {way_out}")
+
+
+def _identity(stream: IO[bytes]) -> tuple[int, int, int]:
+    status = os.fstat(stream.fileno())
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _create_locked(path: Path) -> IO[bytes]:
+    """Create a file that says, by its lock, that its writer lives."""
+    while True:
+        stream = path.open("x+b")
+        with contextlib.suppress(OSError):  # a file system without locks: nothing is swept
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        if path.exists():
+            return stream
+        stream.close()  # swept by another process before the lock was ours
+
+
+def _allocate(stream: IO[bytes], size: int) -> None:
+    """Reserve the space now: a full disk is an error here, and SIGBUS in a memory map."""
+    try:
+        os.posix_fallocate(stream.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+        for start in range(0, size, _CHUNK):
+            stream.write(bytes(min(_CHUNK, size - start)))
+        stream.flush()
+        stream.seek(0)
+
+
+def _remove_unless_locked(path: Path) -> bool:
+    """Remove a file that no living process writes or maps; whether it is gone."""
+    try:
+        with path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _content_digest(descriptor: int, size: int) -> str:
+    """SHA-256 over the SHA-256 of each chunk: chunks are hashed in parallel."""
+
+    def digest(start: int) -> bytes:
+        length = min(_CHUNK, size - start)
+        return hashlib.sha256(os.pread(descriptor, length, _HEADER + start)).digest()
+
+    with ThreadPoolExecutor(4) as pool:
+        chunks = pool.map(digest, range(0, size, _CHUNK))
+        return hashlib.sha256(b"".join(chunks)).hexdigest()

@@ -1,0 +1,147 @@
+"""One `--dataset` selection made concrete: a root, its samples, their digests, what is odd."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from adbench.atomic import digest
+from adbench.contracts import NORMAL, Dataset, Sample
+from adbench.digests import content_digests
+from adbench.errors import DataError, UnknownNameError
+from adbench.registry import load_dataset
+from adbench.selectors import parse_dataset
+from adbench.verify import Finding, quick_check
+
+
+@dataclass(frozen=True)
+class DataSelection:
+    """The images of one data set that a run uses.
+
+    Attributes:
+        reference: how the data set was named on the command line.
+        root: folder that holds the categories.
+        categories: selected categories, in the card's order.
+        complete: False where the root lacks categories that the card has and that were asked for.
+        samples: per category, in the order used everywhere.
+        limit: images per category and split, or None.
+        findings: what the cheap checks saw.
+        index_folder: where content digests are remembered.
+    """
+
+    reference: str
+    dataset: Dataset
+    root: Path
+    layout: str
+    categories: tuple[str, ...]
+    complete: bool
+    samples: dict[str, tuple[Sample, ...]]
+    limit: int | None
+    findings: tuple[Finding, ...]
+    index_folder: Path
+
+    @property
+    def name(self) -> str:
+        """The data set's name on its card."""
+        return self.dataset.card.name
+
+    def split(self, categories: Sequence[str], split: str) -> list[Sample]:
+        """Samples of one split of these categories, category by category."""
+        return [s for c in categories for s in self.samples[c] if s.split == split]
+
+    @cached_property
+    def _digest_of(self) -> dict[str, str]:
+        everything = [s for rows in self.samples.values() for s in rows]
+        paths = {s.path for s in everything} | {s.mask_path for s in everything if s.mask_path}
+        ordered = sorted(paths)
+        digests = content_digests(self.root, ordered, self.index_folder)
+        return dict(zip(ordered, digests, strict=True))
+
+    def digest(self, categories: Sequence[str], part: str) -> str:
+        """Digest of names, labels and bytes of "train", "test" (images) or "masks" (test masks)."""
+        return digest([self._category_digest(c, part) for c in categories])
+
+    def _category_digest(self, category: str, part: str) -> str:
+        if (category, part) not in self._digests:
+            self._digests[category, part] = self._compute_digest(category, part)
+        return self._digests[category, part]
+
+    @cached_property
+    def _digests(self) -> dict[tuple[str, str], str]:
+        return {}
+
+    def _compute_digest(self, category: str, part: str) -> str:
+        rows: list[list[object]] = []
+        for s in self.split([category], "train" if part == "train" else "test"):
+            if part != "masks":
+                rows.append([s.path, s.category, s.defect, s.label, self._digest_of[s.path]])
+            elif s.mask_path is not None:
+                rows.append([s.path, self._digest_of[s.mask_path]])
+        return digest(rows)
+
+
+def select_data(
+    text: str, data_root: Path | None, *, limit: int | None, index_folder: Path
+) -> DataSelection:
+    """Resolve `NAME[:CATEGORY,...]`; raises `DataError`, `UnknownNameError`, `PluginError`."""
+    reference, wanted = parse_dataset(text)
+    dataset = load_dataset(reference)
+    root = dataset.find_root(data_root)
+    present = dataset.available_categories(root)
+    if not present:
+        raise DataError(f"{dataset.card.name}: no category found in {root}")
+    categories = choose_categories(dataset, present, wanted)
+    rows = dataset.samples(root, categories)
+    samples = {c: tuple(_limit([s for s in rows if s.category == c], limit)) for c in categories}
+    for category, own in samples.items():
+        for split in ("train", "test"):
+            if not any(s.split == split for s in own):
+                raise DataError(f"{dataset.card.name}:{category} has no {split} image under {root}")
+    return DataSelection(
+        reference=reference,
+        dataset=dataset,
+        root=root,
+        layout=dataset.recognise_layout(root),
+        categories=categories,
+        complete=wanted is not None or set(dataset.card.categories) <= set(present),
+        samples=samples,
+        limit=limit,
+        findings=tuple(quick_check(dataset, root, categories)),
+        index_folder=index_folder,
+    )
+
+
+def choose_categories(
+    dataset: Dataset, present: tuple[str, ...], wanted: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """The selected ones of the present categories, in the card's order; all by default."""
+    if wanted is None:
+        return present
+    known = dataset.card.categories or dict.fromkeys(present)
+    for category in wanted:
+        if category not in known and category not in present:
+            raise UnknownNameError(f"category of {dataset.card.name}", category, known)
+        if category not in present:
+            raise DataError(
+                f"{dataset.card.name}:{category} is not under the data root, which has "
+                f"{', '.join(present)}; add it, or select among these"
+            )
+    return tuple(c for c in present if c in wanted)
+
+
+def _limit(samples: list[Sample], limit: int | None) -> list[Sample]:
+    """At most `limit` training and `limit` test images, the latter dealt over the defects."""
+    ordered = sorted(samples)
+    if limit is None:
+        return ordered
+    train = [s for s in ordered if s.split == "train"][:limit]
+    by_defect: dict[str, list[Sample]] = {}
+    for sample in ordered:
+        if sample.split == "test":
+            by_defect.setdefault(sample.defect, []).append(sample)
+    queues = [by_defect.pop(NORMAL, []), *by_defect.values()]
+    longest = max((len(q) for q in queues), default=0)
+    dealt = [q[i] for i in range(longest) for q in queues if i < len(q)]
+    return sorted(train + dealt[:limit])

@@ -1,0 +1,67 @@
+"""Building a method's hyper-parameters from its preset, the selector's options and `--set`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from adbench.contracts import Hyperparameters, Method
+from adbench.errors import UnknownNameError, UsageError
+
+PRESETS = ("paper", "fast", "smoke")
+
+
+def build_hyperparameters(
+    method: type[Method], preset: str, options: Mapping[str, Any]
+) -> Hyperparameters:
+    """The preset's values overridden by `options` (text from the command line, or Python values).
+
+    Raises `UnknownNameError` for an unknown preset or name, `UsageError` for a bad value.
+    """
+    name = method.card.name
+    if preset not in method.presets:
+        raise UnknownNameError(f"preset of {name}", preset, method.presets)
+    fields = method.Hyperparameters.model_fields
+    for option in options:
+        if option not in fields:
+            hint = f"`adbench methods {name}` describes each"
+            raise UnknownNameError(f"hyper-parameter of {name}", option, fields, hint=hint)
+    values = {**method.presets[preset], **{k: _plain(v) for k, v in options.items()}}
+    try:
+        return method.Hyperparameters(**values)
+    except ValidationError as error:
+        raise UsageError(_explain(error, name)) from None
+
+
+def variant_name(method: type[Method], preset: str, hyperparameters: Hyperparameters) -> str:
+    """What differs from the preset, as `k=v,k2=v2`, sorted; empty for the preset itself."""
+    base = build_hyperparameters(method, preset, {}).canonical()
+    own = hyperparameters.canonical()
+    changed = sorted(name for name in own if own[name] != base[name])
+    return ",".join(f"{name}={_text(own[name])}" for name in changed)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str) and value.lower() in {"none", "null"}:
+        return None
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, list):
+        return "x".join(map(_text, value))
+    return str(value)
+
+
+def _explain(error: ValidationError, name: str) -> str:
+    parts = []
+    for problem in error.errors():
+        where = ".".join(map(str, problem["loc"])) or "combination"
+        message = problem["msg"].removeprefix("Value error, ")
+        given = f" (got {problem['input']!r})" if problem["loc"] else ""
+        parts.append(f"{name}.{where}: {message}{given}")
+    return "; ".join(parts) + f". `adbench methods {name}` lists the valid ranges"

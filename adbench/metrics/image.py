@@ -1,0 +1,48 @@
+"""Metrics over images: one score and one label per image."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from adbench.metrics.curves import auroc, average_precision, f1max
+from adbench.metrics.inputs import anomalous_indices, score_dtype
+from adbench.metrics.ranking import ScoreCounter
+from adbench.metrics.undefined import warn_of_undefined
+
+
+def image_metrics(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, float]:
+    """AUROC, AP, F1max and the threshold that reaches F1max, over the images of one group.
+
+    `scores` (n,) float or integer, higher = more anomalous, infinities allowed; `labels` (n,),
+    nonzero = anomalous. Without anomalous images every value is NaN, without normal images the
+    AUROC is, with an `UndefinedMetricWarning`. Keys: `image_auroc`, `image_aupr`, `image_f1max` in
+    [0, 1] and `image_f1max_threshold`, the lowest one that reaches the maximum.
+
+    Raises ValueError for a NaN score (naming the image), arrays that are empty, not 1-D or differ
+    in length, and float labels other than 0, 1 and 255.
+    """
+    scores, labels = np.asarray(scores), np.asarray(labels)
+    if scores.ndim != 1 or scores.size == 0:
+        raise ValueError(f"image scores: found shape {scores.shape}, expected (n,), not empty")
+    if labels.shape != scores.shape:
+        raise ValueError(f"image labels: found shape {labels.shape}, expected {scores.shape}")
+    if scores.dtype.kind == "f" and np.isnan(scores).any():
+        index = int(np.argmax(np.isnan(scores)))
+        raise ValueError(f"score of image {index}: found NaN, expected a number")
+    scores = scores.astype(score_dtype(scores, "image scores"))
+    anomalous = scores[anomalous_indices(labels, "image labels")]
+
+    thresholds, anomalous_at = np.unique(anomalous, return_counts=True)
+    counter = ScoreCounter(thresholds, capacity=scores.size)
+    counter.add(scores)
+    counts = counter.counts(anomalous_at, num_scores=scores.size)
+    best_f1, best_threshold = f1max(counts)
+    metrics = {
+        "image_auroc": auroc(counts),
+        "image_aupr": average_precision(counts),
+        "image_f1max": best_f1,
+        "image_f1max_threshold": best_threshold,
+    }
+    warn_of_undefined(metrics, unit="image", num_anomalous=anomalous.size, stacklevel=2)
+    return metrics

@@ -1,0 +1,114 @@
+"""Metrics over pixels: AUROC, AP, F1max and AUPRO of one group of images, exact, in two passes.
+
+The first pass keeps the anomalous pixels (commonly 1 %), whose scores are the only thresholds that
+matter; the second counts all pixels against them. Memory: the anomalous pixels plus one chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adbench.metrics.curves import aupro, auroc, average_precision, f1max
+from adbench.metrics.inputs import (
+    Chunks,
+    Images,
+    anomalous_indices,
+    aupro_keys,
+    paired_images,
+    score_dtype,
+)
+from adbench.metrics.ranking import ScoreCounter, chunk_size
+from adbench.metrics.regions import RunTable
+from adbench.metrics.undefined import warn_of_undefined
+
+
+def pixel_metrics(
+    maps: Images, masks: Images, aupro_limits: Sequence[float] = (0.3, 0.05)
+) -> dict[str, float]:
+    """AUROC, AP, F1max and its threshold, and AUPRO at each limit, over all pixels of one group.
+
+    `maps` and `masks` are sequences of (H, W) arrays, whose sizes may differ from image to image,
+    or (N, H, W) arrays. Maps: float16 to float64, or integers up to 2**53, higher = more anomalous,
+    infinities allowed. Masks: nonzero = anomalous, the size of their maps; resizing is the caller's
+    step. Inputs are not changed. Keys: `pixel_auroc`, `pixel_aupr`, `pixel_f1max` and
+    `aupro@LIMIT` (such as `aupro@0.3`) in [0, 1], and `pixel_f1max_threshold`, the lowest one that
+    reaches the maximum.
+
+    AUPRO is that of MVTec AD (Bergmann et al., IJCV 2021): every 8-connected region of every mask
+    weighs the same, normal pixels of all images make one false-positive rate, and the area up to
+    the limit, cut by linear interpolation, is divided by the limit.
+
+    Without anomalous pixels every value is NaN, without normal pixels AUROC and AUPRO are, with an
+    `UndefinedMetricWarning`. Raises ValueError for a NaN score (naming the image), maps and masks
+    that differ in number or size, images that are not 2-D or empty, no image at all, float masks
+    with values other than 0, 1 and 255, and a limit outside (0, 1].
+    """
+    return _pixel_metrics(lambda: [(maps, masks)], aupro_limits)
+
+
+def pixel_metrics_streamed(
+    chunks: Chunks, aupro_limits: Sequence[float] = (0.3, 0.05)
+) -> dict[str, float]:
+    """`pixel_metrics` of maps that need not be in memory together.
+
+    `chunks` is called twice; each call starts a pass over the same data and gives (maps, masks) of
+    some images at a time, in any grouping. The result does not depend on the grouping. Errors are
+    those of `pixel_metrics`, and ValueError if the second pass gives other data than the first.
+    """
+    return _pixel_metrics(chunks, aupro_limits)
+
+
+def _pixel_metrics(chunks: Chunks, aupro_limits: Sequence[float]) -> dict[str, float]:
+    limits = aupro_keys(aupro_limits)
+    anomalous = _anomalous_pixels(chunks)
+    thresholds, threshold_of_pixel, anomalous_at = np.unique(
+        anomalous.scores, return_inverse=True, return_counts=True
+    )
+    counter = ScoreCounter(thresholds, chunk_size(thresholds.size, anomalous.num_pixels))
+    for _, score_map, _ in paired_images(chunks()):
+        counter.add(score_map)
+    counts = counter.counts(anomalous_at, num_scores=anomalous.num_pixels)
+
+    best_f1, best_threshold = f1max(counts)
+    metrics = {
+        "pixel_auroc": auroc(counts),
+        "pixel_aupr": average_precision(counts),
+        "pixel_f1max": best_f1,
+        "pixel_f1max_threshold": best_threshold,
+    }
+    for key, limit in limits.items():
+        metrics[key] = aupro(counts, limit, threshold_of_pixel, anomalous.regions)
+    warn_of_undefined(metrics, unit="pixel", num_anomalous=counts.num_anomalous, stacklevel=3)
+    return metrics
+
+
+@dataclass(frozen=True)
+class _AnomalousPixels:
+    scores: npt.NDArray[np.floating[Any]]
+    """(P,) in the type that holds all scores of the group exactly."""
+    regions: npt.NDArray[np.int32]
+    """(P,) the region of each pixel, numbered over the whole group."""
+    num_pixels: int
+    """Of the group, normal ones included."""
+
+
+def _anomalous_pixels(chunks: Chunks) -> _AnomalousPixels:
+    """The first pass: checks every image and keeps its anomalous pixels."""
+    scores: list[npt.NDArray[np.floating[Any]]] = []
+    runs = RunTable()
+    num_pixels = 0
+    for index, score_map, mask in paired_images(chunks()):
+        dtype = score_dtype(score_map, f"map of image {index}")
+        pixels = anomalous_indices(mask, f"mask of image {index}")
+        # Kept even when empty: a float64 map without anomalous pixels decides the type, too.
+        scores.append(score_map.reshape(-1)[pixels].astype(dtype))
+        runs.add(pixels, mask.shape)
+        num_pixels += mask.size
+    if not scores:
+        raise ValueError("maps: found no image, expected at least one")
+    return _AnomalousPixels(np.concatenate(scores), runs.regions()[1], num_pixels)

@@ -1,0 +1,121 @@
+"""Counts at every threshold: the only thing that the ranking metrics need to know of the scores.
+
+Only anomalous scores are kept as thresholds. Between two of them recall stands still, so neither
+AUROC, AP, F1max nor AUPRO needs the normal scores one by one, only how many lie above and at each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adbench.metrics.inputs import Array
+
+Counts = npt.NDArray[np.int64]
+
+# A chunk costs its sort plus a binary search per threshold. From about 32 scores per threshold on
+# the sort dominates; a larger chunk only leaves the processor's cache and takes memory. Where that
+# would take more than the largest chunk, searching a little longer is the better bargain, down to
+# 4 scores per threshold, which is no more memory than the anomalous pixels themselves take.
+_SCORES_PER_THRESHOLD = 32
+_FEWEST_SCORES_PER_THRESHOLD = 4
+_SMALLEST_CHUNK = 2**20
+_LARGEST_CHUNK = 2**24
+
+
+@dataclass(frozen=True)
+class ThresholdCounts:
+    """A group's counts at each distinct anomalous score, in ascending order of the D thresholds."""
+
+    thresholds: npt.NDArray[np.floating[Any]]
+    """(D,) distinct anomalous scores, float32 or float64."""
+    anomalous_at: Counts
+    """(D,) anomalous scores equal to the threshold."""
+    anomalous_from: Counts
+    """(D,) anomalous scores at or above the threshold."""
+    normal_above: Counts
+    """(D,) normal scores above the threshold."""
+    normal_from: Counts
+    """(D,) normal scores at or above the threshold."""
+    num_anomalous: int
+    num_normal: int
+
+
+class ScoreCounter:
+    """Counts, for ascending distinct thresholds, the scores below each and up to each.
+
+    Scores are collected in a buffer of fixed size, sorted there and looked up, so memory does not
+    grow with their number. All counts are int64, hence the same for every order and chunking.
+    """
+
+    def __init__(self, thresholds: npt.NDArray[np.floating[Any]], capacity: int) -> None:
+        self._thresholds = thresholds
+        self._capacity = capacity
+        self._buffer = np.empty(capacity + 2, dtype=thresholds.dtype)  # 2 for the NaN at the end
+        self._filled = 0
+        self._total = 0
+        self._below = np.zeros(thresholds.size, dtype=np.int64)
+        self._up_to = np.zeros(thresholds.size, dtype=np.int64)
+
+    def add(self, scores: Array) -> None:
+        """Count an array of scores of any shape; it is copied, never changed."""
+        rest = scores.reshape(-1)
+        while rest.size:
+            end = min(self._filled + rest.size, self._capacity)
+            space = self._buffer[self._filled : end]
+            space[:] = rest[: space.size]
+            self._filled += space.size
+            self._total += space.size
+            rest = rest[space.size :]
+            if self._filled == self._capacity:
+                self._empty_buffer()
+
+    def _empty_buffer(self) -> None:
+        scores = self._buffer[: self._filled]
+        scores.sort()
+        below = np.searchsorted(scores, self._thresholds, side="left")
+        # Searches are what is slow beside the sort, so only thresholds that occur twice or more are
+        # searched again; the others are told by the next two scores (or the NaN after the last).
+        self._buffer[self._filled : self._filled + 2] = np.nan
+        up_to = below + (self._buffer[below] == self._thresholds)
+        tied = np.flatnonzero(self._buffer[below + 1] == self._thresholds)
+        up_to[tied] = np.searchsorted(scores, self._thresholds[tied], side="right")
+        self._below += below
+        self._up_to += up_to
+        self._filled = 0
+
+    def counts(self, anomalous_at: Counts, num_scores: int) -> ThresholdCounts:
+        """The counts of all scores, of which `anomalous_at` (D,) at the thresholds are anomalous.
+
+        Raises ValueError if the scores cannot be the `num_scores` that the thresholds came from.
+        """
+        self._empty_buffer()
+        if self._total != num_scores or np.any(self._up_to - self._below < anomalous_at):
+            raise ValueError(
+                f"second pass: found {self._total} scores, expected the same {num_scores} as in "
+                "the first; each call of chunks() must start anew and give the same data"
+            )
+        num_anomalous = int(anomalous_at.sum())
+        anomalous_from: Counts = anomalous_at[::-1].cumsum()[::-1]
+        above: Counts = num_scores - self._up_to
+        from_: Counts = num_scores - self._below
+        return ThresholdCounts(
+            # Adding zero turns -0.0, which equals 0.0, into 0.0, so that reports show one of them.
+            thresholds=self._thresholds + self._thresholds.dtype.type(0),
+            anomalous_at=anomalous_at,
+            anomalous_from=anomalous_from,
+            normal_above=above - (anomalous_from - anomalous_at),
+            normal_from=from_ - anomalous_from,
+            num_anomalous=num_anomalous,
+            num_normal=num_scores - num_anomalous,
+        )
+
+
+def chunk_size(num_thresholds: int, num_scores: int) -> int:
+    """How many scores to sort at a time, between 1 and `num_scores`."""
+    good = _SCORES_PER_THRESHOLD * num_thresholds
+    size = min(max(good, _SMALLEST_CHUNK), _LARGEST_CHUNK)
+    return min(max(size, _FEWEST_SCORES_PER_THRESHOLD * num_thresholds), num_scores)

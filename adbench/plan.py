@@ -1,0 +1,214 @@
+"""Selectors x data x seeds -> cells, each with the three keys that decide what is reused.
+
+fit key      config + training data + the method's code: names the cell's folder
+predict key  fit key + test images
+score key    predict key + masks + mask rule + metric definitions: names the record
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Literal
+
+from adbench.atomic import digest
+from adbench.code_digest import method_code, modules_digest
+from adbench.contracts import JSON, CategoryCard, Hyperparameters, Method, Scope
+from adbench.data import DataSelection
+from adbench.errors import UnknownNameError, UsageError
+from adbench.hyperparameters import build_hyperparameters, variant_name
+from adbench.registry import expand_group, load_method
+from adbench.selectors import MethodSelector, parse_methods, parse_overrides
+
+MaskRule = Literal["nearest", "area_max"]
+MASK_RULES: tuple[MaskRule, ...] = ("nearest", "area_max")
+AUPRO_LIMITS = (0.3, 0.05)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (method, hyper-parameters, data set, scope, seed): the unit of work and of resuming."""
+
+    reference: str
+    method: type[Method]
+    preset: str
+    hyperparameters: Hyperparameters
+    data: DataSelection
+    categories: tuple[str, ...]
+    scope: Scope
+    seed: int
+    mask_rule: MaskRule = "nearest"
+
+    @property
+    def title(self) -> str:
+        """`mpdd/tubes · lafite · seed 1`, for people."""
+        where = self.categories[0] if len(self.categories) == 1 else f"{len(self.categories)} cat."
+        variant = f"[{self.variant}]" if self.variant else ""
+        return f"{self.data.name}/{where} · {self.method.card.name}{variant} · seed {self.seed}"
+
+    @cached_property
+    def variant(self) -> str:
+        """What differs from the preset, `k=v,k2=v2`; empty for the preset itself."""
+        return variant_name(self.method, self.preset, self.hyperparameters)
+
+    @cached_property
+    def identity(self) -> dict[str, JSON]:
+        """What the cell is, for records and for finding its earlier runs."""
+        return {
+            "method": self.method.card.name,
+            "hyperparameters": self.hyperparameters.canonical(),
+            "dataset": self.data.name,
+            "dataset_version": self.data.dataset.card.version,
+            "categories": list(self.categories),
+            "scope": self.scope,
+            "seed": self.seed,
+            "limit": self.data.limit,
+        }
+
+    @cached_property
+    def key_parts(self) -> dict[str, JSON]:
+        """Everything that enters the keys, kept in the record for `--explain-cache`."""
+        return {
+            **self.identity,
+            "code": dict(method_code(self.method)),
+            "decoder": modules_digest("adbench.images", "adbench.decode"),
+            "train": self.data.digest(self.categories, "train"),
+            "test": self.data.digest(self.categories, "test"),
+            "masks": self.data.digest(self.categories, "masks"),
+            "mask_rule": self.mask_rule,
+            "mask_threshold": self.data.dataset.card.mask_threshold,
+            "aupro_limits": list(AUPRO_LIMITS),
+            "metrics": metrics_digest(),
+        }
+
+    def _key(self, *left_out: str) -> str:
+        return digest({n: v for n, v in self.key_parts.items() if n not in left_out})[:24]
+
+    @cached_property
+    def fit_key(self) -> str:
+        """Names the cell's folder."""
+        score_only = ("masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics")
+        return self._key("test", *score_only)
+
+    @cached_property
+    def predict_key(self) -> str:
+        """Names the maps and scores."""
+        return self._key("masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics")
+
+    @cached_property
+    def score_key(self) -> str:
+        """Names the record."""
+        return self._key()
+
+    def build(self) -> Method:
+        """A fresh, unfitted method."""
+        return self.method(self.hyperparameters)
+
+    def category_cards(self) -> dict[str, CategoryCard]:
+        """Cards of the trained categories (a default one where the data set has none)."""
+        cards = self.data.dataset.card.categories
+        return {c: cards.get(c, CategoryCard()) for c in self.categories}
+
+    def estimate_flops(self) -> float:
+        """Rough FLOPs of the whole cell."""
+        method = self.build()
+        num_train = len(self.data.split(self.categories, "train"))
+        num_test = len(self.data.split(self.categories, "test"))
+        return method.training_flops(num_train) + num_test * method.inference_flops(num_train)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of one command, in the order in which they run, and notes for the user."""
+
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def shard(self, part: int, of: int) -> Plan:
+        """Every `of`-th cell from the `part`-th (1-based): disjoint, and together all."""
+        return Plan(self.cells[part - 1 :: of], self.notes)
+
+
+@cache
+def metrics_digest() -> str:
+    """Digest of the code that turns maps into numbers."""
+    folder = Path(__file__).parent / "metrics"
+    names = [f"adbench.metrics.{p.stem}" for p in sorted(folder.glob("*.py"))]
+    return modules_digest(*[n.removesuffix(".__init__") for n in names], "adbench.scoring")
+
+
+def make_plan(
+    methods: str,
+    data: Sequence[DataSelection],
+    *,
+    preset: str,
+    seeds: Sequence[int],
+    scope: str | None = None,
+    overrides: Sequence[str] = (),
+    mask_rule: str = "nearest",
+) -> Plan:
+    """All cells that the selectors name; raises `UsageError` before anything runs."""
+    rule = next((r for r in MASK_RULES if r == mask_rule), None)
+    if rule is None:
+        raise UnknownNameError("mask rule", mask_rule, MASK_RULES)
+    if scope not in (None, "separate", "unified"):
+        raise UnknownNameError("scope", str(scope), ("separate", "unified"))
+    variants = _variants(methods, preset, parse_overrides(tuple(overrides)))
+    cells: list[Cell] = []
+    notes: list[str] = []
+    for selection in data:
+        for reference, method, hyperparameters in variants:
+            own = _resolve_scope(scope or method.card.scope, selection, method, notes)
+            groups = [selection.categories] if own == "unified" else [
+                (c,) for c in selection.categories
+            ]
+            cells += [
+                Cell(reference, method, preset, hyperparameters, selection, group, own, seed,
+                     rule)
+                for group in groups
+                for seed in seeds
+            ]
+    unique = {(c.reference, digest(c.identity), str(c.data.root)): c for c in cells}
+    return Plan(tuple(unique.values()), tuple(dict.fromkeys(notes)))
+
+
+def _resolve_scope(
+    scope: Scope | str, selection: DataSelection, method: type[Method], notes: list[str]
+) -> Scope:
+    if scope == "unified" and len(selection.categories) == 1:
+        notes.append(
+            f"{selection.name}: with one category unified is separate; "
+            f"{method.card.name} makes one cell"
+        )
+        return "separate"
+    return "unified" if scope == "unified" else "separate"
+
+
+def _variants(
+    methods: str, preset: str, overrides: dict[str, dict[str, str]]
+) -> list[tuple[str, type[Method], Hyperparameters]]:
+    selectors = [s for given in parse_methods(methods) for s in _expand(given)]
+    loaded = [(selector, load_method(selector.name)) for selector in selectors]
+    for name in overrides:
+        names = {m.card.name for _, m in loaded}
+        if name not in names:
+            raise UnknownNameError("method in --set", name, names)
+    found: dict[str, tuple[str, type[Method], Hyperparameters]] = {}
+    for selector, method in loaded:
+        for options in selector.combinations():
+            merged = {**overrides.get(method.card.name, {}), **options}
+            hyperparameters = build_hyperparameters(method, preset, merged)
+            key = digest([method.card.name, hyperparameters.canonical()])
+            found.setdefault(key, (selector.name, method, hyperparameters))
+    return list(found.values())
+
+
+def _expand(selector: MethodSelector) -> list[MethodSelector]:
+    names = expand_group(selector.name)
+    if names is None:
+        return [selector]
+    if selector.options:
+        raise UsageError(f"{selector.name} takes no options: name the method, like NAME[k=v]")
+    return [MethodSelector(name) for name in names]

@@ -1,0 +1,139 @@
+"""Maps and scores on disk, in chunks that are each whole or absent.
+
+A chunk is a file: the SHA-256 of the rest, then an uncompressed .npz with `maps` and `scores`.
+A killed prediction goes on after its last whole chunk; a damaged chunk is predicted again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adbench import atomic
+from adbench.contracts import Images, Method, Prediction
+from adbench.errors import MethodError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CHUNK_IMAGES = 64
+_DIGEST_BYTES = 32
+
+
+def chunk_bounds(categories: Sequence[str]) -> list[tuple[int, int]]:
+    """Ranges of at most `CHUNK_IMAGES` images, none across two categories."""
+    bounds: list[tuple[int, int]] = []
+    start = 0
+    for stop in range(1, len(categories) + 1):
+        at_end = stop == len(categories) or categories[stop] != categories[start]
+        if at_end or stop - start == CHUNK_IMAGES:
+            bounds.append((start, stop))
+            start = stop
+    return bounds
+
+
+class PredictionChunks:
+    """The chunks of one cell's predictions in `folder`."""
+
+    def __init__(self, folder: Path, bounds: Sequence[tuple[int, int]]) -> None:
+        self._folder = folder
+        self.bounds = list(bounds)
+
+    def missing(self) -> list[tuple[int, int]]:
+        """Ranges that are absent or damaged."""
+        return [b for b in self.bounds if self._load(b) is None]
+
+    def write(self, bound: tuple[int, int], prediction: Prediction) -> None:
+        """Store one range atomically."""
+        import numpy as np
+
+        buffer = io.BytesIO()
+        np.savez(buffer, maps=prediction.maps, scores=prediction.scores)
+        with atomic.replacing(self._path(bound)) as temporary, temporary.open("wb") as stream:
+            stream.write(hashlib.sha256(buffer.getbuffer()).digest())
+            stream.write(buffer.getbuffer())
+
+    def read(self, bound: tuple[int, int]) -> Prediction:
+        """One stored range; raises KeyError when it is absent or damaged."""
+        prediction = self._load(bound)
+        if prediction is None:
+            raise KeyError(bound)
+        return prediction
+
+    def _path(self, bound: tuple[int, int]) -> Path:
+        return self._folder / f"chunk-{bound[0]:07d}-{bound[1]:07d}"
+
+    def _load(self, bound: tuple[int, int]) -> Prediction | None:
+        import numpy as np
+
+        try:
+            content = self._path(bound).read_bytes()
+        except FileNotFoundError:
+            return None
+        body = content[_DIGEST_BYTES:]
+        if hashlib.sha256(body).digest() != content[:_DIGEST_BYTES]:
+            return None
+        with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
+            return Prediction(arrays["maps"], arrays["scores"])
+
+
+def predict_in_batches(method: Method, images: Images) -> Prediction:
+    """Predict a chunk in the method's own batches and check what comes back.
+
+    Raises `MethodError` for a wrong shape or dtype, or a NaN, naming the image.
+    """
+    import numpy as np
+
+    parts = [_checked(method, images[batch]) for batch in _batches(len(images), method.batch_size)]
+    return Prediction(
+        np.concatenate([p.maps for p in parts]), np.concatenate([p.scores for p in parts])
+    )
+
+
+def predict_missing(
+    method: Callable[[], Method], images: Images, chunks: PredictionChunks
+) -> Iterator[int]:
+    """Fill the missing chunks, yielding the number of images done; builds the method if needed."""
+    missing = chunks.missing()
+    done = len(images) - sum(stop - start for start, stop in missing)
+    if not missing:
+        return
+    fitted = method()
+    for start, stop in missing:
+        chunks.write((start, stop), predict_in_batches(fitted, images[start:stop]))
+        done += stop - start
+        yield done
+
+
+def _batches(count: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _checked(method: Method, images: Images) -> Prediction:
+    import numpy as np
+
+    prediction = method.predict(images)
+    side = method.geometry.size
+    maps, scores = np.asarray(prediction.maps), np.asarray(prediction.scores)
+    name = method.card.name
+    if maps.shape != (len(images), side, side) or maps.dtype != np.float32:
+        raise MethodError(
+            f"{name}.predict returned maps of shape {maps.shape} and type {maps.dtype}; "
+            f"expected float32 ({len(images)}, {side}, {side})"
+        )
+    if scores.shape != (len(images),) or scores.dtype != np.float32:
+        raise MethodError(
+            f"{name}.predict returned scores of shape {scores.shape} and type {scores.dtype}; "
+            f"expected float32 ({len(images)},)"
+        )
+    bad = np.isnan(scores) | np.isnan(maps).any(axis=(1, 2))
+    if bad.any():
+        first = images.ids[int(np.flatnonzero(bad)[0])]
+        raise MethodError(
+            f"{name}.predict gave NaN for {int(bad.sum())} images, first {first}: "
+            "the training diverged or the precision overflowed; try precision=fp32"
+        )
+    return Prediction(maps, scores)

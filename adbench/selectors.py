@@ -1,0 +1,120 @@
+"""The small language of the command line: `a,b[k=v,k2=v1|v2]`, `NAME:CATEGORY,...`, `0-4`.
+
+Commas separate methods outside brackets and options inside; `|` sweeps, one cell each.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from adbench.errors import UsageError
+
+_OPTION = re.compile(r"^\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class MethodSelector:
+    """A method's name or reference and its options, each with one or more values to sweep."""
+
+    name: str
+    options: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def combinations(self) -> Iterator[dict[str, str]]:
+        """Every combination of the swept values, in the order written."""
+        names = [name for name, _ in self.options]
+        for values in itertools.product(*(values for _, values in self.options)):
+            yield dict(zip(names, values, strict=True))
+
+
+def parse_methods(text: str) -> list[MethodSelector]:
+    """Parse `--methods`; raises `UsageError` with the offending part."""
+    selectors = [_parse_method(part) for part in _split_outside_brackets(text)]
+    if not selectors:
+        raise UsageError("--methods is empty: expected NAME, NAME[k=v] or a comma-separated list")
+    return selectors
+
+
+def parse_overrides(texts: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Parse `--set METHOD.k=v` values into {method: {k: v}}."""
+    overrides: dict[str, dict[str, str]] = {}
+    for text in texts:
+        target, separator, value = text.partition("=")
+        method, dot, name = target.strip().rpartition(".")
+        if not (separator and dot and method and name):
+            raise UsageError(f"--set {text!r}: expected METHOD.NAME=VALUE, like lafite.tau=300")
+        overrides.setdefault(method, {})[name] = value.strip()
+    return overrides
+
+
+def parse_dataset(text: str) -> tuple[str, tuple[str, ...] | None]:
+    """Parse `--dataset NAME[:CATEGORY,...]` into (name or reference, categories or None)."""
+    parts = text.strip().split(":")
+    # A reference has a colon of its own: FILE.py:Class or module.path:Class.
+    is_reference = len(parts) > 1 and (parts[0].endswith(".py") or "." in parts[0])
+    head = 2 if is_reference else 1
+    name, rest = ":".join(parts[:head]), ":".join(parts[head:])
+    if not parts[0]:
+        raise UsageError(f"--dataset {text!r}: expected NAME or NAME:CATEGORY,CATEGORY")
+    if len(parts) <= head:
+        return name, None
+    categories = tuple(dict.fromkeys(c.strip() for c in rest.split(",") if c.strip()))
+    if not categories:
+        raise UsageError(f"--dataset {text!r}: no category after the colon")
+    return name, categories
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Parse `0`, `0,2,5` and `0-4` (inclusive)."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})(?:\s*-\s*(\d{1,9}))?\s*", part)
+        if match is None:
+            raise UsageError(f"--seeds {text!r}: expected whole numbers, like 0 or 0,3 or 0-4")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first > 9_999:
+            raise UsageError(f"--seeds {text!r}: {part.strip()} is not a rising range")
+        seeds.extend(range(first, last + 1))
+    return tuple(dict.fromkeys(seeds))
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Parse `--shard i/n`, 1 <= i <= n."""
+    match = re.fullmatch(r"\s*(\d{1,6})\s*/\s*(\d{1,6})\s*", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"--shard {text!r}: expected i/n with 1 <= i <= n, like 2/8")
+    return int(match[1]), int(match[2])
+
+
+def _split_outside_brackets(text: str) -> list[str]:
+    parts, depth, current = [], 0, ""
+    for character in text:
+        depth += (character == "[") - (character == "]")
+        if depth not in (0, 1):
+            raise UsageError(f"--methods {text!r}: brackets do not match")
+        if character == "," and depth == 0:
+            parts.append(current)
+            current = ""
+        else:
+            current += character
+    if depth:
+        raise UsageError(f"--methods {text!r}: a bracket is not closed")
+    return [part.strip() for part in [*parts, current] if part.strip()]
+
+
+def _parse_method(text: str) -> MethodSelector:
+    match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", text, re.DOTALL)
+    if match is None:
+        raise UsageError(f"--methods: cannot read {text!r}; expected NAME[k=v,k2=v1|v2]")
+    options: list[tuple[str, tuple[str, ...]]] = []
+    for part in filter(None, (p.strip() for p in (match[2] or "").split(","))):
+        option = _OPTION.match(part)
+        if option is None:
+            raise UsageError(f"--methods: cannot read option {part!r} of {match[1]}; expected k=v")
+        if option[1] in dict(options):
+            raise UsageError(f"--methods: {option[1]} is set twice for {match[1]}")
+        values = tuple(value.strip() for value in option[2].split("|"))
+        options.append((option[1], values))
+    return MethodSelector(match[1].strip(), tuple(options))

@@ -1,0 +1,143 @@
+"""One request, from its words to a plan and from the plan to records; the command line and the
+Python interface both come through here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adbench.cache import DiskCache, default_cache_folder
+from adbench.data import select_data
+from adbench.devices import choose_device, choose_precision, gpu_visible
+from adbench.errors import UsageError
+from adbench.grid import GridResult, Overwrite, Reporter, cached_outcome, run_grid
+from adbench.plan import Cell, Plan, make_plan
+from adbench.runner import Settings
+from adbench.selectors import parse_seeds, parse_shard
+from adbench.store import Store
+
+CPU_FLOPS_PER_CORE = 4e10
+GPU_FLOPS = 4e13
+"""Sustained rates for the plan's rough estimate: a convolution network in bf16 or fp32."""
+MAX_HOURS_WITHOUT_GPU = 12.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run, in the words of the command line."""
+
+    methods: str
+    datasets: tuple[str, ...]
+    preset: str = "paper"
+    seeds: str = "0"
+    scope: str | None = None
+    data_root: Path | None = None
+    results: Path = Path("results")
+    overrides: tuple[str, ...] = ()
+    limit: int | None = None
+    shard: str | None = None
+    mask_rule: str = "nearest"
+    cache_folder: Path | None = None
+    cache_limit_gb: float | None = 50.0
+    device: str = "auto"
+
+    def plan(self) -> Plan:
+        """The cells; raises the errors that exit with 2 or 4 before anything runs."""
+        seeds = parse_seeds(self.seeds)
+        shard = parse_shard(self.shard) if self.shard else None
+        if not self.datasets:
+            raise UsageError("no data set: give --dataset NAME[:CATEGORY,...]")
+        root = self.data_root or _root_from_environment()
+        folder = self.cache_folder or default_cache_folder()
+        data = [select_data(d, root, limit=self.limit, index_folder=folder) for d in self.datasets]
+        plan = make_plan(
+            self.methods,
+            data,
+            preset=self.preset,
+            seeds=seeds,
+            scope=self.scope,
+            overrides=self.overrides,
+            mask_rule=self.mask_rule,
+        )
+        return plan.shard(*shard) if shard else plan
+
+    def store(self) -> Store:
+        """The results folder."""
+        return Store(self.results)
+
+    def open_cache(self) -> DiskCache:
+        """The cache of decoded images and features."""
+        limit = None if self.cache_limit_gb is None else int(self.cache_limit_gb * 1e9)
+        return DiskCache(self.cache_folder or default_cache_folder(), limit)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run it."""
+
+    overwrite: Overwrite = "failed"
+    wait: bool = True
+    keep_maps: bool = False
+    keep_model: bool = True
+    timing: bool = True
+    checkpoint_seconds: float = 60.0
+
+
+def execute(
+    request: Request, plan: Plan, options: RunOptions, reporter: Reporter
+) -> GridResult:
+    """Run what is missing; imports torch only when something is."""
+    store = request.store()
+    if options.overwrite not in ("never", "failed", "all"):
+        raise UsageError(f"--overwrite {options.overwrite}: expected never, failed or all")
+    store.check_format()
+    done = [(c, cached_outcome(c, store, options.overwrite)) for c in plan.cells]
+    records = [(c, r) for c, r in done if r is not None]
+    if len(records) == len(plan.cells):
+        return GridResult(records, reused=len(records))
+    store.open_for_writing()
+    device = choose_device(request.device)
+    settings = Settings(
+        device=device,
+        precision=choose_precision(device),
+        cache=request.open_cache(),
+        keep_maps=options.keep_maps,
+        keep_model=options.keep_model,
+        timing=options.timing,
+        checkpoint_seconds=options.checkpoint_seconds,
+    )
+    return run_grid(
+        plan, store, settings, reporter, overwrite=options.overwrite, wait=options.wait
+    )
+
+
+def estimate_seconds(cells: Sequence[Cell], *, gpu: bool | None = None) -> float:
+    """Rough seconds for these cells on this machine, from the methods' own FLOP estimates."""
+    has_gpu = gpu_visible() if gpu is None else gpu
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    rate = GPU_FLOPS if has_gpu else CPU_FLOPS_PER_CORE * cores
+    return sum(cell.estimate_flops() for cell in cells) / rate
+
+
+def pending_cells(plan: Plan, store: Store, overwrite: Overwrite) -> list[Cell]:
+    """Cells that a run would work on."""
+    return [c for c in plan.cells if cached_outcome(c, store, overwrite) is None]
+
+
+def refuse_if_hopeless(cells: Sequence[Cell], preset: str, command: str) -> None:
+    """Raise `UsageError` where no GPU is found and the estimate exceeds 12 hours."""
+    hours = estimate_seconds(cells) / 3600
+    if gpu_visible() or hours <= MAX_HOURS_WITHOUT_GPU:
+        return
+    raise UsageError(
+        f"no GPU was found and {len(cells)} cells with --preset {preset} would take about "
+        f"{hours:,.0f} hours here (limit {MAX_HOURS_WITHOUT_GPU:.0f}); run `{command}`, "
+        "or the same with --yes to go ahead"
+    )
+
+
+def _root_from_environment() -> Path | None:
+    value = os.environ.get("ADBENCH_DATA")
+    return Path(value) if value else None

@@ -1,0 +1,169 @@
+"""Results on disk: one folder a cell, content-addressed; the record is written last.
+
+    results/
+      adbench.json                  the folder's format
+      cells/<fit key>/
+        checkpoint.pt               training state, while fitting
+        model/                      what `fit` learned, with fit.json; appears by one rename
+        <predict key>/chunk-*       maps and scores, while predicting and scoring
+        timing.json
+        record-<score key>.json     the outcome, written last
+        failed-<score key>.json     the latest failure, removed by a success
+        claim.N                     who works on it
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from adbench import atomic
+from adbench.errors import StoreError
+from adbench.plan import Cell
+from adbench.records import FORMAT, Record
+
+MARKER = "adbench.json"
+
+
+class CellFolder:
+    """Paths of one cell and the reading and writing of its small files."""
+
+    def __init__(self, root: Path, cell: Cell) -> None:
+        self.path = root / "cells" / cell.fit_key
+        self.checkpoint = self.path / "checkpoint.pt"
+        self.model = self.path / "model"
+        self.predictions = self.path / cell.predict_key
+        self._timing = self.path / "timing.json"
+        self._record = self.path / f"record-{cell.score_key}.json"
+        self._failed = self.path / f"failed-{cell.score_key}.json"
+
+    def timing(self) -> dict[str, Any] | None:
+        """Timings measured before, or None."""
+        return _read_or_set_aside(self._timing)
+
+    def write_timing(self, timing: dict[str, Any]) -> None:
+        """Keep timings, so that a resumed cell need not measure again."""
+        atomic.write_json(self._timing, timing)
+
+    def record(self) -> Record | None:
+        """The finished (done or skipped) record of exactly this cell, or None."""
+        return _read_record(self._record)
+
+    def failure(self) -> Record | None:
+        """The latest failure of exactly this cell, or None."""
+        return _read_record(self._failed)
+
+    def write_record(self, record: Record) -> None:
+        """Publish the outcome: the last write of a cell."""
+        target = self._failed if record.status == "failed" else self._record
+        atomic.write_json(target, record.model_dump(mode="json"))
+        if record.status != "failed":
+            self._failed.unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Remove all of this cell, for `--overwrite all`; the claim stays."""
+        for path in self.path.iterdir() if self.path.is_dir() else ():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif not path.name.startswith("claim."):
+                path.unlink()
+
+    def tidy(self, *, keep_maps: bool) -> None:
+        """After the record: drop the checkpoint, left-over temporary files, and the maps."""
+        self.checkpoint.unlink(missing_ok=True)
+        if not keep_maps and self.predictions.is_dir():
+            shutil.rmtree(self.predictions)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what killed writers left; only the owner of the claim may call this."""
+        for path in self.path.glob(".*.tmp"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+class Store:
+    """A results folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def open_for_writing(self) -> None:
+        """Create the folder or check that this version can write it; raises `StoreError`."""
+        self.check_format()
+        if not (self.root / MARKER).exists():
+            atomic.write_json(self.root / MARKER, {"format": FORMAT})
+        probe = self.root / "cells"
+        try:
+            probe.mkdir(exist_ok=True)
+            with atomic.replacing(probe / ".probe") as temporary:
+                temporary.touch()
+            (probe / ".probe").unlink(missing_ok=True)
+        except OSError as error:
+            raise atomic.explain_os_error(error, probe) from error
+
+    def check_format(self) -> None:
+        """Raise `StoreError` for a folder that a newer version wrote, or that is no folder."""
+        if self.root.exists() and not self.root.is_dir():
+            raise StoreError(f"{self.root} is a file: give a folder with --results DIR")
+        marker = _read_or_set_aside(self.root / MARKER)
+        if marker is None:
+            return
+        if not isinstance(marker.get("format"), int) or marker["format"] > FORMAT:
+            raise StoreError(
+                f"{self.root} was written by a newer adbench (format {marker.get('format')}, this "
+                f"version reads {FORMAT}): upgrade adbench, or give another folder with --results"
+            )
+
+    def cell(self, cell: Cell) -> CellFolder:
+        """The folder of one cell (not created)."""
+        return CellFolder(self.root, cell)
+
+    def records(self) -> Iterator[Record]:
+        """All readable records, done, skipped and failed; damaged ones are set aside."""
+        self.check_format()
+        for pattern in ("record-*.json", "failed-*.json"):
+            for path in sorted((self.root / "cells").glob(f"*/{pattern}")):
+                record = _read_record(path)
+                if record is not None:
+                    yield record
+
+
+def _read_record(path: Path) -> Record | None:
+    value = _read_or_set_aside(path)
+    if value is None:
+        return None
+    try:
+        return Record.model_validate(value)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise StoreError(
+            f"{path} is not a record of this version ({'.'.join(map(str, problem['loc']))}: "
+            f"{problem['msg']}): upgrade adbench, or give another folder with --results DIR"
+        ) from None
+
+
+def _read_or_set_aside(path: Path) -> dict[str, Any] | None:
+    """The content, or None where it is absent; a damaged file is renamed, named, and absent."""
+    try:
+        return atomic.read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        _warn_damaged(path, str(error))
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _warn_damaged(path: Path, reason: str) -> None:
+    import sys
+
+    try:
+        kept = atomic.set_aside(path).name
+    except OSError:
+        kept = "(could not be renamed)"
+    print(f"warning: {reason}; set aside as {kept}, will be made again", file=sys.stderr)

@@ -1,0 +1,333 @@
+"""`quick_check` and `verify`: every check sees its flaw, and all flaws are seen at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adbench.contracts import CategoryCard, Dataset, DatasetCard, Sample
+from adbench.datasets.mpdd import MPDD
+from adbench.datasets.mvtec_layout import MVTEC_TREE, MVTecLayout
+from adbench.datasets.visa import VisA
+from adbench.datasets.visa_split import one_class_split
+from adbench.errors import DataError, UnknownNameError
+from adbench.verify import Finding, Report, quick_check, verify
+
+DATA = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+class Caps(MVTecLayout):
+    """Two images a folder; the card knows the counts of one category and no digest."""
+
+    card = DatasetCard(
+        name="caps",
+        title="Caps",
+        licence="none",
+        page="https://example.org",
+        citation="",
+        layout=MVTEC_TREE,
+        directory_names=("caps",),
+        categories={
+            "red": CategoryCard(train_good=2, test_good=2, test_anomalous=2, defects={"dent": 2})
+        },
+    )
+    digits = 3
+
+
+def write_image(file: Path, seed: int, size=(40, 32), mode="RGB") -> None:
+    shape = (size[1], size[0], 3) if mode == "RGB" else (size[1], size[0])
+    pixels = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(file)
+
+
+def write_mask(file: Path, box=(4, 4, 20, 20), size=(40, 32)) -> None:
+    mask = Image.new("L", size)
+    mask.paste(255, box)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    mask.save(file)
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    folder = tmp_path / "caps"
+    for n, place in enumerate(("train/good", "test/good", "test/dent")):
+        for i in range(2):
+            write_image(folder / "red" / place / f"{i:03d}.png", 10 * n + i)
+    for i in range(2):
+        write_mask(folder / "red" / "ground_truth" / "dent" / f"{i:03d}_mask.png")
+    return folder
+
+
+def kinds(findings: Iterable[Finding]) -> list[tuple[str, str]]:
+    return [(f.severity, f.check) for f in findings]
+
+
+def only(findings: Iterable[Finding], check: str) -> Finding:
+    (finding,) = [f for f in findings if f.check == check]
+    return finding
+
+
+def test_a_sound_data_set_has_no_finding(root):
+    report = verify(Caps(), root)
+    assert report.findings == ()
+    assert report.exit_code == 0
+    assert report.layout == "mvtec"
+    assert str(report.summaries[0]) == (
+        "red: 2 train; 2 normal and 2 anomalous test images (dent 2); 40x32; RGB; "
+        "2 anomalous regions (2 at the evaluation size)"
+    )
+
+
+def test_an_unknown_layout_is_an_error(tmp_path):
+    report = verify(Caps(), tmp_path)
+    assert kinds(report.findings) == [("error", "layout")]
+    assert report.exit_code == 4
+    assert str(tmp_path) not in report.findings[0].message
+
+
+def test_an_unknown_category_is_a_usage_error(root):
+    with pytest.raises(UnknownNameError, match="category of caps 'rd': did you mean 'red'"):
+        quick_check(Caps(), root, ["rd"])
+
+
+def test_a_partial_root_is_usable_and_said(tmp_path):
+    (tmp_path / "metal_plate" / "train" / "good").mkdir(parents=True)
+    finding = quick_check(MPDD(), tmp_path, [])[0]
+    assert (finding.severity, finding.check, finding.count) == ("warning", "categories", 5)
+    assert "1 of 6 categories are present (metal_plate); missing: bracket_black" in finding.message
+
+
+def test_an_absent_category_that_was_asked_for_is_an_error(tmp_path):
+    (tmp_path / "metal_plate" / "train" / "good").mkdir(parents=True)
+    findings = quick_check(MPDD(), tmp_path, ["tubes"])
+    assert kinds(findings) == [("error", "categories"), ("warning", "categories")]
+    assert "tubes is absent; present: metal_plate" in findings[0].message
+
+
+def test_counts_and_names_against_the_card(root):
+    (root / "red/train/good/000.png").unlink()
+    for i in range(7):
+        write_image(root / f"red/test/good/1{i:02d}.png", 100 + i)
+    findings = quick_check(Caps(), root, ["red"])
+    assert kinds(findings) == [("warning", "counts"), ("warning", "missing"), ("warning", "extra")]
+    assert findings[0].message == (
+        "train good: found 1, expected 2; test good: found 9, expected 2"
+    )
+    assert findings[1].paths == ("red/train/good/000",)
+    assert findings[2].count == 7
+    assert findings[2].paths == tuple(f"red/test/good/10{i}" for i in range(5))
+
+
+def test_quick_check_opens_no_image(root, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("an image was opened")
+
+    monkeypatch.setattr(Image, "open", refuse)
+    assert quick_check(Caps(), root, ["red"]) == []
+
+
+def test_all_missing_masks_are_in_one_finding(root):
+    for i in range(2):
+        (root / f"red/ground_truth/dent/00{i}_mask.png").unlink()
+    report = verify(Caps(), root)
+    finding = only(report.findings, "mask")
+    assert finding.severity == "error"
+    assert finding.count == 2
+    assert finding.paths == ("red/test/dent/000.png", "red/test/dent/001.png")
+    assert "red/ground_truth/dent/000_mask.png" in finding.message
+    assert "(and 1 more)" in finding.message
+    assert report.exit_code == 4
+    assert report.summaries[0].regions == 0
+
+
+def test_all_flaws_are_seen_at_once(root):
+    good, dent = root / "red/test/good", root / "red/test/dent"
+    damaged = (good / "000.png").read_bytes()
+    (good / "000.png").write_bytes(damaged[: len(damaged) // 2])
+    (good / "001.png").write_bytes(b"")
+    (dent / "002.png").write_bytes(b"no image")
+    write_mask(root / "red/ground_truth/dent/002_mask.png")
+    write_mask(root / "red/ground_truth/dent/000_mask.png", size=(32, 40))
+    write_mask(root / "red/ground_truth/dent/001_mask.png", box=(0, 0, 0, 0))
+    report = verify(Caps(), root)
+    assert kinds(report.findings) == [
+        ("warning", "counts"),
+        ("warning", "extra"),
+        ("error", "decode"),
+        ("error", "mask size"),
+        ("warning", "empty mask"),
+    ]
+    assert set(only(report.findings, "decode").paths) == {
+        "red/test/dent/002.png",
+        "red/test/good/000.png",
+        "red/test/good/001.png",
+    }
+    assert "32x40, its image 40x32" in only(report.findings, "mask size").message
+    assert not any(str(root) in f.message for f in report.findings)
+
+
+def test_a_damaged_mask_is_an_error(root):
+    (root / "red/ground_truth/dent/000_mask.png").write_bytes(b"no image")
+    finding = only(verify(Caps(), root).findings, "mask decode")
+    assert finding.severity == "error"
+    assert finding.paths == ("red/ground_truth/dent/000_mask.png",)
+
+
+def test_an_image_of_more_than_eight_bits_is_an_error(root):
+    deep = np.zeros((32, 40), np.uint16)
+    Image.fromarray(deep).save(root / "red/train/good/000.png")
+    assert "16-bit" in only(verify(Caps(), root).findings, "decode").message
+
+
+def test_an_empty_mask_warns_and_the_image_stays_anomalous(root):
+    write_mask(root / "red/ground_truth/dent/001_mask.png", box=(0, 0, 0, 0))
+    report = verify(Caps(), root)
+    finding = only(report.findings, "empty mask")
+    assert (finding.severity, finding.count) == ("warning", 1)
+    assert "stays anomalous" in finding.message
+    assert report.summaries[0].defects == {"dent": 2}
+    assert report.exit_code == 0
+    assert verify(Caps(), root, strict=True).exit_code == 4
+
+
+def test_the_cards_threshold_decides_what_is_empty(root):
+    class Noisy(Caps):
+        card = Caps.card.model_copy(update={"mask_threshold": 254})
+
+    assert verify(Noisy(), root).findings == ()
+    Image.new("L", (40, 32), 254).save(root / "red/ground_truth/dent/000_mask.png")
+    assert only(verify(Noisy(), root).findings, "empty mask").count == 1
+
+
+def test_a_defect_that_vanishes_at_the_evaluation_size(root):
+    write_mask(root / "red/ground_truth/dent/000_mask.png", box=(1, 1, 2, 2))
+    report = verify(Caps(), root, evaluation_size=8)
+    assert only(report.findings, "lost mask").paths == ("red/ground_truth/dent/000_mask.png",)
+    assert only(report.findings, "regions").message == (
+        "1 of 2 anomalous regions are left at 8 pixels"
+    )
+    kept = verify(Caps(), root, evaluation_size=8, mask_rule="area_max")
+    assert kept.findings == ()
+
+
+def test_mixed_modes_are_noted(root):
+    write_image(root / "red/train/good/000.png", 50, mode="L")
+    finding = only(verify(Caps(), root).findings, "mode")
+    assert finding.severity == "note"
+    assert "RGB 5, L 1" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "severity", "check"),
+    [
+        ("train/good/000.png", "test/good/001.png", "warning", "leak"),
+        ("test/good/000.png", "test/dent/001.png", "warning", "two labels"),
+        ("test/good/000.png", "test/good/001.png", "note", "duplicate"),
+    ],
+)
+def test_equal_files_are_found(root, source, target, severity, check):
+    (root / "red" / target).write_bytes((root / "red" / source).read_bytes())
+    finding = only(verify(Caps(), root).findings, check)
+    assert finding.severity == severity
+    assert f"red/{source}" in finding.message and f"red/{target}" in finding.message
+
+
+def test_progress_counts_every_image(root):
+    seen: list[tuple[str, int, int]] = []
+    verify(Caps(), root, progress=lambda *step: seen.append(step))
+    assert seen == [("red", n, 6) for n in range(1, 7)]
+
+
+def test_reports_and_findings_are_plain_json(root):
+    (root / "red/train/good/000.png").unlink()
+    report = verify(Caps(), root)
+    text = json.dumps(report.to_json())
+    assert str(root.parent) not in text
+    assert json.loads(text)["exit_code"] == 0
+    assert json.loads(text)["findings"][1] == {
+        "severity": "warning",
+        "category": "red",
+        "check": "missing",
+        "message": "1 images of the release are missing",
+        "paths": ["red/train/good/000"],
+        "count": 1,
+    }
+
+
+def test_verify_leaves_the_folder_alone(root):
+    before = {p: p.stat().st_mtime_ns for p in root.rglob("*")}
+    verify(Caps(), root)
+    assert {p: p.stat().st_mtime_ns for p in root.rglob("*")} == before
+
+
+# ----------------------------------------------------- data sets that only keep the contract
+
+
+class Minimal(Dataset):
+    """No `inspect`: the samples alone are looked at."""
+
+    card = Caps.card
+
+    def find_root(self, data_root: Path | None) -> Path:
+        assert data_root is not None
+        return data_root
+
+    def recognise_layout(self, root: Path) -> str:
+        return "minimal"
+
+    def available_categories(self, root: Path) -> tuple[str, ...]:
+        return ("red",)
+
+    def samples(self, root: Path, categories) -> list[Sample]:
+        if not (root / "red").is_dir():
+            raise DataError(f"{root}/red is gone")
+        return Caps().samples(root, categories)
+
+
+def test_a_data_set_without_inspect_is_checked_by_its_samples(root):
+    assert verify(Minimal(), root).findings == ()
+    assert quick_check(Minimal(), root.parent, ["red"])[0].message == "red is gone"
+
+
+# ------------------------------------------------------------------------- released names
+
+
+def fake_release(root: Path, paths: Iterable[str]) -> None:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+
+
+def test_the_released_names_of_visa_are_recognised_in_an_arranged_copy(tmp_path):
+    dataset = VisA()
+    split = one_class_split(tmp_path, "capsules", dataset.card.categories["capsules"])
+    fake_release(tmp_path, (f"capsules/{part}/good/{n}.JPG" for n, part in split.items()))
+    for n in range(100):
+        fake_release(tmp_path, [f"capsules/test/bad/{n:03d}.JPG"])
+        fake_release(tmp_path, [f"capsules/ground_truth/bad/{n:03d}.png"])
+    assert kinds(quick_check(dataset, tmp_path, ["capsules"])) == [("warning", "categories")]
+
+    swapped = [next(n for n, part in split.items() if part == kind) for kind in ("train", "test")]
+    train, test = (tmp_path / "capsules" / p / "good" for p in ("train", "test"))
+    (train / f"{swapped[0]}.JPG").rename(test / f"{swapped[0]}.JPG")
+    (test / f"{swapped[1]}.JPG").rename(train / f"{swapped[1]}.JPG")
+    finding = only(quick_check(dataset, tmp_path, ["capsules"]), "digest")
+    assert finding.message == "the names of training images are not those of the release"
+
+
+def test_real_metal_plate():
+    if not (DATA / "MPDD" / "metal_plate").is_dir():
+        pytest.skip("MPDD's metal_plate is not at ../shared/data")
+    report: Report = verify(MPDD(), MPDD().find_root(DATA), ["metal_plate"])
+    assert report.exit_code == 0
+    assert not [f for f in report.findings if f.category == "metal_plate"]
+    summary = report.summaries[0]
+    assert (summary.train, summary.test_good, sum(summary.defects.values())) == (54, 26, 71)
+    assert summary.exact_release is True
+    assert summary.sizes == {"512x512": 151}
