@@ -103,6 +103,14 @@ class Finding:
     paths: tuple[str, ...] = ()
     count: int = 0
 
+    def __str__(self) -> str:
+        where = f"{self.category}: " if self.category else ""
+        line = f"{self.severity}: {where}{self.message}"
+        if all(path in line for path in self.paths):
+            return line
+        more = f" and {self.count - len(self.paths)} more" * (self.count > len(self.paths))
+        return f"{line} [{', '.join(self.paths)}{more}]"
+
     def to_json(self) -> dict[str, JSON]:
         """Plain values, for records."""
         return {**asdict(self), "paths": list(self.paths)}

@@ -66,7 +66,7 @@ class MVTecLayout(FolderDataset):
         return is_folder(root / category / "train" / self.layouts[layout])
 
     def inspect(self, root: Path, category: str) -> Inspection:
-        normal = self.layouts[self.recognise_layout(root)]
+        normal = self.layouts[self.layout_at(root) or self.recognise_layout(root)]
         train = list_images(root, f"{category}/train/{normal}")
         samples = [Sample(category, "train", NORMAL, p, None, 0) for p in train]
         problems = same_stem(train)

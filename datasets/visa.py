@@ -66,7 +66,7 @@ class VisA(MVTecLayout):
         return layout
 
     def inspect(self, root: Path, category: str) -> Inspection:
-        if self.recognise_layout(root) == _RAW:
+        if self.layout_at(root) == _RAW:
             return self._inspect_raw(root, category)
         found = super().inspect(root, category)
         samples = tuple(replace(s, defect=DEFECT) if s.label else s for s in found.samples)
@@ -100,5 +100,8 @@ class VisA(MVTecLayout):
             else:
                 message = f"{path} is not in the 1-class split ({SPLIT_FILE})"
                 problems.append(Problem("error", "split", message, path))
+        if not any(s.split == "train" for s in samples):
+            folder = f"{category}/{_NORMAL}"
+            problems.append(Problem("error", "train", f"{folder} holds no training image", folder))
         problems += same_stem(normal + anomalous)
         return self.compared(category, samples, problems)

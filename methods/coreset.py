@@ -24,9 +24,9 @@ from torch import Tensor
 
 from adbench.errors import MethodError
 
-MIN_CANDIDATES = 64
+MIN_CANDIDATES = 256
 MAX_CANDIDATES = 4096
-POINTS_PER_CANDIDATE = 64
+POINTS_PER_CANDIDATE = 32
 """At most one point in so many is a candidate: their Gram matrix must stay cheap beside the pass
 over all points."""
 BLOCK_ELEMENTS = 1 << 20
@@ -111,7 +111,7 @@ class _Selection:
 
     `_upper` (N,) float32 is never below a point's squared distance to its nearest centre; chosen
     points hold -inf. `_known` (N,) float64 is that distance to the first `_seen` centres, correct
-    to within `_slack`.
+    to within `_slack`; `_exact` and `_exact_seen` are the same without error, for the few that need it.
     """
 
     def __init__(self, points: Tensor, num_centers: int, first: int) -> None:
@@ -135,6 +135,8 @@ class _Selection:
         self._upper = torch.full((num_points,), torch.inf, device=points.device)
         self._known = np.full(num_points, np.inf)
         self._seen = np.zeros(num_points, dtype=np.int64)
+        self._exact = np.full(num_points, np.inf)
+        self._exact_seen = np.zeros(num_points, dtype=np.int64)
         self._max_candidates = min(
             MAX_CANDIDATES, max(MIN_CANDIDATES, num_points // POINTS_PER_CANDIDATE)
         )
@@ -158,7 +160,7 @@ class _Selection:
     def _accept(self, accepted: list[int]) -> None:
         """Record new centres and lower every point's upper bound: one product for all of them."""
         self.chosen += accepted
-        index = torch.as_tensor(accepted, device=self._points.device)
+        index = self._where(accepted)
         squared = _nearest(self._homogeneous, self._homogeneous[index]).add_(self._offset)
         torch.minimum(self._upper, squared.mul_(self._inflation), out=self._upper)
         self._upper[index] = -torch.inf
@@ -206,22 +208,29 @@ class _Selection:
         contenders = contenders[np.argsort(index[contenders])]
         if len(contenders) == 1 and best > self._slack:
             return int(contenders[0])
-        rows = self._points[torch.from_numpy(index[contenders]).to(self._points.device)]
+        rows = self._points[self._where(index[contenders])]
         if best > self._slack and bool((rows == rows[0]).all()):
             return int(contenders[0])
-        exact = self._exact(rows, self.chosen + accepted)
+        exact = self._by_differences(index[contenders], self.chosen + accepted)
         return int(contenders[exact.argmax()]) if exact.max() > 0 else None
 
-    def _exact(self, rows: Tensor, centers: list[int]) -> NDArray[np.float64]:
-        """Squared distance to the nearest centre as the textbook has it: float64 differences."""
-        others = self._points[torch.as_tensor(centers, device=self._points.device)].double()
-        nearest = [(others - row).square_().sum(1).min() for row in rows.double()]
-        return torch.stack(nearest).cpu().numpy()
+    def _by_differences(self, index: NDArray[np.int64], centers: list[int]) -> NDArray[np.float64]:
+        """Squared distances to the nearest centre as the textbook has them, kept for next time."""
+        for seen in np.unique(self._exact_seen[index]):
+            stale = index[self._exact_seen[index] == seen]
+            rows = self._points[self._where(stale)].double()
+            for center in centers[seen:]:
+                squared = (rows - self._points[center]).square_().sum(1).cpu().numpy()
+                self._exact[stale] = np.minimum(self._exact[stale], squared)
+        self._exact_seen[index] = len(centers)
+        return self._exact[index]
+
+    def _where(self, index: NDArray[np.int64] | list[int]) -> Tensor:
+        return torch.as_tensor(index, device=self._points.device)
 
     def _rows(self, index: NDArray[np.int64] | list[int]) -> Tensor:
         """Centred rows in float64."""
-        where = torch.as_tensor(index, device=self._points.device)
-        return self._points[where].double() - self._mean
+        return self._points[self._where(index)].double() - self._mean
 
     def _refine(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
         """Squared distances to the nearest centre in float64; also tightens the upper bounds."""
@@ -232,7 +241,7 @@ class _Selection:
             self._seen[stale] = len(self.chosen)
         values: NDArray[np.float64] = self._known[index]
         tight = torch.from_numpy(values * (1 + 2.0**-22) + self._slack).float()
-        where = torch.from_numpy(index).to(self._points.device)
+        where = self._where(index)
         self._upper[where] = torch.minimum(self._upper[where], tight.to(self._upper.device))
         return values
 

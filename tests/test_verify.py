@@ -54,7 +54,7 @@ def write_mask(file: Path, box=(4, 4, 20, 20), size=(40, 32)) -> None:
 
 
 @pytest.fixture
-def root(tmp_path) -> Path:
+def root(tmp_path: Path) -> Path:
     folder = tmp_path / "caps"
     for n, place in enumerate(("train/good", "test/good", "test/dent")):
         for i in range(2):
@@ -258,6 +258,16 @@ def test_reports_and_findings_are_plain_json(root):
         "paths": ["red/train/good/000"],
         "count": 1,
     }
+
+
+def test_findings_read_as_one_line(root):
+    for i in range(7):
+        write_image(root / f"red/test/good/1{i:02d}.png", 100 + i)
+    finding = only(quick_check(Caps(), root, ["red"]), "extra")
+    names = ", ".join(f"red/test/good/10{i}" for i in range(5))
+    assert str(finding) == f"warning: red: 7 images are not in the release [{names} and 2 more]"
+    (root / "red/ground_truth/dent/000_mask.png").unlink()
+    assert "[" not in str(only(quick_check(Caps(), root, ["red"]), "mask"))
 
 
 def test_verify_leaves_the_folder_alone(root):

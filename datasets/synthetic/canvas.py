@@ -9,14 +9,16 @@ the same bits.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+Window = tuple[slice, slice]
 
 SIZE = 256
 """Side of the finished image."""
@@ -55,6 +57,22 @@ class Scene:
     rust_tone: Floats
     background: tuple[float, float, float]
 
+    def window(self, where: Window) -> Scene:
+        """The same buffers, seen through a window; drawing there draws here."""
+        names = ("material", "height", "tone", "gloss", "bump", "rust", "rust_tone")
+        views: dict[str, Any] = {name: getattr(self, name)[where] for name in names}
+        tangent = (self.tangent[0][where], self.tangent[1][where])
+        return replace(self, **views, tangent=tangent)
+
+    def copy(self) -> Scene:
+        """Buffers of its own."""
+        whole = self.window((slice(None), slice(None)))
+        for name, buffer in vars(whole).items():
+            if isinstance(buffer, np.ndarray):
+                setattr(whole, name, buffer.copy())
+        whole.tangent = (self.tangent[0].copy(), self.tangent[1].copy())
+        return whole
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -63,6 +81,19 @@ class Frame:
     u: Floats
     v: Floats
     angle: float
+
+    def around(self, radius: float) -> tuple[Window, Frame]:
+        """The window that holds all within `radius` of the origin, and the axes in it."""
+        coarse = (np.abs(self.u[::8, ::8]) < radius) & (np.abs(self.v[::8, ::8]) < radius)
+        rows, columns = np.flatnonzero(coarse.any(axis=1)), np.flatnonzero(coarse.any(axis=0))
+        if len(rows) == 0:
+            where = (slice(0, 0), slice(0, 0))
+        else:
+            where = (
+                slice(max(8 * int(rows[0]) - 8, 0), 8 * int(rows[-1]) + 9),
+                slice(max(8 * int(columns[0]) - 8, 0), 8 * int(columns[-1]) + 9),
+            )
+        return where, Frame(self.u[where], self.v[where], self.angle)
 
     def moved(self, du: float, dv: float, angle: float = 0.0) -> Frame:
         """The axes of a piece that sits at (du, dv) and is turned by `angle` (radians)."""
@@ -76,6 +107,7 @@ class Frame:
         return c * du - s * dv, s * du + c * dv
 
 
+@cache
 def image_frame() -> Frame:
     """The axes of the image: u to the right, v down."""
     line = (np.arange(FINE, dtype=np.float32) + 0.5) / 2 - SIZE / 2
@@ -174,71 +206,10 @@ def _lumps(rng: np.random.Generator, cell: int) -> Floats:
 def sample(kind: str, frame: Frame, rng: np.random.Generator, scale: float = 1.0) -> Floats:
     """The tile `kind` laid on a body at a random place, `scale` times as large."""
     du, dv = (int(shift) for shift in rng.integers(0, TILE, 2))
-    column = (frame.u * (2 / scale) + (du + TILE)).astype(np.int32) & (TILE - 1)
-    row = (frame.v * (2 / scale) + (dv + TILE)).astype(np.int32) & (TILE - 1)
-    return texture(kind).ravel()[row * TILE + column]
-
-
-# ------------------------------------------------------------------------------- modelling
-
-
-def empty_scene(color: tuple[float, float, float], relief: Floats, tone: Floats) -> Scene:
-    """A bare table with its texture as small heights and tones."""
-    zero = np.zeros((FINE, FINE), np.float32)
-    return Scene(
-        material=np.zeros((FINE, FINE), np.uint8),
-        height=relief.copy(),
-        tone=tone.copy(),
-        gloss=zero.copy(),
-        bump=zero.copy(),
-        tangent=(zero.copy(), zero.copy()),
-        rust=zero.copy(),
-        rust_tone=zero.copy(),
-        background=color,
-    )
-
-
-@dataclass(frozen=True)
-class Finish:
-    """What a body's surface is made of. `tangent` None: no machining marks."""
-
-    material: int
-    gloss: float
-    tone: Floats | float = 1.0
-    bump: Floats | float = 0.0
-    tangent: tuple[Floats | float, Floats | float] | None = None
-
-
-def add_body(scene: Scene, outline: Floats, top: float, bevel: float, finish: Finish) -> None:
-    """Put a body on the scene: `top` is its height over the table, its rim is rounded."""
-    inside = outline < 0
-    drop = 1 - ramp(-outline[inside] / bevel)
-    scene.height[inside] = top - drop * (0.8 * bevel)
-    scene.material[inside] = finish.material
-    scene.gloss[inside] = finish.gloss
-    _assign(scene.tone, inside, finish.tone)
-    _assign(scene.bump, inside, finish.bump)
-    tangent = finish.tangent or (0.0, 0.0)
-    for buffer, value in zip(scene.tangent, tangent, strict=True):
-        _assign(buffer, inside, value)
-
-
-def sink(scene: Scene, outline: Floats, depth: float, bevel: float) -> None:
-    """Press a recess into what is there: same material, `depth` lower, with a sloped wall."""
-    wall = ramp((bevel / 2 - outline) / bevel)
-    scene.height -= depth * wall
-
-
-def cut(scene: Scene, outline: Floats, table: Scene, chamfer: float = 1.5) -> None:
-    """Cut through to the table, with a chamfered rim."""
-    rim = (outline < chamfer) & (outline >= 0)
-    scene.height[rim] -= (chamfer - outline[rim]) * 0.8
-    inside = outline < 0
-    for name in ("material", "height", "tone", "gloss", "bump"):
-        getattr(scene, name)[inside] = getattr(table, name)[inside]
-    for buffer in scene.tangent:
-        buffer[inside] = 0
-
-
-def _assign(buffer: Floats, where: Bools, value: Floats | float) -> None:
-    buffer[where] = value[where] if isinstance(value, np.ndarray) else value
+    column = (frame.u * (2 / scale) + (du + TILE)).astype(np.int32)
+    row = (frame.v * (2 / scale) + (dv + TILE)).astype(np.int32)
+    column &= TILE - 1
+    row &= TILE - 1
+    row *= TILE
+    row += column
+    return texture(kind).ravel().take(row)

@@ -32,6 +32,9 @@ def scratch(scene: Scene, rng: np.random.Generator, strength: float) -> Bools:
     """One to three curved grooves of bare metal with raised lips."""
     axes = _place(scene, rng, margin=6)
     altered = np.zeros((FINE, FINE), bool)
+    level = _level(scene, axes)
+    reach, axes = axes.around(60)
+    scene, window = scene.window(reach), altered[reach]
     for _ in range(1 + int(rng.integers(0, 3)) if strength > 0.7 else 1):
         curve = uniform(rng, -0.004, 0.004)
         half_length = uniform(rng, 0.8, 1.2) * (10 + 28 * strength)
@@ -42,10 +45,10 @@ def scratch(scene: Scene, rng: np.random.Generator, strength: float) -> Bools:
         ragged = 1 + 0.5 * sample("grain", stroke, rng)
         width = np.maximum(half_width * taper * ragged, 0.05)
         groove = np.where(taper > 0, ramp(1.5 - np.abs(across) / width), 0)
-        lip = np.where(taper > 0, ramp(1.5 - np.abs(np.abs(across) / width - 1.7)), 0)
-        where = ((groove > _FAINT) | (lip > _FAINT)) & _same_surface(scene, axes)
+        lip = np.where(taper > 0, ramp(1.2 - 1.6 * np.abs(np.abs(across) / width - 1.4)), 0)
+        where = ((groove > _FAINT) | (lip > _FAINT)) & _same_surface(scene, level)
         _groove(scene, where, groove, lip, strength)
-        altered |= where
+        window |= where
     return altered
 
 
@@ -135,8 +138,11 @@ def _place(scene: Scene, rng: np.random.Generator, margin: int) -> Frame:
     )
 
 
-def _same_surface(scene: Scene, axes: Frame) -> Bools:
-    """Metal at about the height of the metal under the axes' origin."""
+def _level(scene: Scene, axes: Frame) -> float:
+    """The height of the surface under the axes' origin."""
     nearest = int(np.argmin(axes.u * axes.u + axes.v * axes.v))
-    level = float(scene.height.ravel()[nearest])
+    return float(scene.height.ravel()[nearest])
+
+
+def _same_surface(scene: Scene, level: float) -> Bools:
     return (scene.material > 0) & (np.abs(scene.height - level) < 2.5)

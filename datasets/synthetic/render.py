@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adbench.datasets.synthetic.canvas import Bools
+from adbench.datasets.synthetic.canvas import SIZE, Bools, Scene
 from adbench.datasets.synthetic.defects import SURFACE
-from adbench.datasets.synthetic.parts import BUILDERS, Change
+from adbench.datasets.synthetic.modelling import Change, Model
+from adbench.datasets.synthetic.parts import BUILDERS
 from adbench.datasets.synthetic.shading import draw_light, photograph
 
 HALO = 12
@@ -41,27 +43,36 @@ def render(
     Returns:
         uint8 (SIZE, SIZE, 3) and bool (SIZE, SIZE).
     """
-    part_seed, light_seed, defect_seed, noise_seed = ([*address, i] for i in range(4))
-    damage = np.random.default_rng(defect_seed)
-    in_builder = defect in PIECES or (defect == "bend" and category in _BENDING_PIECE)
-    choice, direction = float(damage.random()), float(damage.random()) * 2 * math.pi
-    change = Change(defect or "", choice, strength, direction) if in_builder else Change()
+    part, lamp, damage, sensor = (np.random.default_rng([*address, i]) for i in range(4))
+    change = Change(
+        kind=defect if defect and _made_by_builder(category, defect) else "",
+        choice=float(damage.random()),
+        strength=strength,
+        direction=float(damage.random()) * 2 * math.pi,
+    )
+    flawless, scene, fine = _scenes(category, part, change, defect, damage)
+    image = photograph(flawless if twin else scene, draw_light(lamp), sensor)
+    return image, fine.reshape(SIZE, 2, SIZE, 2).any(axis=(1, 3))
 
-    def build(applied: bool) -> tuple:
-        wanted = Change(change.kind, choice, strength, direction, applied)
-        return BUILDERS[category](np.random.default_rng(part_seed), wanted)
 
-    model = build(applied=in_builder)
-    scene, fine = model.scene, model.touched
-    if in_builder:
-        flawless = build(applied=False)
-        fine = fine | flawless.touched
-        scene = flawless.scene if twin else scene
-    elif defect is not None:
-        flawless_scene = build(applied=False).scene if twin else scene
-        fine = SURFACE[defect](scene, damage, strength)
-        scene = flawless_scene
-    light = draw_light(np.random.default_rng(light_seed))
-    image = photograph(scene, light, np.random.default_rng(noise_seed))
-    mask = fine.reshape(fine.shape[0] // 2, 2, -1, 2).any(axis=(1, 3))
-    return image, mask
+def _scenes(category, part, change, defect, damage):
+    state = part.bit_generator.state
+    flawless = BUILDERS[category](part, change)
+    if defect is None:
+        return flawless.scene, flawless.scene, flawless.touched
+    if not change.kind:
+        scene = flawless.scene.copy()
+        return flawless.scene, scene, SURFACE[defect](scene, damage, change.strength)
+    part.bit_generator.state = state
+    altered = BUILDERS[category](part, replace(change, applied=True))
+    fine = flawless.touched | altered.touched | _differ(flawless.scene, altered.scene)
+    return flawless.scene, altered.scene, fine
+
+
+def _differ(a: Scene, b: Scene) -> Bools:
+    """Where any buffer does."""
+    return (a.material != b.material) | (a.height != b.height) | (a.tone != b.tone)
+
+
+def _made_by_builder(category: str, defect: str) -> bool:
+    return defect in PIECES or (defect == "bend" and category in _BENDING_PIECE)

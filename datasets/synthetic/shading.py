@@ -26,6 +26,9 @@ _TINT = np.array(
 _RUST_DARK = (0.11, 0.045, 0.022)
 _RUST_BRIGHT = (0.42, 0.17, 0.06)
 
+_STRIP = 32
+"""Rows of the picture that are lit at a time: their buffers stay in the processor's cache."""
+
 
 @dataclass(frozen=True)
 class Light:
@@ -44,7 +47,7 @@ class Light:
 def draw_light(rng: np.random.Generator) -> Light:
     """A lamp from the upper left, more or less."""
     azimuth = uniform(rng, -2.75, -1.75)
-    elevation = uniform(rng, 0.75, 1.0)
+    elevation = uniform(rng, 0.66, 0.92)
     flat = math.cos(elevation)
     return Light(
         x=flat * math.cos(azimuth),
@@ -59,24 +62,67 @@ def draw_light(rng: np.random.Generator) -> Light:
 
 def photograph(scene: Scene, light: Light, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Render a scene: uint8 (SIZE, SIZE, 3). `rng` draws the sensor's noise and nothing else."""
-    nx, ny, nz = _normals(scene)
-    open_sky = _openness(scene.height)
-    lit = _lit(scene.height, light)
-    diffuse, mirror = _metal(scene, light, (nx, ny, nz), lit, open_sky)
-    lambert = np.maximum(nx * light.x + ny * light.y + nz * light.z, 0)
-    matt = lambert * lit * light.strength + (0.45 * light.room) * open_sky
+    coarse = _half(scene.height)
+    lit, open_sky = _lit(coarse, light), _openness(coarse)
+    normal = _normals(scene)
+    linear = np.empty((SIZE, SIZE, 3), np.float32)
+    for top in range(0, SIZE, _STRIP):
+        rows, fine = slice(top, top + _STRIP), slice(2 * top, 2 * (top + _STRIP))
+        seen = _Seen(
+            scene.window((fine, slice(None))),
+            (normal[0][fine], normal[1][fine], normal[2][fine]),
+            _double(lit[rows]),
+            _double(open_sky[rows]),
+            top,
+        )
+        linear[rows] = _radiance(seen, light)
+    return _develop(linear, rng)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A strip of a scene with all that its own buffers do not tell: (2 * _STRIP, FINE) each."""
+
+    scene: Scene
+    normal: tuple[Floats, Floats, Floats]
+    lit: Floats
+    open_sky: Floats
+    top: int
+
+
+def _radiance(seen: _Seen, light: Light) -> Floats:
+    """Linear RGB (_STRIP, SIZE, 3)."""
+    scene = seen.scene
+    lambert = np.maximum(_towards(seen.normal, (light.x, light.y, light.z)), 0)
+    matt = lambert * seen.lit * light.strength + seen.open_sky * (0.34 * light.room)
+    diffuse, mirror = _metal(seen, light, lambert)
     is_table = scene.material == 0
+    tinted = np.where(is_table, matt, diffuse + 0.85 * mirror) * scene.tone
+    white = np.where(is_table, 0, 0.15 * mirror)
+    rusty = np.flatnonzero(scene.rust)
     planes = []
     for channel in range(3):
-        tint = _TINT[:, channel][scene.material] * scene.tone
-        metal = tint * diffuse + (0.15 + 0.85 * tint) * mirror
-        table = tint * matt * scene.background[channel]
-        color = np.where(is_table, table, metal)
-        dark, bright = _RUST_DARK[channel], _RUST_BRIGHT[channel]
-        rusty = (dark + (bright - dark) * scene.rust_tone) * matt
-        color += (rusty - color) * scene.rust
+        tint = _TINT[:, channel].copy()
+        tint[0] = scene.background[channel]
+        color = tint.take(scene.material) * tinted + white
+        if len(rusty):
+            _cover_with_rust(color, scene, matt, rusty, channel)
         planes.append(_half(color) * (1 + light.warmth * (1 - channel)))
-    return _develop(np.stack(planes, axis=-1), rng)
+    return np.stack(planes, axis=-1)
+
+
+def _cover_with_rust(
+    color: Floats, scene: Scene, matt: Floats, rusty: NDArray[np.intp], channel: int
+) -> None:
+    dark, bright = _RUST_DARK[channel], _RUST_BRIGHT[channel]
+    here = (dark + (bright - dark) * scene.rust_tone.take(rusty)) * matt.take(rusty)
+    weight = scene.rust.take(rusty)
+    flat = color.reshape(-1)
+    flat[rusty] += (here - flat[rusty]) * weight
+
+
+def _towards(normal: tuple[Floats, Floats, Floats], to: tuple[float, float, float]) -> Floats:
+    return normal[0] * to[0] + normal[1] * to[1] + normal[2] * to[2]
 
 
 def _normals(scene: Scene) -> tuple[Floats, Floats, Floats]:
@@ -94,38 +140,31 @@ def _normals(scene: Scene) -> tuple[Floats, Floats, Floats]:
     return nx / length, ny / length, 1 / length
 
 
-def _metal(
-    scene: Scene,
-    light: Light,
-    normal: tuple[Floats, Floats, Floats],
-    lit: Floats,
-    open_sky: Floats,
-) -> tuple[Floats, Floats]:
+def _metal(seen: _Seen, light: Light, lambert: Floats) -> tuple[Floats, Floats]:
     """Diffuse and mirrored light on metal, before its colour."""
-    nx, ny, nz = normal
-    half = (light.x, light.y, light.z + 1)  # the camera looks straight down
-    norm = math.sqrt(half[0] ** 2 + half[1] ** 2 + half[2] ** 2)
-    hx, hy, hz = (value / norm for value in half)
-    facing = np.maximum(nx * hx + ny * hy + nz * hz, 0)
-    sharp = _power(facing, 5)  # to the 32nd
-    along = scene.tangent[0] * hx + scene.tangent[1] * hy
-    # Fine grooves spread a highlight across themselves (Kajiya and Kay 1989): what counts is
-    # how square the half vector stands on the groove. 12 doubles the contrast of that.
-    grooved = _power(np.maximum(1 - along * along * 1.6, 0), 3)
-    marked = (scene.tangent[0] != 0) | (scene.tangent[1] != 0)
-    highlight = np.where(marked, 0.12 + 0.55 * grooved + 0.5 * sharp * grooved, 0.9 * sharp + 0.12)
-    lambert = np.maximum(nx * light.x + ny * light.y + nz * light.z, 0)
-    room = _room(nx, ny, light)
-    key = lit * light.strength
-    diffuse = (0.30 * lambert * key + 0.12 * light.room * open_sky) * (1.15 - scene.gloss * 0.5)
-    mirror = scene.gloss * (0.62 * highlight * key + 0.45 * room * open_sky)
+    norm = math.sqrt(light.x**2 + light.y**2 + (light.z + 1) ** 2)
+    half = (light.x / norm, light.y / norm, (light.z + 1) / norm)  # the camera looks down
+    sharp = _power(np.maximum(_towards(seen.normal, half), 0), 5)  # to the 32nd
+    tx, ty = seen.scene.tangent
+    along = tx * half[0] + ty * half[1]
+    # Grooves spread a highlight across themselves: what counts is how square the half vector
+    # stands on the groove (Kajiya and Kay 1989); the factor 2 sharpens the bow tie.
+    grooved = _power(np.maximum(1 - 2 * along * along, 0), 3)
+    marked = (tx != 0) | (ty != 0)
+    highlight = np.where(marked, (0.75 + 0.5 * sharp) * grooved, 0.9 * sharp) + 0.06
+    room = _room(seen, light) * np.where(marked, 0.55 + 0.45 * grooved, 1)
+    key = seen.lit * light.strength
+    diffuse = 0.26 * lambert * key + 0.07 * light.room * seen.open_sky
+    mirror = seen.scene.gloss * (0.75 * highlight * key + 0.34 * room * seen.open_sky)
     return diffuse, mirror
 
 
-def _room(nx: Floats, ny: Floats, light: Light) -> Floats:
-    """What a mirror facing (nx, ny) sees: a bright ceiling, a softbox, dark walls."""
+def _room(seen: _Seen, light: Light) -> Floats:
+    """What a mirror sees of the room: a bright ceiling, a softbox, dark walls."""
+    nx, ny, _ = seen.normal
     line = np.linspace(-0.5, 0.5, FINE, dtype=np.float32)
-    place = line[None, :] * light.drift[0] + line[:, None] * light.drift[1]
+    rows = line[2 * seen.top : 2 * (seen.top + _STRIP), None]
+    place = line * light.drift[0] + rows * light.drift[1]
     towards = (nx * light.x + ny * light.y) * 1.4 + place
     softbox = ramp((towards - 0.12) * 5)
     walls = 1 - 0.75 * ramp((nx * nx + ny * ny - 0.15) * 3)
@@ -136,25 +175,23 @@ def _lit(height: Floats, light: Light) -> Floats:
     """1 in the light, 0 in cast shadow: a march over the height field towards the lamp."""
     flat = math.sqrt(light.x**2 + light.y**2)
     rise = light.z / flat
-    reach = 48  # buffer pixels
+    reach = 16
     padded = np.pad(height, reach, mode="edge")
     blocked = np.zeros_like(height)
-    for step in (1, 2, 3, 5, 7, 9, 11, 14, 17, 20, 24, 28, 32):
+    for step in (1, 2, 3, 4, 5, 6, 7, 9, 11, 13, 15):
         dx, dy = round(step * light.x / flat), round(step * light.y / flat)
-        there = padded[reach + dy : reach + dy + FINE, reach + dx : reach + dx + FINE]
-        over = there - height - 0.5 * step * rise
-        np.maximum(blocked, over * (1 / (0.6 + 0.08 * step)), out=blocked)
-    return 1 - 0.85 * ramp(blocked)
+        there = padded[reach + dy : reach + dy + SIZE, reach + dx : reach + dx + SIZE]
+        over = (there - height - step * rise) * (1 / (0.7 + 0.16 * step))
+        np.maximum(blocked, over, out=blocked)
+    return 1 - 0.9 * ramp(blocked)
 
 
 def _openness(height: Floats) -> Floats:
     """How much of the room a point sees: less in pockets and beside walls."""
-    coarse = _half(height)
-    around = coarse
+    around = height
     for radius in (2, 4):
         around = _box_mean(_box_mean(around, radius, 0), radius, 1)
-    hidden = np.maximum(around - coarse, 0)
-    return _double(1 / (1 + 0.32 * hidden))
+    return 1 / (1 + 0.35 * np.maximum(around - height, 0))
 
 
 def _box_mean(values: Floats, radius: int, axis: int) -> Floats:
@@ -188,12 +225,18 @@ def _develop(linear: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Lens, exposure, sensor: linear (SIZE, SIZE, 3) to 8 bits with gamma 2."""
     line = np.linspace(-1, 1, SIZE, dtype=np.float32)
     radius = line[:, None] ** 2 + line[None, :] ** 2
-    exposed = _soften(linear) * (1 - 0.09 * radius)[:, :, None] * 1.5
-    toned = exposed * (1 + exposed * 0.16) / (1 + exposed * 0.75)
-    level = np.sqrt(np.maximum(toned, 0)) * 255
+    exposed = _soften(linear) * (1.7 - 0.15 * radius)[:, :, None]
+    toned = exposed * (1 + exposed * 0.2) / (1 + exposed * 0.7)
+    level = _contrast(np.sqrt(np.maximum(toned, 0))) * 255
     bytes_ = rng.integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
     noise = (bytes_.sum(axis=0, dtype=np.int32) - 510).astype(np.float32) / 148  # about normal
     return np.clip(level + noise * 1.6 + 0.5, 0, 255).astype(np.uint8)
+
+
+def _contrast(level: Floats) -> Floats:
+    """A film's curve: darker shadows, brighter lights, half way to a smooth step."""
+    bounded = np.minimum(level, 1)
+    return bounded * (0.5 + bounded * (1.5 - bounded))
 
 
 def _soften(image: Floats) -> Floats:

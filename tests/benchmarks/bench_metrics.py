@@ -3,10 +3,10 @@
     python tests/benchmarks/bench_metrics.py                 # both sizes, some minutes
     python tests/benchmarks/bench_metrics.py --sizes small --rounds 9 --sklearn
 
-Times are CPU seconds, summed over threads (of which none here uses more than one), medians of interleaved rounds; "x sort" is the median over
-rounds of the ratio to one `np.sort` copy of the same scores in the same round, which cancels most
-of what other processes do to the clock and the caches. Memory is the peak above the loaded inputs,
-each method in a process of its own (Linux only).
+Times are CPU seconds over all threads (nothing here starts any), medians of interleaved rounds.
+"x sort" is the median over rounds of the ratio to one `np.sort` copy of the same scores in the same
+round, which cancels most of what other processes do to the clock and the caches. Memory is the peak
+above the loaded inputs, each method in a process of its own (Linux only).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def digest(paths) -> str:
     return hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest()
 
 
-def counts(samples) -> Counter:
+def counts(samples) -> Counter[tuple[str, str]]:
     return Counter((s.split, s.defect) for s in samples)
 
 

@@ -107,6 +107,12 @@ def test_an_image_outside_the_split_stops_a_run(tmp_path, fill):
         VisA().samples(root, ["candle"])
 
 
+def test_no_training_image_stops_a_run(tmp_path):
+    (tmp_path / "candle/Data/Images/Normal").mkdir(parents=True)
+    with pytest.raises(DataError, match="candle/Data/Images/Normal holds no training image"):
+        VisA().samples(tmp_path, ["candle"])
+
+
 def test_a_split_file_that_trains_on_anomalies_is_refused(tmp_path, fill):
     root = fill(tmp_path, ["candle/Data/Images/Normal/0000.JPG"])
     (root / "split_csv").mkdir()

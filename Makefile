@@ -1,0 +1,36 @@
+# make demo   a virtual environment, adbench in it, and a real run that ends with a table
+# make test   the same environment with the test tools, and the whole test suite
+# make lint   ruff and mypy
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# A machine with a GPU: make demo FAISS=gpu (faiss-cpu and faiss-gpu exclude each other).
+FAISS ?= cpu
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.installed-$(FAISS)
+	$(BIN)/adbench run --methods all --dataset synthetic --preset smoke
+
+test: $(VENV)/.installed-dev
+	$(BIN)/pytest -q
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-$(FAISS): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[$(FAISS)]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed-$(FAISS)
+	$(PIP) --editable '.[$(FAISS),dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,50 @@
+"""Shared by all tests: a private cache, the toy data set, the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from toy import Invoke, Outcome, Toy, write_toy
+
+
+@pytest.fixture(autouse=True)
+def _private_folders(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """No test reads the user's cache or data; the rendered synthetic set is shared."""
+    shared = tmp_path_factory.getbasetemp() / "cache"
+    monkeypatch.setenv("ADBENCH_CACHE", str(shared))
+    monkeypatch.delenv("ADBENCH_DATA", raising=False)
+    yield
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Toy:
+    """A fresh toy data set."""
+    return write_toy(tmp_path / "data")
+
+
+@pytest.fixture
+def invoke(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Invoke:
+    """Run `adbench ARGUMENTS` in this process, in an empty working folder, as a user would."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Outcome:
+        from adbench.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["adbench", *arguments])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return call

@@ -1,0 +1,96 @@
+"""A tiny data set in the MVTec layout and ways to run the command line, for tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+PIXEL = "adbench.testing:PixelGaussian"
+TOY_CARD = '''
+from adbench.contracts import DatasetCard
+from adbench.datasets.mvtec_layout import MVTecLayout
+
+
+class Toy(MVTecLayout):
+    card = DatasetCard(
+        name="toy", title="Toy", licence="CC0", page="none", citation="",
+        layout="<category>/train/good", directory_names=("toy",), categories={},
+    )
+'''
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A small data set: two categories, 6 training, 4 good and 4 defect test images each."""
+
+    folder: Path
+    reference: str
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "toy"
+
+    def arguments(self, *categories: str) -> list[str]:
+        """Options of the command line that select it."""
+        name = self.reference + (":" + ",".join(categories) if categories else "")
+        return ["--dataset", name, "--data-root", str(self.folder)]
+
+
+def write_toy(folder: Path, categories: tuple[str, ...] = ("a", "b"), side: int = 40) -> Toy:
+    """Write the toy data set below `folder`."""
+    rng = np.random.default_rng(0)
+    for category in categories:
+        for split, defect, count in (("train", "good", 6), ("test", "good", 4), ("test", "hole", 4)):
+            for index in range(count):
+                _write_sample(folder / "toy" / category, split, defect, index, side, rng)
+    plugin = folder / "toy_dataset.py"
+    plugin.write_text(TOY_CARD)
+    return Toy(folder, f"{plugin}:Toy")
+
+
+def _write_sample(
+    root: Path, split: str, defect: str, index: int, side: int, rng: np.random.Generator
+) -> None:
+    pixels = rng.normal(120, 8, (side, side, 3)).clip(0, 255).astype(np.uint8)
+    path = root / split / defect / f"{index:03d}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if defect != "good":
+        mask = np.zeros((side, side), np.uint8)
+        top, left = rng.integers(3, side - 12, 2)
+        mask[top : top + 8, left : left + 8] = 255
+        pixels[mask > 0] += 30
+        target = root / "ground_truth" / defect / f"{index:03d}_mask.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(target)
+    Image.fromarray(pixels).save(path)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+Invoke = Callable[..., Outcome]
+
+
+def spawn(*arguments: str, cwd: Path, **options: object) -> subprocess.Popen[str]:
+    """Start `adbench ARGUMENTS` as a process of its own."""
+    command = [sys.executable, "-m", "adbench.cli", *arguments]
+    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+        command,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
