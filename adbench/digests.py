@@ -119,7 +119,7 @@ def _write_index(file: Path, fresh: Index) -> None:
     temporary = None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=file.stem, suffix=".tmp", dir=file.parent)
+        handle, temporary = tempfile.mkstemp(prefix=file.stem, suffix=".new", dir=file.parent)
         with os.fdopen(handle, "wb") as stream:
             stream.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
         os.replace(temporary, file)

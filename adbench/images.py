@@ -125,7 +125,7 @@ def load_images(
         StoreError: the cache cannot be written.
     """
     paths = [sample.path for sample in samples]
-    digests = content_digests(root, paths, cache.folder / "digests")
+    digests = content_digests(root, paths, cache.folder)
     key = _key("images", asdict(geometry), digests)
 
     def fill(pixels: NDArray[Any]) -> None:
@@ -158,7 +158,7 @@ def load_masks(
     masked = [(i, s.path, s.mask_path) for i, s in enumerate(samples) if s.mask_path is not None]
     # The images count too: that their sizes agree with the masks' is part of what is stored.
     files = [path for _, image, mask in masked for path in (image, mask)]
-    digests = content_digests(root, files, cache.folder / "digests")
+    digests = content_digests(root, files, cache.folder)
     places = [i for i, _, _ in masked]
     key = _key("masks", asdict(geometry), rule, threshold, len(samples), places, digests)
 

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import timm
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adbench.contracts import Context, Images
+from adbench.errors import MethodError
 from adbench.methods.backbone_weights import Weights, load_weights
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Resize = Literal["bilinear", "area"]
 
@@ -98,6 +97,32 @@ class FeatureExtractor(nn.Module):
         parts = (FEATURES_VERSION, self.backbone, self.weights_sha256, self.out_indices,
                  self.resize, self.map_size)  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _create(backbone: str, out_indices: Sequence[int]) -> Any:
+    """timm's feature extractor without trained weights."""
+    try:
+        return timm.create_model(
+            backbone, pretrained=False, features_only=True, out_indices=tuple(out_indices)
+        )
+    except (RuntimeError, AttributeError, IndexError, AssertionError, TypeError) as error:
+        close = timm.list_models(f"*{backbone.partition('.')[0][:12]}*")[:3]
+        raise MethodError(
+            f"timm cannot build the backbone {backbone!r} with stages {tuple(out_indices)}: {error}; "
+            f"expected a model that supports features_only, such as {', '.join(close) or 'resnet18'}"
+        ) from error
+
+
+def _drop_unused_blocks(network: Any) -> None:
+    """Replace the EfficientNet blocks after the last stage in use: timm would evaluate them."""
+    last = network.feature_info.module_name()[-1]
+    if last.startswith("blocks."):
+        for index in range(int(last.removeprefix("blocks.")) + 1, len(network.blocks)):
+            network.blocks[index] = nn.Identity()
+
+
+def _per_channel(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values)[:, None, None]  # (3, 1, 1)
 
 
 def resize_map(stage: Tensor, size: int, resize: Resize) -> Tensor:

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
+"""float32 in fact; numpy's stubs lose that beside a Python float."""
+
 Bools = NDArray[np.bool_]
 Window = tuple[slice, slice]
 
@@ -26,7 +28,7 @@ SIZE = 256
 FINE = 2 * SIZE
 """Side of every buffer."""
 
-TILE = 1024
+TILE = 512
 """Side of a texture tile, in buffer pixels; a power of two."""
 
 BACKGROUND, STEEL, ALUMINIUM, ZINC, BLACK, BRASS, IRON = range(7)
@@ -206,6 +208,14 @@ def _lumps(rng: np.random.Generator, cell: int) -> Floats:
 def sample(kind: str, frame: Frame, rng: np.random.Generator, scale: float = 1.0) -> Floats:
     """The tile `kind` laid on a body at a random place, `scale` times as large."""
     du, dv = (int(shift) for shift in rng.integers(0, TILE, 2))
+    if kind == "cloud":  # soft enough for every second pixel
+        rows, columns = frame.u.shape
+        coarse = _look_up(kind, Frame(frame.u[::2, ::2], frame.v[::2, ::2], 0.0), du, dv, scale)
+        return coarse.repeat(2, axis=0).repeat(2, axis=1)[:rows, :columns]
+    return _look_up(kind, frame, du, dv, scale)
+
+
+def _look_up(kind: str, frame: Frame, du: int, dv: int, scale: float) -> Floats:
     column = (frame.u * (2 / scale) + (du + TILE)).astype(np.int32)
     row = (frame.v * (2 / scale) + (dv + TILE)).astype(np.int32)
     column &= TILE - 1

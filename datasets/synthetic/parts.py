@@ -130,7 +130,9 @@ def bracket(rng: np.random.Generator, change: Change) -> Model:
     sag = _sag(axes, change)
     bent = Frame(axes.u, axes.v - sag, axes.angle) if change.applied else axes
     upright = c.box(_origin_at(axes, (0, -54)), 30, 84, 9)
-    fillet = np.maximum(c.box(_origin_at(axes, (39, -39)), 10, 10), 18 - c.disc(axes.moved(48, -48), 0))
+    fillet = np.maximum(
+        c.box(_origin_at(axes, (39, -39)), 10, 10), 18 - c.disc(axes.moved(48, -48), 0)
+    )
     outline = np.minimum(np.minimum(upright, fillet), c.box(_origin_at(bent, (60, 0)), 90, 30, 9))
     model.add(outline, 5, 1.4, brushed(bent, rng, c.ZINC, 0.62))
     model.sink(c.box(_origin_at(axes, (0, -34)), 4.5, 20, 4.4), -2.6, 5.0)  # a stiffening bead
@@ -209,7 +211,7 @@ def perforated(rng: np.random.Generator, change: Change) -> Model:
     """A perforated steel sheet, holes in staggered rows, over darkness."""
     model = bare_table(rng, "dark")
     axes = laid_down(rng, 0.12, 12.0)
-    model.add(c.box(axes, 400, 400), 6, 1.0, brushed(axes, rng, c.STEEL, 0.55))
+    model.add(np.full_like(axes.u, -9), 6, 1.0, brushed(axes, rng, c.STEEL, 0.55))
     pitch, spacing, radius = 27.0, 23.4, 8.2
     staggered = [
         Frame(_centred(axes.u - u, pitch), _centred(axes.v - v, 2 * spacing), 0.0)
@@ -231,14 +233,15 @@ def perforated(rng: np.random.Generator, change: Change) -> Model:
 
 def _centred(u: Floats, period: float) -> Floats:
     """Distance from the nearest multiple of `period`, signed."""
-    return u - np.floor(u / period + 0.5) * period
+    centred: Floats = u - np.floor(u / period + 0.5) * period
+    return centred
 
 
 def sheet(rng: np.random.Generator, _change: Change) -> Model:
     """A brushed stainless sheet that fills the picture."""
     model = bare_table(rng, "dark")
     axes = laid_down(rng, 0.08, 20.0)
-    model.add(c.box(axes, 400, 400), 6, 1.0, brushed(axes, rng, c.STEEL, 0.7))
+    model.add(np.full_like(axes.u, -9), 6, 1.0, brushed(axes, rng, c.STEEL, 0.7))
     return model
 
 

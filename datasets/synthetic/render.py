@@ -10,17 +10,15 @@ from numpy.typing import NDArray
 
 from adbench.datasets.synthetic.canvas import SIZE, Bools, Scene
 from adbench.datasets.synthetic.defects import SURFACE
-from adbench.datasets.synthetic.modelling import Change, Model
+from adbench.datasets.synthetic.modelling import Change
 from adbench.datasets.synthetic.parts import BUILDERS
 from adbench.datasets.synthetic.shading import draw_light, photograph
 
 HALO = 12
 """Pixels around a mask within which a defect's shadow or reflection may still show."""
 
-PIECES = frozenset({"missing", "misplaced"})
-"""Defects that a part's builder makes; `bend` is one too where the part has a piece to bend."""
-
-_BENDING_PIECE = frozenset({"bracket"})
+_BENDS_ITSELF = frozenset({"bracket"})
+"""Categories whose builder knows how to bend the part; the others get a dent."""
 
 
 def render(
@@ -55,7 +53,14 @@ def render(
     return image, fine.reshape(SIZE, 2, SIZE, 2).any(axis=(1, 3))
 
 
-def _scenes(category, part, change, defect, damage):
+def _scenes(
+    category: str,
+    part: np.random.Generator,
+    change: Change,
+    defect: str | None,
+    damage: np.random.Generator,
+) -> tuple[Scene, Scene, Bools]:
+    """The flawless scene, the one with the defect, and where they differ (FINE, FINE)."""
     state = part.bit_generator.state
     flawless = BUILDERS[category](part, change)
     if defect is None:
@@ -75,4 +80,4 @@ def _differ(a: Scene, b: Scene) -> Bools:
 
 
 def _made_by_builder(category: str, defect: str) -> bool:
-    return defect in PIECES or (defect == "bend" and category in _BENDING_PIECE)
+    return defect in ("missing", "misplaced") or (defect == "bend" and category in _BENDS_ITSELF)
