@@ -136,8 +136,9 @@ def box(frame: Frame, half_width: float, half_height: float, corner: float = 0.0
     a = np.abs(frame.u) - (half_width - corner)
     b = np.abs(frame.v) - (half_height - corner)
     outside_a, outside_b = np.maximum(a, 0), np.maximum(b, 0)
-    outside = np.sqrt(outside_a * outside_a + outside_b * outside_b)
-    return outside + np.minimum(np.maximum(a, b), 0) - corner
+    outside: Floats = np.sqrt(outside_a * outside_a + outside_b * outside_b)
+    outside += np.minimum(np.maximum(a, b), 0) - corner
+    return outside
 
 
 def hexagon(frame: Frame, apothem: float) -> Floats:
@@ -161,7 +162,7 @@ def turns(frame: Frame) -> Floats:
 
 def ramp(value: Floats) -> Floats:
     """0 below 0, 1 above 1, smooth between."""
-    t = np.minimum(np.maximum(value, 0), 1)
+    t: Floats = np.minimum(np.maximum(value, 0), 1)
     return t * t * (3 - 2 * t)
 
 
@@ -189,12 +190,16 @@ def _streaks(rng: np.random.Generator, length: int) -> Floats:
     """White noise averaged along rows; integer sums, so exact."""
     white = rng.integers(-128, 128, (TILE, TILE))
     total = np.cumsum(np.concatenate([white, white[:, :length]], axis=1), axis=1)
-    return ((total[:, length:] - total[:, :-length]) / (74.0 * math.sqrt(length))).astype("f4") / 2
+    means = (total[:, length:] - total[:, :-length]) / (148.0 * math.sqrt(length))
+    tile: Floats = means.astype(np.float32)
+    return tile
 
 
 def _lumps(rng: np.random.Generator, cell: int) -> Floats:
     """Random values on a lattice of `cell` pixels, smoothly interpolated, periodic."""
-    lattice = (rng.integers(-128, 128, (TILE // cell, TILE // cell)) / 128).astype(np.float32)
+    lattice: Floats = (rng.integers(-128, 128, (TILE // cell, TILE // cell)) / 128).astype(
+        np.float32
+    )
     for axis in (0, 1):
         t = (np.arange(cell, dtype=np.float32) + 0.5) / cell
         t = (t * t * (3 - 2 * t)).reshape(-1, 1) if axis == 0 else t * t * (3 - 2 * t)

@@ -54,9 +54,9 @@ def scratch(scene: Scene, rng: np.random.Generator, strength: float) -> Bools:
 
 def _groove(scene: Scene, where: Bools, groove: Floats, lip: Floats, strength: float) -> None:
     inside = groove[where]
-    scene.height[where] += (0.45 * lip[where] - 1.1 * inside) * (0.25 + 0.75 * strength)
-    scene.tone[where] *= 1 + inside * (0.15 + 0.35 * strength)
-    scene.gloss[where] += (0.8 - scene.gloss[where]) * inside * 0.7
+    scene.height[where] += (0.45 * lip[where] - 1.1 * inside) * (0.35 + 1.1 * strength)
+    scene.tone[where] *= 1 + inside * (0.1 + 0.9 * strength)
+    scene.gloss[where] += (0.9 - scene.gloss[where]) * inside * 0.8
     scene.bump[where] *= 1 - 0.9 * inside
     scene.rust[where] *= 1 - inside
 
@@ -105,9 +105,9 @@ def dent(scene: Scene, rng: np.random.Generator, strength: float) -> Bools:
     u, v = axes.u / (radius * crease), axes.v / radius
     bowl = np.maximum(1 - u * u - v * v, 0)
     profile = bowl * bowl
-    where = profile > 0.03
+    where: Bools = profile > 0.03
     sign = -1.0 if rng.random() < 0.65 else 1.0
-    lift = (profile - 0.03)[where] * (sign * radius * (0.08 + 0.15 * strength))
+    lift = (profile - 0.03)[where] * (sign * radius * (0.10 + 0.24 * strength))
     scene.height[where] += lift
     return where
 
@@ -145,4 +145,5 @@ def _level(scene: Scene, axes: Frame) -> float:
 
 
 def _same_surface(scene: Scene, level: float) -> Bools:
-    return (scene.material > 0) & (np.abs(scene.height - level) < 2.5)
+    same: Bools = (scene.material > 0) & (np.abs(scene.height - level) < 2.5)
+    return same

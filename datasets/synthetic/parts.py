@@ -157,7 +157,8 @@ def _sag(axes: Frame, change: Change) -> Floats:
     beyond = np.maximum(axes.u - (40 + 25 * change.choice), 0)
     far = beyond * beyond * (0.0008 + 0.0030 * change.strength)
     side = 1.0 if change.direction < math.pi else -1.0
-    return side * np.maximum(far - 0.25, 0)
+    sag: Floats = side * np.maximum(far - 0.25, 0)
+    return sag
 
 
 def cover(rng: np.random.Generator, change: Change) -> Model:

@@ -50,7 +50,8 @@ def render(
     )
     flawless, scene, fine = _scenes(category, part, change, defect, damage)
     image = photograph(flawless if twin else scene, draw_light(lamp), sensor)
-    return image, fine.reshape(SIZE, 2, SIZE, 2).any(axis=(1, 3))
+    mask: Bools = np.any(fine.reshape(SIZE, 2, SIZE, 2), axis=(1, 3))
+    return image, mask
 
 
 def _scenes(
@@ -76,7 +77,8 @@ def _scenes(
 
 def _differ(a: Scene, b: Scene) -> Bools:
     """Where any buffer does."""
-    return (a.material != b.material) | (a.height != b.height) | (a.tone != b.tone)
+    differ: Bools = (a.material != b.material) | (a.height != b.height) | (a.tone != b.tone)
+    return differ
 
 
 def _made_by_builder(category: str, defect: str) -> bool:

@@ -122,7 +122,8 @@ def _cover_with_rust(
 
 
 def _towards(normal: tuple[Floats, Floats, Floats], to: tuple[float, float, float]) -> Floats:
-    return normal[0] * to[0] + normal[1] * to[1] + normal[2] * to[2]
+    towards: Floats = normal[0] * to[0] + normal[1] * to[1] + normal[2] * to[2]
+    return towards
 
 
 def _normals(scene: Scene) -> tuple[Floats, Floats, Floats]:
@@ -228,9 +229,10 @@ def _develop(linear: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
     exposed = _soften(linear) * (1.7 - 0.15 * radius)[:, :, None]
     toned = exposed * (1 + exposed * 0.2) / (1 + exposed * 0.7)
     level = _contrast(np.sqrt(np.maximum(toned, 0))) * 255
-    bytes_ = rng.integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
-    noise = (bytes_.sum(axis=0, dtype=np.int32) - 510).astype(np.float32) / 148  # about normal
-    return np.clip(level + noise * 1.6 + 0.5, 0, 255).astype(np.uint8)
+    dice = rng.integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
+    noise = (dice.sum(axis=0, dtype=np.int32) - 510).astype(np.float32) / 148  # about normal
+    pixels: NDArray[np.uint8] = np.clip(level + noise * 1.6 + 0.5, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _contrast(level: Floats) -> Floats:

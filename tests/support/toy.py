@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 PIXEL = "adbench.testing:PixelGaussian"
+CONTENT = (("train", "good", 6), ("test", "good", 4), ("test", "hole", 4))
 TOY_CARD = '''
 from adbench.contracts import DatasetCard
 from adbench.datasets.mvtec_layout import MVTecLayout
@@ -46,7 +47,7 @@ def write_toy(folder: Path, categories: tuple[str, ...] = ("a", "b"), side: int 
     """Write the toy data set below `folder`."""
     rng = np.random.default_rng(0)
     for category in categories:
-        for split, defect, count in (("train", "good", 6), ("test", "good", 4), ("test", "hole", 4)):
+        for split, defect, count in CONTENT:
             for index in range(count):
                 _write_sample(folder / "toy" / category, split, defect, index, side, rng)
     plugin = folder / "toy_dataset.py"

@@ -1,0 +1,153 @@
+"""Rows, means, seeds, superseded records, footnotes and the two file formats."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from adbench import comparison, report
+from adbench.footnotes import footnotes, protocol_marks
+from adbench.records import METRICS, Failure, Record, mean_metrics, protocol_digest
+from adbench.tables import MEAN, frame, latest, rows, summarise_seeds
+
+PROTOCOL = {
+    "dataset": "toy", "dataset_version": "1", "scope": "separate", "trained_categories": ["a"],
+    "image_size": 32, "crop": None, "evaluation_size": 32, "mask_rule": "nearest",
+    "mask_threshold": 0, "metrics": "exact-1", "aupro_limits": [0.3, 0.05], "selection": "last",
+    "limit": None,
+}  # fmt: skip
+
+
+def _record(category: str = "a", value: float | None = 0.5, **changes: Any) -> Record:
+    identity = {
+        "method": changes.pop("method", "m"), "hyperparameters": {}, "dataset": "toy",
+        "dataset_version": "1", "categories": [category], "scope": "separate",
+        "seed": changes.pop("seed", 0), "limit": changes.pop("limit", None),
+    }  # fmt: skip
+    protocol = PROTOCOL | {"trained_categories": [category]} | changes.pop("protocol", {})
+    values: dict[str, Any] = {
+        "status": "done", "created": "2026-01-01T00:00:00Z", "preset": "fast", "variant": "",
+        "keys": {"fit": "f", "predict": "p", "score": "s"}, "identity": identity,
+        "protocol": protocol, "metrics": {category: dict.fromkeys(METRICS, value)},
+    }  # fmt: skip
+    return Record(**(values | changes))
+
+
+def test_rows_are_one_a_category_and_a_mean() -> None:
+    table = rows([_record("a", 0.5), _record("b", 0.75)])
+    assert [(r["category"], r["image_auroc"]) for r in table] == [
+        ("a", 0.5), ("b", 0.75), (MEAN, 0.625),
+    ]  # fmt: skip
+    assert table[-1]["categories"] == 2 and table[-1]["pixel_f1max_threshold"] is None
+
+
+def test_separate_categories_share_one_protocol_digest() -> None:
+    a, b = _record("a"), _record("b")
+    assert a.protocol_digest == b.protocol_digest
+    unified = protocol_digest(PROTOCOL | {"scope": "unified", "trained_categories": ["a", "b"]})
+    assert unified != protocol_digest(
+        PROTOCOL | {"scope": "unified", "trained_categories": ["a", "b", "c"]}
+    )
+
+
+def test_mean_leaves_out_undefined_categories_and_counts_them() -> None:
+    mean, undefined = mean_metrics({"a": {"image_auroc": 0.5}, "b": {"image_auroc": None}})
+    assert mean["image_auroc"] == 0.5 and undefined["image_auroc"] == 1
+    none, _ = mean_metrics({"a": {"image_auroc": None}})
+    assert none["image_auroc"] is None
+
+
+def test_a_failed_cell_stays_visible_and_out_of_the_mean() -> None:
+    failure = Failure(type="E", message="it broke", traceback=[])
+    failed = _record("b", status="failed", failure=failure, metrics={}, protocol={})
+    table = rows([_record("a", 0.5), failed])
+    assert [r["status"] for r in table] == ["done", "failed", "failed"]
+    assert table[-1]["image_auroc"] == 0.5 and table[-1]["undefined"] == 1
+    assert any("it broke" in note for note in footnotes([failed]))
+
+
+def test_seeds_are_summarised_with_sample_deviation() -> None:
+    summary = summarise_seeds(rows([_record(value=0.5), _record(value=0.7, seed=1)]))
+    auroc = summary[0]["image_auroc"]
+    assert auroc["n"] == 2 and auroc["mean"] == pytest.approx(0.6)
+    assert auroc["std"] == pytest.approx(0.02**0.5)
+    assert summary[0]["seeds"] == [0, 1]
+
+
+def test_only_the_newest_record_of_a_cell_counts() -> None:
+    old, new = _record(value=0.1), _record(value=0.9, created="2026-02-01T00:00:00Z")
+    assert [r.metrics["a"]["image_auroc"] for r in latest([new, old])] == [0.9]
+    assert len(latest([old, _record(seed=1)])) == 2
+
+
+def test_frame_has_nan_for_undefined_and_fixed_columns() -> None:
+    data = frame(rows([_record(value=None)]))
+    assert data["image_auroc"].isna().all() and set(METRICS) <= set(data.columns)
+    assert list(frame([]).columns) == list(data.columns)
+
+
+def test_two_protocols_are_marked_and_never_ranked_together() -> None:
+    records = [_record(value=0.5), _record(value=0.9, method="n", protocol={"image_size": 64})]
+    assert list(protocol_marks(records).values()) == ["a", "b"]
+    (table,) = comparison.comparison(records)
+    assert [line[1] for line in table.rows] == ["m fast (a)", "n fast (b)"]
+    assert table.best == frozenset()
+    same = [_record(value=0.5), _record(value=0.9, method="n")]
+    assert protocol_marks(same) == {}
+    assert {row for row, _ in comparison.comparison(same)[0].best} == {1}
+
+
+def test_equal_printed_values_are_both_best() -> None:
+    records = [_record(value=0.99991), _record(value=0.99992, method="n")]
+    assert {row for row, _ in comparison.comparison(records)[0].best} == {0, 1}
+
+
+def test_smoke_and_limit_are_said_and_smoke_is_never_ranked() -> None:
+    records = [_record(preset="smoke"), _record(preset="smoke", method="n", limit=4)]
+    notes = footnotes(records)
+    assert any("scores mean nothing" in note for note in notes)
+    assert any("--limit 4" in note for note in notes)
+    assert comparison.comparison(records)[0].best == frozenset()
+
+
+def test_invalid_timing_is_left_out_and_said() -> None:
+    inference = {
+        "valid": False, "device_name": "d", "seconds_per_image": {"median": 1.0, "p95": 2.0},
+        "images_per_second": 1.0, "peak_rss_bytes": 1, "peak_device_bytes": None,
+        "parameters": 1, "flops_per_image": 1.0,
+    }  # fmt: skip
+    fit = {"seconds": 1.0}
+    loaded = _record(timing={"fit": fit, "inference": inference})
+    assert comparison.timing_table([loaded]) is None
+    assert any("Timing left out" in note for note in footnotes([loaded]))
+    valid = _record(timing={"fit": fit, "inference": inference | {"valid": True}})
+    table = comparison.timing_table([valid])
+    assert table is not None and table.rows[0][5] == "1000.0"
+
+
+def test_lost_regions_and_empty_masks_are_footnotes() -> None:
+    truth = {
+        "regions": 5, "regions_after_resize": 3, "masks_lost_in_resize": ["x"],
+        "empty_masks": ["a/test/hole/001.png"], "test_normal": 1, "test_anomalous": 1,
+    }  # fmt: skip
+    notes = footnotes([_record(data={"ground_truth": {"a": truth}})])
+    assert any("5 anomalous regions" in note and "3 after" in note for note in notes)
+    assert any("all-zero mask" in note and "001.png" in note for note in notes)
+
+
+def test_markdown_is_a_table_and_escapes_names() -> None:
+    text = report.markdown([_record("a|b[bold]`x`", 0.98765)])
+    (line,) = [x for x in text.splitlines() if "98.77" in x or "98.76" in x]
+    assert r"a\|b\[bold\]\`x\`" in line
+    heads = [x for x in text.splitlines() if x.startswith("| category")]
+    assert heads and heads[0].count("|") == line.replace(r"\|", "").count("|")
+
+
+def test_csv_reads_back_in_full_precision() -> None:
+    value = 0.1234567890123456
+    read = list(csv.DictReader(io.StringIO(report.csv([_record(value=value)]))))
+    assert float(read[0]["image_auroc"]) == value
+    assert [r["category"] for r in read] == ["a", MEAN]
