@@ -266,8 +266,8 @@ def _allocate(stream: IO[bytes], size: int) -> None:
     """Reserve the space now: a full disk is an error here, and SIGBUS in a memory map."""
     try:
         os.posix_fallocate(stream.fileno(), 0, size)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+    except (OSError, AttributeError) as error:  # macOS has no such call
+        if isinstance(error, OSError) and error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
             raise
         for start in range(0, size, _CHUNK):
             stream.write(bytes(min(_CHUNK, size - start)))

@@ -3,90 +3,96 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adbench import __version__
 from adbench.errors import AdbenchError
+from adbench.exits import CommandGroup, end
+from adbench.options import (
+    DataRoot,
+    ExplainCache,
+    Json,
+    MaskRuleName,
+    Overwrite,
+    Results,
+    selecting_cells,
+)
 
+if TYPE_CHECKING:
+    from adbench.session import Request
+
+_WIDTH = {"max_content_width": 100}
 app = typer.Typer(
-    no_args_is_help=True,
+    cls=CommandGroup,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Train and score diffusion anomaly detectors on industrial images under one protocol.",
+    rich_markup_mode=None,  # help is plain text: `NAME[k=v]` is no markup, and pipes stay legible
+    context_settings=_WIDTH,
 )
-data_app = typer.Typer(no_args_is_help=True, help="Check or prepare a data set.")
+data_app = typer.Typer(rich_markup_mode=None, context_settings=_WIDTH)
 app.add_typer(data_app, name="data")
 
-Methods = Annotated[
-    str, typer.Option("--methods", help="all, a group, or NAME[k=v,k2=v1|v2],... (`|` sweeps)")
-]
-Datasets = Annotated[
-    list[str], typer.Option("--dataset", help="NAME or NAME:CATEGORY,...; repeat for several")
-]
-Preset = Annotated[str, typer.Option(help="paper, fast or smoke")]
-Seeds = Annotated[str, typer.Option(help="like 0 or 0,3 or 0-4")]
-Scope = Annotated[
-    str | None, typer.Option(help="separate or unified; default: each method's own")
-]
-DataRoot = Annotated[
-    Path | None, typer.Option(envvar="ADBENCH_DATA", help="folder that holds the data sets")
-]
-Results = Annotated[Path, typer.Option("--results", help="results folder")]
-Overrides = Annotated[list[str], typer.Option("--set", help="METHOD.NAME=VALUE; repeatable")]
-Limit = Annotated[
-    int | None,
-    typer.Option(min=2, help="images per category and split; the scores compare with nothing"),
-]
-Shard = Annotated[str | None, typer.Option(help="i/n: this process's share of the cells")]
-MaskRule = Annotated[str, typer.Option(help="how masks are resized: nearest or area_max")]
-CacheFolder = Annotated[
-    Path | None,
-    typer.Option("--cache", envvar="ADBENCH_CACHE", help="decoded images and features"),
-]
-CacheLimit = Annotated[float, typer.Option("--cache-limit", min=0.1, help="in GB")]
-Overwrite = Annotated[str, typer.Option(help="what to run again: never, failed or all")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+@app.callback(invoke_without_command=True)
+def adbench(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Train and score diffusion anomaly detectors on industrial images under one protocol.
+
+    \b
+    Try it, without any download, in a minute:
+      adbench run --methods all --dataset synthetic --preset smoke
+    Then `adbench doctor` says what this machine has, `adbench datasets NAME` where to get data.
+
+    \b
+    Exit codes: 0 ok, 2 wrong usage or folder, 3 some cells failed, 4 a problem with the data.
+    """
+    if version:
+        print(__version__)
+    else:
+        _help_unless_called(context)
 
 
 @app.command()
+@selecting_cells
 def run(
-    methods: Methods,
-    dataset: Datasets,
-    preset: Preset = "paper",
-    seeds: Seeds = "0",
-    scope: Scope = None,
-    data_root: DataRoot = None,
-    results: Results = Path("results"),
-    overrides: Overrides = [],  # noqa: B006 - typer reads it once and never changes it
-    limit: Limit = None,
-    shard: Shard = None,
-    mask_rule: MaskRule = "nearest",
-    cache: CacheFolder = None,
-    cache_limit: CacheLimit = 50.0,
+    request: Request,
     overwrite: Overwrite = "failed",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N")] = "auto",
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N")] = "auto",
     timing: Annotated[bool, typer.Option(help="measure inference after each fit")] = True,
     keep_maps: Annotated[bool, typer.Option("--keep-maps", help="keep anomaly maps")] = False,
     keep_model: Annotated[bool, typer.Option(help="keep fitted models")] = True,
     wait: Annotated[bool, typer.Option(help="wait for cells that another run has claimed")] = True,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="training time between checkpoints")
+    ] = 60.0,
+    cache_limit: Annotated[
+        float, typer.Option(min=0.1, metavar="GB", help="size of the cache; oldest go first")
+    ] = 50.0,
     yes: Annotated[bool, typer.Option("--yes", help="run even where it takes days")] = False,
-    explain_cache: Annotated[
-        bool, typer.Option("--explain-cache", help="say why each cell is or is not reused")
-    ] = False,
-    checkpoint_every: Annotated[float, typer.Option(min=0, help="seconds of training")] = 60.0,
+    explain_cache: ExplainCache = False,
     as_json: Json = False,
 ) -> None:
-    """Train and score every cell of a grid that is not there yet, then print the table."""
+    """Train and score every cell of a grid that is not there yet, then print the table.
+
+    Cells are methods x hyper-parameters x categories x seeds. What is finished is reused; what was
+    interrupted goes on from its checkpoint. Several processes, on several machines that share the
+    results folder, divide the work.
+
+    \b
+    adbench run --methods all --dataset mpdd --data-root DIR
+    adbench run --methods 'lafite[tau=200|300]' --dataset mpdd:tubes --seeds 0-4 --preset fast
+    """
     from adbench import commands
 
-    request = _request(locals())
     commands.run(
-        request,
-        commands.run_options(
-            overwrite, wait, keep_maps, keep_model, timing, checkpoint_every
-        ),
+        replace(request, device=device, cache_limit_gb=cache_limit),
+        commands.run_options(overwrite, wait, keep_maps, keep_model, timing, checkpoint_every),
         explain=explain_cache,
         assume_yes=yes,
         as_json=as_json,
@@ -95,47 +101,38 @@ def run(
 
 
 @app.command()
+@selecting_cells
 def plan(
-    methods: Methods,
-    dataset: Datasets,
-    preset: Preset = "paper",
-    seeds: Seeds = "0",
-    scope: Scope = None,
-    data_root: DataRoot = None,
-    results: Results = Path("results"),
-    overrides: Overrides = [],  # noqa: B006 - as above
-    limit: Limit = None,
-    shard: Shard = None,
-    mask_rule: MaskRule = "nearest",
-    cache: CacheFolder = None,
+    request: Request,
     overwrite: Overwrite = "failed",
-    explain_cache: Annotated[
-        bool, typer.Option("--explain-cache", help="say why each cell is or is not reused")
-    ] = False,
+    explain_cache: ExplainCache = False,
     as_json: Json = False,
 ) -> None:
     """Show the cells of a run, which are there already and a rough estimate; run nothing."""
     from adbench import commands
 
-    cache_limit, device = 50.0, "auto"
-    commands.plan(_request(locals()), overwrite, explain=explain_cache, as_json=as_json)
+    commands.plan(request, overwrite, explain=explain_cache, as_json=as_json)
 
 
 @app.command()
 def report(
     results: Results = Path("results"),
-    format: Annotated[str, typer.Option(help="terminal, markdown or csv")] = "terminal",
-    out: Annotated[Path | None, typer.Option(help="file to write instead of stdout")] = None,
-    method: Annotated[str | None, typer.Option(help="only this method")] = None,
-    dataset: Annotated[str | None, typer.Option(help="only this data set")] = None,
-    preset: Annotated[str | None, typer.Option(help="only this preset")] = None,
+    style: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="terminal, markdown or csv")
+    ] = "terminal",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write there instead of to stdout")
+    ] = None,
+    method: Annotated[str | None, typer.Option(metavar="NAME", help="only this method")] = None,
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="only this data set")] = None,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="only this preset")] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the table of a results folder."""
-    from adbench import commands
+    """Print the table of a results folder; runs nothing and needs neither data nor a GPU."""
+    from adbench import results_commands
 
     only = {"method": method, "dataset": dataset, "preset": preset}
-    commands.report(results, "json" if as_json else format, out, only)
+    results_commands.report(results, "json" if as_json else style, out, only)
 
 
 @app.command()
@@ -144,18 +141,18 @@ def runs(
     every: Annotated[bool, typer.Option("--all", help="superseded records too")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the records of a results folder."""
-    from adbench import commands
+    """List the records of a results folder, oldest first."""
+    from adbench import results_commands
 
-    commands.runs(results, every, as_json)
+    results_commands.runs(results, every, as_json)
 
 
 @app.command()
 def methods(
-    name: Annotated[str | None, typer.Argument(help="describe one method")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="describe this one")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the methods, or describe one with its hyper-parameters and deviations."""
+    """List the methods, or describe one: paper, hyper-parameters, presets, deviations."""
     from adbench import listing
 
     listing.methods(name, as_json)
@@ -163,10 +160,10 @@ def methods(
 
 @app.command()
 def datasets(
-    name: Annotated[str | None, typer.Argument(help="describe one data set")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="describe this one")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the data sets, or describe one with its licence, source and layout."""
+    """List the data sets, or describe one: licence, where to get it, expected folders."""
     from adbench import listing
 
     listing.datasets(name, as_json)
@@ -178,77 +175,55 @@ def doctor(
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
-    """Check this installation: packages, device, weights, data, folders."""
+    """Check this installation and say how to mend it; exit code 2 if it is broken."""
     from adbench import doctor as checks
 
     checks.doctor(results, data_root, as_json)
 
 
+@data_app.callback(invoke_without_command=True)
+def data(context: typer.Context) -> None:
+    """Check the files of a data set, or make it ready."""
+    _help_unless_called(context)
+
+
 @data_app.command("verify")
 def verify(
-    name: Annotated[str, typer.Argument(help="NAME or NAME:CATEGORY,...")],
+    name: Annotated[str, typer.Argument(metavar="NAME[:CATEGORY,...]")],
     data_root: DataRoot = None,
     strict: Annotated[bool, typer.Option("--strict", help="warnings fail too")] = False,
-    evaluation_size: Annotated[int, typer.Option(min=8, help="side of the scored maps")] = 256,
-    mask_rule: MaskRule = "nearest",
+    evaluation_size: Annotated[
+        int, typer.Option(min=8, max=8192, metavar="PIXELS", help="side of the scored maps")
+    ] = 256,
+    mask_rule: MaskRuleName = "nearest",
     as_json: Json = False,
 ) -> None:
-    """Check every file of a data set and say what it is."""
-    from adbench import commands
+    """Open every image and mask of a data set and say what is wrong; exit code 4 for an error."""
+    from adbench import data_commands
 
-    commands.verify(name, data_root, strict, evaluation_size, mask_rule, as_json)
+    data_commands.verify(name, data_root, strict, evaluation_size, mask_rule, as_json)
 
 
 @data_app.command("prepare")
 def prepare(
-    name: Annotated[str, typer.Argument(help="NAME")],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
     data_root: DataRoot = None,
 ) -> None:
     """Render the synthetic set, or say where to get another one and where to put it."""
-    from adbench import commands
+    from adbench import data_commands
 
-    commands.prepare(name, data_root)
+    data_commands.prepare(name, data_root)
 
 
-def _request(values: dict[str, Any]) -> Any:
-    from adbench.session import Request
-
-    return Request(
-        methods=values["methods"],
-        datasets=tuple(values["dataset"]),
-        preset=values["preset"],
-        seeds=values["seeds"],
-        scope=values["scope"],
-        data_root=values["data_root"],
-        results=values["results"],
-        overrides=tuple(values["overrides"]),
-        limit=values["limit"],
-        shard=values["shard"],
-        mask_rule=values["mask_rule"],
-        cache_folder=values["cache"],
-        cache_limit_gb=values["cache_limit"],
-        device=values["device"],
-    )
+def _help_unless_called(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(AdbenchError.exit_code)
 
 
 def main() -> None:
     """Entry point: one line for a user's mistake, never a traceback."""
-    try:
-        app(standalone_mode=True)
-    except AdbenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print(
-            "\ninterrupted: finished cells are kept and training goes on from its checkpoint; "
-            "run the same command again",
-            file=sys.stderr,
-        )
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output left (`| head`): not an error, and nothing more can be said.
-        sys.stderr.close()
-        sys.exit(0)
+    end(app)
 
 
 if __name__ == "__main__":

@@ -278,6 +278,7 @@ class Context:
         cache: for features and other derived arrays.
         progress: called as `progress(stage, done, total, **numbers)`; cheap enough for each step.
         deadline: `time.monotonic()` value after which `fit` should save and stop, or None.
+        category_cards: cards of the trained categories (kind: object or texture, and the like).
     """
 
     device: str
@@ -287,6 +288,7 @@ class Context:
     cache: ArrayCache
     progress: Callable[..., None] = field(default=lambda *_args, **_numbers: None)
     deadline: float | None = None
+    category_cards: Mapping[str, CategoryCard] = field(default_factory=dict)
 
     def generator(self, *purpose: str | int, device: str = "cpu") -> torch.Generator:
         """A fresh generator for one purpose, a function of the seed and the purpose alone.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +11,13 @@ from pathlib import Path
 from adbench.atomic import digest
 from adbench.contracts import NORMAL, Dataset, Sample
 from adbench.digests import content_digests
-from adbench.errors import DataError, UnknownNameError
+from adbench.errors import DataError, UnknownNameError, UsageError
 from adbench.registry import load_dataset
 from adbench.selectors import parse_dataset
 from adbench.verify import Finding, quick_check
+
+_UNUSABLE = ("Cc", "Cs")
+"""Unicode's control characters, and the surrogates that stand for bytes that are not UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,15 @@ class DataSelection:
 def select_data(
     text: str, data_root: Path | None, *, limit: int | None, index_folder: Path
 ) -> DataSelection:
-    """Resolve `NAME[:CATEGORY,...]`; raises `DataError`, `UnknownNameError`, `PluginError`."""
+    """Resolve `NAME[:CATEGORY,...]`.
+
+    Raises:
+        UsageError: an impossible limit, or a name that nothing has.
+        PluginError: the data set cannot be imported.
+        DataError: the data set or a category is missing or cannot be used.
+    """
+    if limit is not None and limit < 2:
+        raise UsageError(f"--limit {limit}: expected 2 or more, a normal and a defect test image")
     reference, wanted = parse_dataset(text)
     dataset = load_dataset(reference)
     root = dataset.find_root(data_root)
@@ -95,10 +107,7 @@ def select_data(
     categories = choose_categories(dataset, present, wanted)
     rows = dataset.samples(root, categories)
     samples = {c: tuple(_limit([s for s in rows if s.category == c], limit)) for c in categories}
-    for category, own in samples.items():
-        for split in ("train", "test"):
-            if not any(s.split == split for s in own):
-                raise DataError(f"{dataset.card.name}:{category} has no {split} image under {root}")
+    _refuse_unusable(dataset.card.name, root, samples)
     return DataSelection(
         reference=reference,
         dataset=dataset,
@@ -111,6 +120,23 @@ def select_data(
         findings=tuple(quick_check(dataset, root, categories)),
         index_folder=index_folder,
     )
+
+
+def _refuse_unusable(name: str, root: Path, samples: Mapping[str, Sequence[Sample]]) -> None:
+    """Raise `DataError` for names that no record can hold and for empty splits."""
+    for category, own in samples.items():
+        for path in (category, *(p for s in own for p in (s.path, s.mask_path or ""))):
+            if any(unicodedata.category(letter) in _UNUSABLE for letter in path):
+                raise DataError(
+                    f"{name}: the name {path!a} under {root} holds a control character or is not "
+                    "UTF-8, which no table or record can hold: rename it"
+                )
+        for split in ("train", "test"):
+            if not any(s.split == split for s in own):
+                raise DataError(
+                    f"{name}:{category} has no {split} image under {root}; add some, or select "
+                    f"other categories with --dataset {name}:CATEGORY,..."
+                )
 
 
 def choose_categories(

@@ -98,7 +98,8 @@ def _kind_if_not_plain(image: Image.Image) -> str | None:
 
 def _has_deep_colour(image: Image.Image) -> bool:
     # Pillow reads 16-bit RGB as 8-bit RGB without a word; only the raw mode tells.
-    return re.search(r";16[BLN]", str(getattr(image, "tile", ""))) is not None
+    raw = str(getattr(image, "tile", ""))
+    return image.mode == "RGB" and re.search(r";16[BLN]", raw) is not None
 
 
 @contextlib.contextmanager

@@ -118,7 +118,7 @@ def load_images(
         geometry: resize and crop.
         cache: keyed by the files' contents and the geometry, so that a moved or renamed data
             set is not decoded again and a changed file is.
-        workers: decoding threads; None: one per usable core, at most 8.
+        workers: decoding threads; None: one per core, at most 8.
 
     Raises:
         DataError: a file is missing, damaged or of an unsupported kind.
@@ -198,7 +198,7 @@ def _key(*parts: object) -> str:
 def _in_threads(task: Callable[[int], None], count: int, workers: int | None) -> None:
     """Run `task(0..count-1)`; the first failure cancels what has not begun and is raised."""
     if workers is None:
-        workers = min(8, len(os.sched_getaffinity(0)))
+        workers = min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
         for _ in pool.map(task, range(count)):
             pass

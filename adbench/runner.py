@@ -80,6 +80,7 @@ class _CellRun:
             checkpoint=self.checkpoint,
             cache=settings.cache,
             progress=progress,
+            category_cards=cell.category_cards(),
         )
         self._method: Method | None = None
 

@@ -17,13 +17,18 @@ sequence at the price of the cheapest:
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adbench.contracts import Context
 from adbench.errors import MethodError
 
+CORESET_VERSION = 1
+"""Part of every cache key: raise it when the same features give another selection."""
 MIN_CANDIDATES = 256
 MAX_CANDIDATES = 4096
 POINTS_PER_CANDIDATE = 32
@@ -71,16 +76,41 @@ def k_center_greedy(
         return torch.from_numpy(_Selection(points, num_centers, first).run())
 
 
-def covering_radius(features: Tensor | NDArray[np.float32], centers: Tensor) -> float:
-    """The largest Euclidean distance from a row of `features` (N, d) to its nearest of `centers`.
+def cached_k_center_greedy(
+    features: Tensor, num_centers: int, key: str | None, context: Context
+) -> Tensor:
+    """`k_center_greedy` with the context's seed and device, kept in its cache.
 
-    `centers` holds indices into `features`. Accurate to float32 products of the centred rows.
+    Args:
+        features: (N, d) float32.
+        num_centers: as for `k_center_greedy`.
+        key: names the content of `features`; None computes without the cache.
     """
-    points = torch.as_tensor(features)
-    homogeneous = _homogeneous(points, points.mean(0))
-    norms = homogeneous[:, :-1].square().sum(1)
-    nearest = _nearest(homogeneous, homogeneous[centers.to(points.device)])
-    return float((nearest + norms).clamp_min(0).max().sqrt())
+
+    def compute() -> Tensor:
+        return k_center_greedy(features, num_centers, context.seed, device=context.device)
+
+    def fill(out: NDArray[Any]) -> None:
+        chosen = compute().numpy()
+        out[: len(chosen)], out[len(chosen) :] = chosen, -1
+
+    if key is None:
+        return compute()
+    # The device is part of the key because it decides the rounding of the features themselves.
+    parts = (CORESET_VERSION, key, num_centers, context.seed, torch.device(context.device).type)
+    name = "coreset-" + "-".join(map(str, parts))
+    stored = context.cache.array(name, (num_centers,), "int64", fill)
+    return torch.tensor(stored[stored >= 0])
+
+
+def radius_bound(centers: Tensor) -> float:
+    """Distance of the last of greedily chosen `centers` (K, d) to the others.
+
+    Each next centre is the farthest point, so no point lies farther than this from a centre.
+    """
+    if len(centers) == 1:
+        return 0.0
+    return float((centers[:-1] - centers[-1]).square().sum(1).min().sqrt())
 
 
 def _homogeneous(points: Tensor, mean: Tensor) -> Tensor:

@@ -76,7 +76,9 @@ def ddim_step(
     sigma = eta * ((1 - prev_alpha) / (1 - alpha) * (1 - alpha / prev_alpha)) ** 0.5
     direction = max(1 - prev_alpha - sigma**2, 0.0) ** 0.5 * model_output
     prev_sample = prev_alpha**0.5 * original + direction
-    if sigma > 0 and variance_noise is not None:
+    if sigma > 0:
+        if variance_noise is None:
+            raise ValueError("eta > 0 needs variance_noise")
         prev_sample = prev_sample + sigma * variance_noise
     return Step(prev_sample, original)
 

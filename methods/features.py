@@ -61,7 +61,8 @@ class FeatureExtractor(nn.Module):
         super().__init__()
         self.backbone, self.map_size, self.resize = backbone, map_size, resize
         self.out_indices = tuple(out_indices)
-        self.network = _create(backbone, self.out_indices)
+        with torch.random.fork_rng(devices=[]):  # timm initialises what is overwritten at once
+            self.network = _create(backbone, self.out_indices)
         load_weights(self.network, backbone, weights)
         _drop_unused_blocks(self.network)
         self.network.requires_grad_(False).eval().to(memory_format=torch.channels_last)

@@ -9,7 +9,6 @@ import time
 import numpy as np
 import pytest
 
-from adbench import cache as module
 from adbench.cache import CacheWarning, DiskCache, default_cache_folder
 from adbench.errors import StoreError
 
@@ -189,11 +188,13 @@ def test_a_killed_writer_leaves_nothing_for_the_next_run(tmp_path):
         (errno.EACCES, "fsync", "Permission denied; .*ADBENCH_CACHE"),
     ],
 )
-def test_an_unusable_folder_is_a_one_line_store_error(tmp_path, monkeypatch, number, where, message):
+def test_an_unusable_folder_is_a_one_line_store_error(
+    tmp_path, monkeypatch, number, where, message
+):
     def refuse(*_arguments):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(module.os, where, refuse)
+    monkeypatch.setattr(os, where, refuse)
     with pytest.raises(StoreError, match=message) as caught:
         DiskCache(tmp_path, None).array("key", (4,), "uint8", fill_with(1))
     assert "\n" not in str(caught.value)
@@ -210,7 +211,7 @@ def test_without_fallocate_the_space_is_written(tmp_path, monkeypatch):
     def refuse(*_arguments):
         raise OSError(errno.EOPNOTSUPP, "not supported")
 
-    monkeypatch.setattr(module.os, "posix_fallocate", refuse)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
     cache = DiskCache(tmp_path, None)
     assert (cache.array("key", (100_000,), "uint8", fill_with(4)) == 4).all()
 

@@ -30,9 +30,12 @@ def read(monkeypatch):
     """Names of the files whose content was read."""
     names = []
     original = digests._hash
-    monkeypatch.setattr(
-        digests, "_hash", lambda base, path: names.append(path) or original(base, path)
-    )
+
+    def watched(base, path):
+        names.append(path)
+        return original(base, path)
+
+    monkeypatch.setattr(digests, "_hash", watched)
     return names
 
 
@@ -102,7 +105,7 @@ def test_an_index_that_cannot_be_written_is_a_store_error(files, tmp_path, monke
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(digests.os, "replace", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(StoreError, match="No space left on device.*ADBENCH_CACHE"):
         content_digests(files, NAMES, tmp_path / "index")
     assert list((tmp_path / "index").iterdir()) == []

@@ -72,7 +72,11 @@ def rgb16_png(path):
     [
         ("a.png", grey16, "16-bit grey"),
         ("a.tif", lambda: Image.fromarray(np.ones((4, 4), np.float32)), "floating-point grey"),
-        ("b.tif", lambda: Image.fromarray(np.ones((4, 4), np.int32)), "integer grey of more than 8 bits"),
+        (
+            "b.tif",
+            lambda: Image.fromarray(np.ones((4, 4), np.int32)),
+            "integer grey of more than 8 bits",
+        ),
         ("b.png", lambda: Image.new("RGBA", (4, 4)), "RGB with transparency"),
         ("c.png", lambda: Image.new("LA", (4, 4)), "grey with transparency"),
         ("a.jpg", lambda: Image.new("CMYK", (4, 4)), "CMYK"),
