@@ -11,10 +11,11 @@ from typing import Any
 from adbench.errors import UnknownNameError
 from adbench.explain import explain_cell
 from adbench.grid import GridResult, Overwrite
-from adbench.output import duration, print_json, say, table_console
+from adbench.output import duration, print_json, say
 from adbench.plan import Cell, Plan
 from adbench.progress import ConsoleReporter, stderr_console
 from adbench.records import Record, now
+from adbench.results_commands import tables_text
 from adbench.session import (
     Request,
     RunOptions,
@@ -107,12 +108,12 @@ def _cell_summary(cell: Cell, cached: bool) -> dict[str, Any]:
 def _print_outcome(
     records: list[Record], result: GridResult, results: Path, as_json: bool
 ) -> None:
-    from adbench.report import print_report, write_reports
+    from adbench.report import write_reports
 
     if as_json:
         print_json(rows(records))
     elif records:
-        print_report(records, table_console(sys.stdout))
+        sys.stdout.write(tables_text(records))
     if records:
         stem = f"table-{now().replace(':', '').replace('-', '')}"
         written = write_reports(records, results / "tables", stem)

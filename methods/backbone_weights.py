@@ -68,7 +68,7 @@ def _read(file: Path) -> Mapping[str, Tensor]:
     """A state dict from a .safetensors or .pth file; executes no pickled code."""
     try:
         if file.suffix == ".safetensors":
-            return load_file(file)
+            return dict(load_file(file))
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for a damaged file
         raise MethodError(f"cannot read weights from {file.name}: {error}; {WAYS_OUT}") from error
@@ -116,4 +116,4 @@ def _download(backbone: str) -> Mapping[str, Tensor]:
                 f"no weights for the backbone {backbone}: timm's hub did not answer ({reason}); "
                 f"{WAYS_OUT}"
             ) from error
-    return load_file(file)
+    return dict(load_file(file))

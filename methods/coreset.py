@@ -126,7 +126,7 @@ def _nearest(homogeneous: Tensor, centers: Tensor) -> Tensor:
     squared_norms = centers[:, :-1].square().sum(1, keepdim=True)
     weights = torch.cat([-2 * centers[:, :-1], squared_norms], 1).T  # (d + 1, A)
     rows = max(256, BLOCK_ELEMENTS // len(centers))
-    return torch.cat([(block @ weights).amin(1) for block in homogeneous.split(rows)])
+    return torch.cat([(block @ weights).amin(1) for block in torch.split(homogeneous, rows)])
 
 
 def _unit_roundoff() -> float:
@@ -141,7 +141,8 @@ class _Selection:
 
     `_upper` (N,) float32 is never below a point's squared distance to its nearest centre; chosen
     points hold -inf. `_known` (N,) float64 is that distance to the first `_seen` centres, correct
-    to within `_slack`; `_exact` and `_exact_seen` are the same without error, for the few that need it.
+    to within `_slack`; `_exact` and `_exact_seen` are the same without error, for the few points
+    that need it.
     """
 
     def __init__(self, points: Tensor, num_centers: int, first: int) -> None:
@@ -282,7 +283,7 @@ class _Selection:
         for start in range(0, len(centers), 1024):
             others = self._rows(centers[start : start + 1024])
             weights = others.square().sum(1)
-            for part in torch.arange(len(rows), device=rows.device).split(1024):
+            for part in torch.split(torch.arange(len(rows), device=rows.device), 1024):
                 squared = torch.addmm(weights, rows[part], others.T, alpha=-2).amin(1)
                 nearest[part] = torch.minimum(nearest[part], squared)
         return (nearest + norms).cpu().numpy()

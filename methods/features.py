@@ -109,8 +109,9 @@ def _create(backbone: str, out_indices: Sequence[int]) -> Any:
     except (RuntimeError, AttributeError, IndexError, AssertionError, TypeError) as error:
         close = timm.list_models(f"*{backbone.partition('.')[0][:12]}*")[:3]
         raise MethodError(
-            f"timm cannot build the backbone {backbone!r} with stages {tuple(out_indices)}: {error}; "
-            f"expected a model that supports features_only, such as {', '.join(close) or 'resnet18'}"
+            f"timm cannot build the backbone {backbone!r} with stages {tuple(out_indices)}: "
+            f"{error}; expected a model that supports features_only, such as "
+            f"{', '.join(close) or 'resnet18'}"
         ) from error
 
 
@@ -143,8 +144,9 @@ def state_digest(network: nn.Module) -> str:
 
 
 @torch.inference_mode()
-def compute_features(extractor: FeatureExtractor, images: Images, out: NDArray[Any],
-                     context: Context) -> None:
+def compute_features(
+    extractor: FeatureExtractor, images: Images, out: NDArray[Any], context: Context
+) -> None:
     """Write the features of all `images` into `out` (N, S, S, C), chunk by chunk."""
     for start in range(0, len(images), CHUNK):
         pixels = torch.from_numpy(np.array(images.pixels[start : start + CHUNK]))

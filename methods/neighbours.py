@@ -52,7 +52,9 @@ class NeighbourSearch:
             device.
         """
         k = min(k, len(self.bank))
-        parts = [self._search(block.to(self.bank.device), k) for block in queries.split(BLOCK)]
+        parts = [
+            self._search(block.to(self.bank.device), k) for block in torch.split(queries, BLOCK)
+        ]
         return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
     def _search(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -62,7 +64,7 @@ class NeighbourSearch:
         _, hits = self._index.search(queries.cpu().contiguous().numpy(), wanted)
         indices = torch.from_numpy(hits).sort(1).values.to(self.bank.device)  # ties: lowest first
         distances = (self.bank[indices] - queries[:, None]).square_().sum(2).sqrt_()
-        distances, order = distances.sort(1, stable=True)
+        distances, order = distances.sort(stable=True, dim=1)
         return distances[:, :k], indices.gather(1, order[:, :k])
 
     def flops(self, num_queries: int) -> float:

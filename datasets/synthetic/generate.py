@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +43,8 @@ def ensure_generated(folder: Path) -> None:
 
 
 def write_set(folder: Path) -> None:
-    """Draw all pictures and masks into an existing empty folder."""
+    """Draw all pictures and masks into an existing empty folder; says so, as it takes a while."""
+    print("drawing the synthetic data set (once, about 10 s)", file=sys.stderr, flush=True)
     everything = [picture for category in CATEGORIES for picture in pictures(category)]
     for parent in sorted({(folder / p).parent for e in everything for p in _paths(e)}):
         parent.mkdir(parents=True)

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from adbench.errors import MethodError
 from adbench.methods import coreset
-from adbench.methods.coreset import covering_radius, k_center_greedy
+from adbench.methods.coreset import k_center_greedy, radius_bound
 
 
 def textbook(features, num_centers, first):
@@ -103,11 +103,11 @@ def test_seed_draws_the_first_centre():
     assert len({int(k_center_greedy(features, 1, seed)[0]) for seed in range(8)}) > 4
 
 
-def test_covering_radius():
+def test_radius_bound():
     features = mixture(400, 6, 0)
     centers = k_center_greedy(features, 40)
     distances = np.linalg.norm(features[:, None] - features[centers], axis=-1).min(1)
-    assert covering_radius(features, centers) == pytest.approx(distances.max(), rel=1e-4)
+    assert radius_bound(features, centers) == pytest.approx(distances.max(), rel=1e-4)
 
 
 @pytest.mark.parametrize("num_centers", [0, 4])

@@ -1,0 +1,97 @@
+"""How every command ends: at most one line that begins with `error:`, and an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any, NoReturn, cast
+
+import typer
+from typer.core import TyperGroup
+
+from adbench.errors import AdbenchError
+
+INTERRUPTED = 130
+READER_LEFT = 141
+"""What shells report for a program that SIGINT or SIGPIPE ended."""
+
+# What Typer raises for a wrong command line; only its subclass has a public name.
+_WrongUsage = cast(type[Exception], typer.BadParameter.__mro__[1])
+
+
+class _Interrupted(Exception):
+    """Ctrl-C or SIGTERM, under a name that Typer lets pass."""
+
+
+class _ReaderLeft(Exception):
+    """Whoever read our output is gone (`| head`), under a name that Typer lets pass."""
+
+
+class CommandGroup(TyperGroup):
+    """Keeps Typer from answering an interrupt or a closed pipe in its own way."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _Interrupted from None
+        except BrokenPipeError:
+            raise _ReaderLeft from None
+
+
+def end(app: typer.Typer) -> NoReturn:
+    """Run the command line on `sys.argv` and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for terminals that lack a letter
+    code = _call(app)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            code = READER_LEFT
+            # Else the interpreter tries again on its way out, and complains.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)
+
+
+def _call(app: typer.Typer) -> int:
+    try:
+        # Typer gives back the code of an `Exit`, and None from a command that merely ended.
+        return app(prog_name="adbench", standalone_mode=False) or 0
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except AdbenchError as error:
+        return _fail(str(error), error.exit_code)
+    except _WrongUsage as error:
+        return _fail(_usage(error), AdbenchError.exit_code)
+    except (_Interrupted, KeyboardInterrupt):
+        return _fail(
+            "interrupted: what is finished is kept and training goes on from its checkpoint; "
+            "run the same command again",
+            INTERRUPTED,
+        )
+    except (_ReaderLeft, BrokenPipeError):
+        return READER_LEFT
+    except OSError as error:
+        # A folder that may not be looked at, a disk that fails: wherever nothing better is known.
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", AdbenchError.exit_code)
+
+
+def _usage(error: Any) -> str:
+    """Typer's complaint and where to read on, in one line."""
+    context = error.ctx
+    command = context.command_path if context is not None else "adbench"
+    message = " ".join(error.format_message().split()).rstrip(".")
+    return f"{message[:1].lower()}{message[1:]}; `{command} --help` lists what is possible"
+
+
+def _fail(message: str, code: int) -> int:
+    try:
+        print(f"error: {message}", file=sys.stderr)
+    except BrokenPipeError:
+        pass  # nobody is left to tell; the exit code is
+    return code

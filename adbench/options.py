@@ -1,0 +1,153 @@
+"""Options that several commands share, declared once for Typer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+if TYPE_CHECKING:
+    from adbench.session import Request
+
+Methods = Annotated[
+    str,
+    typer.Option(
+        metavar="LIST",
+        help="all, a group (diffusion, baselines), names or FILE.py:Class, separated by commas; "
+        "NAME[k=v,k2=v1|v2] sets hyper-parameters, | sweeps",
+    ),
+]
+Datasets = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME[:CATEGORY,...]",
+        help="data set, or FILE.py:Class, and some of its categories (default: all); repeatable",
+    ),
+]
+PresetName = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="paper (as published), fast (minutes on a GPU, honest scores) or smoke (seconds on a "
+        "CPU; the scores mean nothing)",
+    ),
+]
+Overrides = Annotated[
+    list[str],
+    typer.Option("--set", metavar="METHOD.NAME=VALUE", help="one hyper-parameter; repeatable"),
+]
+Seeds = Annotated[str, typer.Option(metavar="LIST", help="like 0 or 0,3 or 0-4; a cell each")]
+ScopeName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SCOPE",
+        help="separate (one model a category) or unified (one for all); default: the method's own",
+    ),
+]
+MaskRuleName = Annotated[
+    str,
+    typer.Option(
+        metavar="RULE",
+        help="how masks are resized: nearest (as in papers) or area_max (no defect vanishes)",
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="at most N (2 or more) training and N test images a category, to try things out; "
+        "its scores are comparable with nothing",
+    ),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="ADBENCH_DATA", metavar="DIR", help="folder that holds the data sets' folders"
+    ),
+]
+Results = Annotated[
+    Path, typer.Option(metavar="DIR", help="where records, models and tables are kept")
+]
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        envvar="ADBENCH_CACHE",
+        metavar="DIR",
+        help="where decoded images and features are kept (default: ~/.cache/adbench)",
+    ),
+]
+Shard = Annotated[
+    str | None, typer.Option(metavar="I/N", help="only the I-th of N equal shares of the cells")
+]
+Overwrite = Annotated[
+    str,
+    typer.Option(
+        metavar="WHAT", help="what to run again where a record exists: never, failed or all"
+    ),
+]
+ExplainCache = Annotated[
+    bool, typer.Option("--explain-cache", help="say why each cell is or is not reused")
+]
+Json = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else, on stdout")]
+
+
+def selecting_cells(command: Callable[..., None]) -> Callable[..., None]:
+    """Give `command` the options that select cells; it gets them as one argument, `request`.
+
+    Typer reads options off a signature, so one is put together: `run` and `plan` cannot differ
+    in what they select.
+    """
+    shared = _parameters(_request)
+    own = [p for p in _parameters(command) if p.name != "request"]
+
+    def called(**values: Any) -> None:
+        chosen = {p.name: values.pop(p.name) for p in shared}
+        command(request=_request(**chosen), **values)
+
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    called.__annotations__ = {p.name: p.annotation for p in [*shared, *own]}
+    called.__signature__ = Signature([*shared, *own])  # type: ignore[attr-defined]
+    return called
+
+
+def _parameters(function: Callable[..., Any]) -> list[Parameter]:
+    # Request is not imported here at run time: listing the options must stay instant.
+    hints = get_type_hints(function, localns={"Request": object}, include_extras=True)
+    found = signature(function).parameters.values()
+    return [p.replace(annotation=hints[p.name], kind=Parameter.KEYWORD_ONLY) for p in found]
+
+
+def _request(
+    methods: Methods,
+    dataset: Datasets,
+    preset: PresetName = "paper",
+    overrides: Overrides = [],  # noqa: B006 - Typer reads it once and never changes it
+    seeds: Seeds = "0",
+    scope: ScopeName = None,
+    limit: Limit = None,
+    mask_rule: MaskRuleName = "nearest",
+    data_root: DataRoot = None,
+    results: Results = Path("results"),
+    cache: CacheFolder = None,
+    shard: Shard = None,
+) -> Request:
+    from adbench.session import Request
+
+    return Request(
+        methods=methods,
+        datasets=tuple(dataset),
+        preset=preset,
+        overrides=tuple(overrides),
+        seeds=seeds,
+        scope=scope,
+        limit=limit,
+        mask_rule=mask_rule,
+        data_root=data_root,
+        results=results,
+        cache_folder=cache,
+        shard=shard,
+    )

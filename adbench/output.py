@@ -1,0 +1,46 @@
+"""How commands speak: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PLAIN_WIDTH = 180
+"""Columns of a table that goes into a file or a pipe, where rich would wrap at 80."""
+
+
+def json_text(value: Any) -> str:
+    """Strict JSON; NaN in it is a bug and raises ValueError."""
+    return json.dumps(value, indent=1, allow_nan=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    print(json_text(value))
+
+
+def say(text: str) -> None:
+    """One line on stderr, so that stdout stays a table or JSON."""
+    print(text, file=sys.stderr)
+
+
+def table_console(file: IO[str]) -> Console:
+    """A console on `file` that looks as on stdout: coloured and fitted only on a terminal."""
+    from rich.console import Console
+
+    if sys.stdout.isatty():
+        return Console(file=file, force_terminal=True, width=Console().width)
+    return Console(file=file, force_terminal=False, width=PLAIN_WIDTH)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words of two or three digits, for estimates."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:,.1f} h"

@@ -1,0 +1,1 @@
+"""LafitE: latent diffusion with feature editing (arXiv:2307.08059)."""

@@ -1,0 +1,48 @@
+"""LafitE's card."""
+
+from adbench.contracts import MethodCard
+
+CARD = MethodCard(
+    name="lafite",
+    title="LafitE",
+    paper="LafitE: Latent Diffusion Model with Feature Editing for Unsupervised Multi-class "
+    "Anomaly Detection",
+    year=2023,
+    url="https://arxiv.org/abs/2307.08059",
+    citation="""@article{yin2023lafite,
+  title   = {{LafitE}: Latent Diffusion Model with Feature Editing for Unsupervised Multi-class
+             Anomaly Detection},
+  author  = {Yin, Haonan and Jiao, Guanlong and Wu, Qianhui and Karlsson, Borje F. and
+             Huang, Biqing and Lin, Chin-Yew},
+  journal = {arXiv preprint arXiv:2307.08059},
+  year    = {2023}
+}""",
+    group="diffusion",
+    scope="unified",
+    summary="Edits frozen features towards a coreset of normal ones, renoises and denoises them "
+    "with a latent diffusion model, and scores the distance to the original features.",
+    deviations=(
+        "DDIM predicts x_0 with a division by the root of abar, because eq. 7 as printed (by "
+        "abar) does not return x_0 even for the true noise.",
+        "Editing weights are divided by K - 1, because eq. 10 as printed sums to K - 1 and gives "
+        "zero for K = 1 (edit_weights=paper gives the printed ones).",
+        "Features are centred by channel and divided by one global standard deviation, because "
+        "the noise schedule presumes unit variance and the paper says nothing of scaling "
+        "(feature_scaling=none does neither).",
+        "tau = 300 and K = 5 are fixed, because the paper selects them on a pseudo validation "
+        "set of unstated make and prints the chosen values only in a figure.",
+        "10 DDIM steps with eta = 0, because the paper gives neither.",
+        "The UNet's residual blocks, attention and heads follow guided-diffusion's defaults for "
+        "the same channel multipliers, because the paper gives the widths only.",
+        "Evaluation uses an exponential moving average of the weights whose decay warms up to "
+        "0.999, and gradients are clipped at norm 1, because the paper states neither "
+        "(ema_decay=0 and gradient_clip=0 turn both off).",
+        "5 % of the normals, at most 32, train only the coreset and not the network, so that the "
+        "record can show its error on unseen normals (held_out_fraction=0 trains on all).",
+        "A batch may straddle two epochs, so that every batch is full.",
+        "timm's dynamic SAME padding differs from the paper's backbone in one layer at 224 "
+        "pixels, because that code pads as for 380 pixels.",
+        "The edges of a map are mirrored in smoothing and the image score pools 16 x 16 windows "
+        "with stride 1, as UniAD and scipy do, because the paper gives neither.",
+    ),
+)

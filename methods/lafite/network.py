@@ -1,0 +1,95 @@
+"""LafitE's noise-predicting UNet and its training on normal features (paper, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from diffusers import UNet2DModel
+from torch import Tensor
+
+from adbench.contracts import Context
+from adbench.methods.diffusion import cosine_scheduler, noise_like
+
+HELD_OUT_TIMESTEPS = (50, 150, 300, 500, 700, 900)
+
+
+def create_unet(channels: int, base_width: int, size: int) -> Any:
+    """The UNet over feature maps (B, channels, size, size) (paper, section 4.1).
+
+    Widths are 1, 2, 3 and 4 times `base_width` (a multiple of 32) at strides 1, 2, 4 and 8. What
+    the paper leaves open follows guided-diffusion: two residual blocks a level, attention at
+    strides 2 and 4 with heads of 64, no dropout.
+    """
+    return UNet2DModel(
+        sample_size=size,
+        in_channels=channels,
+        out_channels=channels,
+        layers_per_block=2,
+        block_out_channels=tuple(base_width * multiple for multiple in (1, 2, 3, 4)),
+        down_block_types=("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=64 if base_width % 64 == 0 else 32,
+        norm_num_groups=32,
+    )
+
+
+def noise_loss(network: Any, clean: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
+    """The training loss (paper, eq. 6) for batches that `clean` makes from indices.
+
+    Args:
+        network: the UNet.
+        clean: indices (B,) to scaled features (B, C, S, S).
+    """
+    scheduler = cosine_scheduler()
+    num_train_timesteps = scheduler.config.num_train_timesteps
+
+    def loss(indices: Tensor, generator: torch.Generator) -> Tensor:
+        x0 = clean(indices)
+        timesteps = torch.randint(
+            num_train_timesteps, (len(x0),), generator=generator, device=x0.device
+        )
+        noise = torch.randn(x0.shape, generator=generator, device=x0.device)
+        noisy = scheduler.add_noise(x0, noise, timesteps)  # eq. 3, with variance 1 - abar
+        predicted: Tensor = network(noisy, timesteps).sample
+        return (noise - predicted.float()).square().mean()
+
+    return loss
+
+
+@torch.inference_mode()
+def held_out_error(
+    network: Any, clean: Tensor, training: Tensor, context: Context
+) -> dict[str, list[float]]:
+    """Epsilon-MSE on features that training did not see, beside what needs no training.
+
+    Args:
+        network: the UNet.
+        clean: scaled held-out features (B, C, S, S).
+        training: scaled features of some training images, of the same shape but for B.
+
+    Returns:
+        For fixed timesteps and fixed noise, the error of the network, of the best predictor that
+        knows each channel's mean and variance only, and of predicting zero. A network that
+        learned nothing does not beat the second.
+    """
+    scheduler = cosine_scheduler()
+    variance, mean = torch.var_mean(training, (0, 2, 3), keepdim=True)
+    errors: dict[str, list[float]] = {"timesteps": [float(t) for t in HELD_OUT_TIMESTEPS]}
+    for timestep in HELD_OUT_TIMESTEPS:
+        generators = [context.generator("held-out", timestep, i) for i in range(len(clean))]
+        noise = noise_like(clean, generators)
+        noisy = scheduler.add_noise(clean, noise, torch.tensor([timestep], device=clean.device))
+        abar = float(scheduler.alphas_cumprod[timestep])
+        # E[noise | x_t] of N(m, v): sqrt(1 - abar) (x_t - sqrt(abar) m) / (abar v + 1 - abar)
+        total = abar * variance + 1 - abar
+        predictions = {
+            "network": torch.cat([network(part, timestep).sample for part in noisy.split(8)]),
+            "channel_gaussian": (1 - abar) ** 0.5 * (noisy - abar**0.5 * mean) / total,
+            "zero": torch.zeros_like(noise),
+        }
+        for name, prediction in predictions.items():
+            error = float((noise - prediction).square().mean())
+            errors.setdefault(name, []).append(error)
+    return errors

@@ -1,0 +1,195 @@
+"""The training loop of a network that a method trains from scratch: resumable, seeded, averaged."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from adbench.contracts import Context
+from adbench.errors import MethodError
+
+Loss = Callable[[Tensor, torch.Generator], Tensor]
+"""Called with the indices (B,) of a batch and this step's generator, which lives on the context's
+device; returns the mean loss."""
+
+LOOK_EVERY = 10
+"""Steps between looks at the losses: each look makes a GPU wait."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How long and how to train.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: images in each; a batch may straddle two epochs, and is always full.
+        learning_rate: of AdamW; multiplied by 0.1 after `drop_at` of all steps.
+        weight_decay: of AdamW.
+        drop_at: fraction of the steps; 1 never drops.
+        gradient_clip: largest norm of the gradient; 0 does not clip.
+        ema_decay: of the averaged weights that are kept in the end; 0 keeps the last weights.
+        precision: "bf16" runs the forward pass under autocast; weights stay float32.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    drop_at: float = 1.0
+    gradient_clip: float = 0.0
+    ema_decay: float = 0.0
+    precision: str = "fp32"
+
+
+def train(
+    network: nn.Module, loss: Loss, num_samples: int, plan: TrainingPlan, context: Context
+) -> list[float]:
+    """Train `network` in place; afterwards it holds the averaged weights.
+
+    Resumes from `context.checkpoint`. All randomness comes from generators named by step or
+    epoch, so that a resumed run equals an uninterrupted one bit for bit.
+
+    Returns:
+        The loss of every step.
+
+    Raises:
+        MethodError: the loss is not finite, or the deadline has passed (the state is saved).
+    """
+    state = _TrainingState(network, plan)
+    step = state.restore(context.checkpoint.load())
+    network.train()
+    while step < plan.steps:
+        indices = batch_indices(step, num_samples, plan.batch_size, context)
+        with autocast(context.device, plan.precision):
+            value = loss(indices, context.generator("train", step, device=context.device))
+        state.update(value, step)
+        step += 1
+        if step % LOOK_EVERY == 0 or step == plan.steps:
+            state.look(step)
+            context.progress("training", step, plan.steps, loss=state.losses[-1])
+        late = context.deadline is not None and time.monotonic() > context.deadline
+        if step < plan.steps and (late or context.checkpoint.due()):
+            state.look(step)
+            context.checkpoint.save(state.dump(step))
+        if late and step < plan.steps:
+            raise MethodError(
+                f"the time limit ended training at step {step} of {plan.steps}: the state is "
+                "saved; run the same command again to go on"
+            )
+    if state.average is not None:
+        network.load_state_dict(state.average.state_dict())
+    network.eval()
+    return state.losses
+
+
+@contextmanager
+def seeded(context: Context, purpose: str) -> Iterator[None]:
+    """A block in which torch's global CPU generator, which initialises networks, is seeded.
+
+    It is put back afterwards.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(context.generator(purpose).initial_seed())
+        yield
+
+
+def autocast(device: str, precision: str) -> AbstractContextManager[Any]:
+    """Autocast to bfloat16 when `precision` is "bf16"."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def batch_indices(step: int, num_samples: int, batch_size: int, context: Context) -> Tensor:
+    """Indices (B,) of one step: a window on the endless sequence of shuffled epochs."""
+    position, end = step * batch_size, (step + 1) * batch_size
+    parts = []
+    while position < end:
+        epoch, start = divmod(position, num_samples)
+        order = torch.randperm(num_samples, generator=context.generator("epoch", epoch))
+        parts.append(order[start : start + end - position])
+        position += len(parts[-1])
+    return torch.cat(parts)
+
+
+def smoothed_ends(losses: list[float], window: int = 20) -> tuple[float, float]:
+    """Mean loss over the first and the last `window` steps (or a tenth of a shorter run)."""
+    window = min(window, max(1, len(losses) // 10))
+    return sum(losses[:window]) / window, sum(losses[-window:]) / window
+
+
+class _TrainingState:
+    """The optimiser, the averaged weights and the losses of one run."""
+
+    def __init__(self, network: nn.Module, plan: TrainingPlan) -> None:
+        self.network, self.plan = network, plan
+        self.losses: list[float] = []
+        self._unread: list[Tensor] = []
+        self.average = deepcopy(network).requires_grad_(False) if plan.ema_decay else None
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(),
+            lr=plan.learning_rate,
+            weight_decay=plan.weight_decay,
+            fused=True,
+        )
+
+    def update(self, value: Tensor, step: int) -> None:
+        """One step of the optimiser and of the average."""
+        plan = self.plan
+        drop = 0.1 if step >= plan.drop_at * plan.steps else 1.0
+        for group in self.optimizer.param_groups:
+            group["lr"] = plan.learning_rate * drop
+        self.optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        if plan.gradient_clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), plan.gradient_clip)
+        self.optimizer.step()
+        self._unread.append(value.detach())
+        if self.average is not None:
+            # A short run must not average over its random start: the decay warms up.
+            decay = min(plan.ema_decay, (1 + step) / (10 + step))
+            with torch.no_grad():
+                torch._foreach_lerp_(
+                    list(self.average.parameters()), list(self.network.parameters()), 1 - decay
+                )
+
+    def look(self, step: int) -> None:
+        """Read the losses of the last steps and stop at the first that is not finite."""
+        first = step - len(self._unread)
+        self.losses += [float(value) for value in self._unread]
+        self._unread.clear()
+        for index in range(first, step):
+            if not math.isfinite(self.losses[index]):
+                raise MethodError(
+                    f"the training loss is {self.losses[index]} at step {index} of "
+                    f"{self.plan.steps}, expected a finite number: try a lower learning_rate, "
+                    "gradient_clip=1 or precision=fp32"
+                )
+
+    def dump(self, step: int) -> dict[str, Any]:
+        """The state after `step` steps, for a checkpoint."""
+        return {
+            "step": step,
+            "losses": torch.tensor(self.losses, dtype=torch.float64),
+            "network": self.network.state_dict(),
+            "average": {} if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def restore(self, saved: dict[str, Any] | None) -> int:
+        """Take over a checkpoint's state, if there is one; returns the steps done."""
+        if saved is None:
+            return 0
+        self.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(saved["average"])
+        self.losses = saved["losses"].tolist()
+        return int(saved["step"])
