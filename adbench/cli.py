@@ -66,6 +66,9 @@ def run(
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N")] = "auto",
     timing: Annotated[bool, typer.Option(help="measure inference after each fit")] = True,
     keep_maps: Annotated[bool, typer.Option("--keep-maps", help="keep anomaly maps")] = False,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="draw input, mask and maps per category; keeps maps")
+    ] = False,
     keep_model: Annotated[bool, typer.Option(help="keep fitted models")] = True,
     wait: Annotated[bool, typer.Option(help="wait for cells that another run has claimed")] = True,
     checkpoint_every: Annotated[
@@ -92,8 +95,11 @@ def run(
 
     commands.run(
         replace(request, device=device, cache_limit_gb=cache_limit),
-        commands.run_options(overwrite, wait, keep_maps, keep_model, timing, checkpoint_every),
+        commands.run_options(
+            overwrite, wait, keep_maps or figures, keep_model, timing, checkpoint_every
+        ),
         explain=explain_cache,
+        figures=figures,
         assume_yes=yes,
         as_json=as_json,
         command=sys.argv[1:],

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adbench.errors import UnknownNameError
+from adbench.errors import UnknownNameError, UsageError
 from adbench.explain import explain_cell
-from adbench.grid import GridResult, Overwrite
+from adbench.grid import OVERWRITES, GridResult, Overwrite
 from adbench.output import duration, print_json, say
 from adbench.plan import Cell, Plan
 from adbench.progress import ConsoleReporter, stderr_console
@@ -47,6 +48,7 @@ def run(
     options: RunOptions,
     *,
     explain: bool,
+    figures: bool,
     assume_yes: bool,
     as_json: bool,
     command: Sequence[str],
@@ -55,6 +57,7 @@ def run(
     store = request.store()
     store.check_format()
     plan = request.plan()
+    _refuse_results_in_data(plan, request.results)
     pending = pending_cells(plan, store, options.overwrite)
     _announce(plan, pending)
     if explain:
@@ -63,11 +66,14 @@ def run(
         refuse_if_hopeless(pending, request.preset, _fast_command(command))
     reporter = ConsoleReporter(stderr_console())
     try:
-        result = execute(request, plan, options, reporter)
+        with contextlib.redirect_stdout(sys.stderr):  # a method's prints are no part of the table
+            result = execute(request, plan, options, reporter)
     finally:
         reporter.close()
     records = [record_as_asked(cell, record) for cell, record in result.records]
     _print_outcome(records, result, request.results, as_json)
+    if figures:
+        _write_figures(result, store)
     raise SystemExit(result.exit_code)
 
 
@@ -110,6 +116,7 @@ def _print_outcome(
 ) -> None:
     from adbench.report import write_reports
 
+    _warn_of_empty_masks(records)
     if as_json:
         print_json(rows(records))
     elif records:
@@ -122,13 +129,51 @@ def _print_outcome(
         say(f"{result.left} cells are left to the runs that claimed them")
 
 
+def _write_figures(result: GridResult, store: Store) -> None:
+    from adbench.figures import write_contact_sheets
+
+    written = write_contact_sheets(result.records, store, store.root / "figures")
+    if written:
+        say(f"wrote {', '.join(map(str, written))}")
+    done = [cell for cell, record in result.records if record.status == "done"]
+    bare = sum(not store.cell(cell).predictions.is_dir() for cell in done)
+    if bare:
+        say(f"{bare} cells kept no maps and are in no figure: add --overwrite all to make them")
+
+
+def _refuse_results_in_data(plan: Plan, results: Path) -> None:
+    """Nothing is ever written into a data set."""
+    for root in {cell.data.root for cell in plan.cells}:
+        if results.resolve().is_relative_to(root.resolve()):
+            raise UsageError(
+                f"--results {results} is inside the data set {root}: expected a folder of its own"
+            )
+
+
+def _warn_of_empty_masks(records: Sequence[Record]) -> None:
+    """The table has this as a footnote; whoever only reads the log must see it too."""
+    found = {
+        f"{record.identity['dataset']}:{category}": truth["empty_masks"]
+        for record in records
+        for category, truth in record.data.get("ground_truth", {}).items()
+    }
+    for where, images in found.items():
+        if images:
+            more = f" and {len(images) - 10} more" if len(images) > 10 else ""
+            say(
+                f"warning: {where}: {len(images)} defect images have an all-zero mask and stay "
+                f"anomalous: {', '.join(images[:10])}{more}"
+            )
+
+
 def _announce(plan: Plan, pending: Sequence[Cell]) -> None:
     for note in plan.notes:
         say(f"note: {note}")
     # One data set stands behind many cells, and two selections may share a finding.
     findings = {(c.data.name, finding) for c in plan.cells for finding in c.data.findings}
     for name, finding in sorted(findings, key=str):
-        say(f"{finding.severity}: {name}: {finding}")
+        text = str(finding).removeprefix(f"{finding.severity}: ")
+        say(f"{finding.severity}: {name}: {text}")
     there = len(plan.cells) - len(pending)
     text = f"{len(plan.cells)} cells, {there} there already"
     if pending:
@@ -153,8 +198,7 @@ def _fast_command(command: Sequence[str]) -> str:
 
 
 def _overwrite(text: str) -> Overwrite:
-    choices: tuple[Overwrite, ...] = ("never", "failed", "all")
-    for choice in choices:
+    for choice in OVERWRITES:
         if text == choice:
             return choice
-    raise UnknownNameError("--overwrite", text, choices)
+    raise UnknownNameError("--overwrite", text, OVERWRITES)

@@ -9,7 +9,7 @@ from typing import Any
 
 from adbench.footnotes import footnotes, protocol_marks, protocol_notes
 from adbench.records import Record
-from adbench.tables import GROUP, MEAN, TITLES, rows, summarise_seeds
+from adbench.tables import MEAN, TITLES, rows, summarise_seeds
 
 SHOWN = ("image_auroc", "image_aupr", "pixel_auroc", "pixel_aupr", "aupro@0.3", "aupro@0.05")
 
@@ -78,7 +78,7 @@ def _block(title: str, summaries: list[dict[str, Any]], marks: Mapping[str, str]
     for category in order:
         group = [s for s in summaries if s["category"] == category]
         best |= _best(group, len(lines))
-        lines += [_line(s, marks) for s in group]
+        lines += [_line(s, marks, len(seeds)) for s in group]
         breaks.add(len(lines) - 1)
     unit = f"%, {_seeds(seeds)}"
     head = ("category", "method", *(TITLES[name] for name in SHOWN))
@@ -88,16 +88,20 @@ def _block(title: str, summaries: list[dict[str, Any]], marks: Mapping[str, str]
 def _seeds(seeds: list[int]) -> str:
     if len(seeds) == 1:
         return f"seed {seeds[0]}"
-    return f"mean ± standard deviation over seeds {', '.join(map(str, seeds))}"
+    listed = ", ".join(map(str, seeds))
+    return f"mean ± standard deviation over n={len(seeds)} seeds: {listed}"
 
 
-def _line(summary: dict[str, Any], marks: Mapping[str, str]) -> tuple[str, ...]:
+def _line(summary: dict[str, Any], marks: Mapping[str, str], num_seeds: int) -> tuple[str, ...]:
     name = _name(summary["method"], summary["variant"], summary["preset"])
     mark = marks.get(summary["protocol"] or "", "")
     category = summary["category"]
     if category == MEAN:
-        category = f"mean of {summary['categories']}"
-    values = (_percent(summary[metric], summary["status"]) for metric in SHOWN)
+        of = summary["categories"]
+        # A mean over fewer than all, for a failed or undefined category, must not look like one.
+        left_out = summary["undefined"]
+        category = f"mean of {of - left_out} of {of}" if left_out else f"mean of {of}"
+    values = (_percent(summary[metric], summary["status"], num_seeds) for metric in SHOWN)
     return (category, f"{name} ({mark})" if mark else name, *values)
 
 
@@ -105,26 +109,26 @@ def _name(method: str, variant: str, preset: str) -> str:
     return f"{method}[{variant}] {preset}" if variant else f"{method} {preset}"
 
 
-def _percent(value: dict[str, Any] | None, status: str) -> str:
+def _percent(value: dict[str, Any] | None, status: str, num_seeds: int) -> str:
     if value is None:
         return "–" if status == "done" else status
     text = f"{100 * value['mean']:.2f}"
     if value["std"] is not None:
-        text += f" ± {100 * value['std']:.2f} (n={value['n']})"
-    return text
+        text += f" ± {100 * value['std']:.2f}"
+    return text if value["n"] == num_seeds else f"{text} (n={value['n']})"
 
 
 def _best(group: list[dict[str, Any]], offset: int) -> set[tuple[int, int]]:
     """The highest value per metric, among rows of one protocol when there are several."""
     best: set[tuple[int, int]] = set()
-    protocols = {tuple(s[name] for name in GROUP if name in ("protocol",)) for s in group}
-    for (protocol,) in protocols:
+    for protocol in {s["protocol"] for s in group}:
         own = [(i, s) for i, s in enumerate(group) if s["protocol"] == protocol]
         if len(own) < 2 or any(s["preset"] == "smoke" for _, s in own):
             continue
         for column, metric in enumerate(SHOWN, start=2):
             # Compared as printed: two equal texts, of which one is bold, would mislead.
-            values = {i: round(s[metric]["mean"], 4) for i, s in own if s[metric] is not None}
+            complete = [(i, s) for i, s in own if s[metric] is not None and s["status"] == "done"]
+            values = {i: round(s[metric]["mean"], 4) for i, s in complete}
             top = max(values.values(), default=math.nan)
             best |= {(offset + i, column) for i, v in values.items() if v == top}
     return best

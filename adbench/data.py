@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -100,6 +100,7 @@ def select_data(
         raise UsageError(f"--limit {limit}: expected 2 or more, a normal and a defect test image")
     reference, wanted = parse_dataset(text)
     dataset = load_dataset(reference)
+    refuse_unknown(dataset, wanted, dataset.card.categories)
     root = dataset.find_root(data_root)
     present = dataset.available_categories(root)
     if not present:
@@ -139,21 +140,31 @@ def _refuse_unusable(name: str, root: Path, samples: Mapping[str, Sequence[Sampl
                 )
 
 
+def refuse_unknown(
+    dataset: Dataset, wanted: Sequence[str] | None, known: Collection[str]
+) -> None:
+    """Raise `UnknownNameError` for a wanted category that is not known; without known ones, pass.
+
+    Asked of the card first, so that a wrong name is told even where the data are missing.
+    """
+    for category in wanted or ():
+        if known and category not in known:
+            raise UnknownNameError(f"category of {dataset.card.name}", category, known)
+
+
 def choose_categories(
     dataset: Dataset, present: tuple[str, ...], wanted: tuple[str, ...] | None
 ) -> tuple[str, ...]:
     """The selected ones of the present categories, in the card's order; all by default."""
     if wanted is None:
         return present
-    known = dataset.card.categories or dict.fromkeys(present)
-    for category in wanted:
-        if category not in known and category not in present:
-            raise UnknownNameError(f"category of {dataset.card.name}", category, known)
-        if category not in present:
-            raise DataError(
-                f"{dataset.card.name}:{category} is not under the data root, which has "
-                f"{', '.join(present)}; add it, or select among these"
-            )
+    refuse_unknown(dataset, wanted, {*dataset.card.categories, *present})
+    absent = [c for c in wanted if c not in present]
+    if absent:
+        raise DataError(
+            f"{dataset.card.name}:{absent[0]} is not under the data root, which has "
+            f"{', '.join(present)}; add it, or select among these"
+        )
     return tuple(c for c in present if c in wanted)
 
 

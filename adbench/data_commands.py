@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adbench.data import choose_categories
+from adbench.data import choose_categories, refuse_unknown
 from adbench.errors import UnknownNameError
 from adbench.output import print_json
 from adbench.plan import MASK_RULES, MaskRule
@@ -25,6 +25,7 @@ def verify(
     rule = _mask_rule(mask_rule)
     reference, wanted = parse_dataset(name)
     dataset = load_dataset(reference)
+    refuse_unknown(dataset, wanted, dataset.card.categories)
     root = dataset.find_root(data_root)
     categories = choose_categories(dataset, dataset.available_categories(root), wanted)
     found = check(

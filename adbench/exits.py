@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, cast
 
 import typer
@@ -31,14 +33,25 @@ class _ReaderLeft(Exception):
 class CommandGroup(TyperGroup):
     """Keeps Typer from answering an interrupt or a closed pipe in its own way."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read the command line; prints where `--help` is asked for."""
+        with _renamed():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: Any) -> Any:
         """Call the chosen command."""
-        try:
+        with _renamed():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise _Interrupted from None
-        except BrokenPipeError:
-            raise _ReaderLeft from None
+
+
+@contextmanager
+def _renamed() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _Interrupted from None
+    except BrokenPipeError:
+        raise _ReaderLeft from None
 
 
 def end(app: typer.Typer) -> NoReturn:

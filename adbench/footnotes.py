@@ -142,7 +142,7 @@ def _timing(records: Sequence[Record]) -> list[str]:
         return []
     return [
         f"Timing left out for {len(loaded)} of {len(records)} cells: other work used the machine. "
-        "Run the same command with --overwrite all on an idle machine to measure."
+        "Run the same command with --overwrite timing on an idle machine to measure."
     ]
 
 

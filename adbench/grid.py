@@ -14,10 +14,11 @@ from typing import Literal, Protocol
 from adbench.claims import ClaimWatch
 from adbench.plan import Cell, Plan
 from adbench.records import Record, now
-from adbench.runner import Settings, run_cell
+from adbench.runner import Settings, is_timed, run_cell, time_again
 from adbench.store import Store
 
-Overwrite = Literal["never", "failed", "all"]
+Overwrite = Literal["never", "failed", "timing", "all"]
+OVERWRITES: tuple[Overwrite, ...] = ("never", "failed", "timing", "all")
 POLL_SECONDS = 1.0
 
 
@@ -56,6 +57,8 @@ def cached_outcome(cell: Cell, store: Store, overwrite: Overwrite) -> Record | N
     done = folder.record()
     if done is None and overwrite == "never":
         return folder.failure()
+    if done is not None and overwrite == "timing" and not is_timed(done):
+        return None
     return done
 
 
@@ -134,7 +137,11 @@ class _Grid:
         if self.overwrite == "all":
             self.store.cell(cell).forget()
         self.reporter.cell_started(cell, number, total)
-        record = run_cell(cell, self.store, self.settings, self.reporter.cell_progress)
+        done = self.store.cell(cell).record()
+        if self.overwrite == "timing" and done is not None:
+            record = time_again(cell, done, self.store, self.settings, self.reporter.cell_progress)
+        else:
+            record = run_cell(cell, self.store, self.settings, self.reporter.cell_progress)
         self.reporter.cell_finished(cell, record, number, total)
         return record
 

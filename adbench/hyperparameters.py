@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,9 +31,17 @@ def build_hyperparameters(
             raise UnknownNameError(f"hyper-parameter of {name}", option, fields, hint=hint)
     values = {**method.presets[preset], **{k: _plain(v) for k, v in options.items()}}
     try:
-        return method.Hyperparameters(**values)
+        built = method.Hyperparameters(**values)
     except ValidationError as error:
         raise UsageError(_explain(error, name)) from None
+    for option in values:
+        value = getattr(built, option)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(
+                f"{name}.{option}: found {value}, expected a finite number. `adbench methods "
+                f"{name}` lists the valid ranges"
+            )
+    return built
 
 
 def variant_name(method: type[Method], preset: str, hyperparameters: Hyperparameters) -> str:

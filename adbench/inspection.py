@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Protocol
 
 from adbench.contracts import Dataset, Sample
-from adbench.errors import DataError
 from adbench.findings import Flaw
 
 
@@ -50,7 +49,7 @@ def inspect_category(dataset: Dataset, root: Path, category: str) -> Inspected:
     return inspect(root, category)
 
 
-def without_root(error: DataError, root: Path) -> str:
+def without_root(error: BaseException, root: Path) -> str:
     """The message without the machine's path, which no record may hold."""
     message = str(error).replace(f"{root}{os.sep}", "")
     return message.replace(str(root), "DIR") if root.is_absolute() else message

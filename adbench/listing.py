@@ -127,7 +127,8 @@ def _dataset_text(card: dict[str, Any]) -> str:
         "Categories (kind; train, test normal, test anomalous):",
     ]
     for name, own in card["categories"].items():
-        counts = "/".join(str(own[k]) for k in ("train_good", "test_good", "test_anomalous"))
+        numbers = (own[k] for k in ("train_good", "test_good", "test_anomalous"))
+        counts = "/".join("?" if n is None else str(n) for n in numbers)
         lines.append(f"  {name:14s} {own['kind']:8s} {counts}")
     lines += ["", "Expected tree:", *(f"  {line}" for line in card["layout"].splitlines())]
     lines += ["", "Notes:", *(f"  - {note}" for note in card["notes"] or ["none"])]

@@ -86,7 +86,9 @@ Shard = Annotated[
 Overwrite = Annotated[
     str,
     typer.Option(
-        metavar="WHAT", help="what to run again where a record exists: never, failed or all"
+        metavar="WHAT",
+        help="what to run again where a record exists: never, failed, "
+        "timing (measured under load: time again, keep the scores) or all",
     ),
 ]
 ExplainCache = Annotated[
@@ -146,8 +148,9 @@ def _request(
         scope=scope,
         limit=limit,
         mask_rule=mask_rule,
-        data_root=data_root,
-        results=results,
-        cache_folder=cache,
+        # A shell leaves the ~ of an environment variable, or behind quotes, as it is.
+        data_root=data_root and data_root.expanduser(),
+        results=results.expanduser(),
+        cache_folder=cache and cache.expanduser(),
         shard=shard,
     )

@@ -32,9 +32,10 @@ def table_console(file: IO[str]) -> Console:
     """A console on `file` that looks as on stdout: coloured and fitted only on a terminal."""
     from rich.console import Console
 
-    if sys.stdout.isatty():
-        return Console(file=file, force_terminal=True, width=Console().width)
-    return Console(file=file, force_terminal=False, width=PLAIN_WIDTH)
+    terminal = sys.stdout.isatty()
+    width = Console().width if terminal else PLAIN_WIDTH
+    # No emoji: the category a of toy, "toy:a:", would print a coloured letter.
+    return Console(file=file, force_terminal=terminal, width=width, emoji=False)
 
 
 def duration(seconds: float) -> str:

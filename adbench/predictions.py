@@ -116,9 +116,12 @@ def _checked(method: Method, images: Images) -> Prediction:
     import numpy as np
 
     prediction = method.predict(images)
+    name = method.card.name
+    if not isinstance(prediction, Prediction):
+        found = type(prediction).__name__
+        raise MethodError(f"{name}.predict returned {found}; expected adbench.contracts.Prediction")
     side = method.geometry.size
     maps, scores = np.asarray(prediction.maps), np.asarray(prediction.scores)
-    name = method.card.name
     if maps.shape != (len(images), side, side) or maps.dtype != np.float32:
         raise MethodError(
             f"{name}.predict returned maps of shape {maps.shape} and type {maps.dtype}; "

@@ -114,7 +114,7 @@ def stderr_console() -> Console:
     """A rich console on the current stderr."""
     from rich.console import Console
 
-    return Console(file=sys.stderr)
+    return Console(file=sys.stderr, emoji=False)  # "toy:a:" is a name, no picture
 
 
 def _outcome(record: Record) -> str:

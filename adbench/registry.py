@@ -6,19 +6,33 @@ colon is a reference, `FILE.py:Class` or `package.module:Class`, and needs no in
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from adbench.contracts import Dataset, DatasetCard, Method, MethodCard
+from adbench.contracts import Dataset, DatasetCard, Hyperparameters, Method, MethodCard
 from adbench.errors import PluginError, UnknownNameError, UsageError
 
-METHOD_GROUPS = {"diffusion": "diffusion", "baselines": "baselines"}
+METHOD_GROUPS = ("diffusion", "baselines")
+
+
+class _Kind(NamedTuple):
+    """What methods and data sets differ in, here."""
+
+    word: str
+    group: str
+    base: type
+
+
+_METHODS = _Kind("method", "adbench.methods", Method)
+_DATASETS = _Kind("data set", "adbench.datasets", Dataset)
 
 
 @cache
@@ -28,12 +42,12 @@ def _entry_points(group: str) -> dict[str, EntryPoint]:
 
 def method_names() -> list[str]:
     """Names of all installed methods, sorted."""
-    return sorted(_entry_points("adbench.methods"))
+    return sorted(_entry_points(_METHODS.group))
 
 
 def dataset_names() -> list[str]:
     """Names of all installed data sets, sorted."""
-    return sorted(_entry_points("adbench.datasets"))
+    return sorted(_entry_points(_DATASETS.group))
 
 
 @cache
@@ -43,28 +57,47 @@ def load_method(reference: str) -> type[Method]:
     Raises `UnknownNameError` for an unknown name, `PluginError` where the import fails or the
     class does not keep the contract.
     """
-    plugin = _load(reference, "method", method_names())
-    if not (isinstance(plugin, type) and issubclass(plugin, Method)):
-        raise PluginError(f"{reference} is not a subclass of adbench.contracts.Method")
-    missing = sorted(getattr(plugin, "__abstractmethods__", ()))
-    missing += [a for a in ("card", "Hyperparameters", "presets") if not hasattr(plugin, a)]
-    if missing or not isinstance(plugin.card, MethodCard):
-        lacks = ", ".join(missing) or "a MethodCard as `card`"
-        raise PluginError(f"method {reference} lacks {lacks}; see CONTRIBUTING, 'Add a method'")
-    return plugin
+    plugin = _load(reference, _METHODS)
+    lacks = _missing(plugin, MethodCard)
+    if not _is_subclass(getattr(plugin, "Hyperparameters", None), Hyperparameters):
+        lacks.append("a subclass of adbench.contracts.Hyperparameters as `Hyperparameters`")
+    presets = getattr(plugin, "presets", None)
+    if not (isinstance(presets, Mapping) and "paper" in presets):
+        lacks.append("a mapping with at least the preset 'paper' as `presets`")
+    if lacks:
+        raise PluginError(f"method {reference} lacks {_join(lacks)}; see CONTRIBUTING.md")
+    checked: type[Method] = plugin
+    return checked
 
 
 @cache
 def load_dataset(reference: str) -> Dataset:
     """An instance of the data set behind a name or a reference; raises as `load_method`."""
-    plugin = _load(reference, "data set", dataset_names())
-    if not (isinstance(plugin, type) and issubclass(plugin, Dataset)):
-        raise PluginError(f"{reference} is not a subclass of adbench.contracts.Dataset")
-    missing = sorted(getattr(plugin, "__abstractmethods__", ()))
-    if missing or not isinstance(getattr(plugin, "card", None), DatasetCard):
-        lacks = ", ".join(missing) or "a DatasetCard as `card`"
-        raise PluginError(f"data set {reference} lacks {lacks}; see CONTRIBUTING, 'Add a data set'")
-    return plugin()
+    plugin = _load(reference, _DATASETS)
+    lacks = _missing(plugin, DatasetCard)
+    if lacks:
+        raise PluginError(f"data set {reference} lacks {_join(lacks)}; see CONTRIBUTING.md")
+    try:
+        dataset: Dataset = plugin()
+    except Exception as error:  # a plug-in may raise anything
+        raise PluginError(_failure(_DATASETS, reference, "set up", error)) from error
+    return dataset
+
+
+def _missing(plugin: Any, card: type) -> list[str]:
+    """What both contracts ask for and is not there: methods and the card."""
+    found = [f"`{name}`" for name in sorted(getattr(plugin, "__abstractmethods__", ()))]
+    if not isinstance(getattr(plugin, "card", None), card):
+        found.append(f"a {card.__name__} as `card`")
+    return found
+
+
+def _is_subclass(value: Any, base: type) -> bool:
+    return isinstance(value, type) and issubclass(value, base)
+
+
+def _join(parts: list[str]) -> str:
+    return ", ".join(parts[:-1]) + " and " * (len(parts) > 1) + parts[-1]
 
 
 def expand_group(name: str) -> list[str] | None:
@@ -87,38 +120,53 @@ def _group_of(name: str) -> str | None:
         return None
 
 
-def _load(reference: str, kind: str, names: list[str]) -> Any:
+def _load(reference: str, kind: _Kind) -> Any:
+    """The class behind a name or a reference, checked to be a subclass of the contract."""
     if ":" in reference:
-        return _load_reference(reference, kind)
-    group = "adbench.methods" if kind == "method" else "adbench.datasets"
-    point = _entry_points(group).get(reference)
-    if point is None:
-        extra = [*METHOD_GROUPS, "all"] if kind == "method" else []
-        raise UnknownNameError(kind, reference, [*names, *extra])
-    try:
-        return point.load()
-    except Exception as error:  # a plug-in may raise anything while it is imported
-        raise PluginError(_import_failure(kind, reference, error)) from error
+        plugin = _load_reference(reference, kind)
+    else:
+        point = _entry_points(kind.group).get(reference)
+        if point is None:
+            more = [*METHOD_GROUPS, "all"] if kind is _METHODS else []
+            raise UnknownNameError(kind.word, reference, [*_entry_points(kind.group), *more])
+        with _explained(kind, reference):
+            plugin = point.load()
+    if not _is_subclass(plugin, kind.base):
+        raise PluginError(
+            f"{reference} is no {kind.word}: expected a subclass of "
+            f"adbench.contracts.{kind.base.__name__}"
+        )
+    return plugin
 
 
-def _load_reference(reference: str, kind: str) -> Any:
+def _load_reference(reference: str, kind: _Kind) -> Any:
     where, _, class_name = reference.rpartition(":")
-    try:
-        is_file = where.endswith(".py")
-        module = _load_file(Path(where)) if is_file else importlib.import_module(where)
-    except FileNotFoundError:
-        raise UsageError(f"{kind} file {where} does not exist; expected FILE.py:Class") from None
-    except Exception as error:  # as above
-        raise PluginError(_import_failure(kind, reference, error)) from error
+    is_file = where.endswith(".py")
+    if is_file and not Path(where).is_file():
+        raise UsageError(f"{kind.word} file {where} does not exist; expected FILE.py:Class")
+    if not (where and class_name):
+        raise UsageError(f"{kind.word} {reference!r}: expected FILE.py:Class or MODULE:Class")
+    with _explained(kind, reference):
+        module = _load_file(Path(where)) if is_file else _import_module(where)
     if not hasattr(module, class_name):
-        classes = [n for n, v in vars(module).items() if isinstance(v, type)]
-        raise UnknownNameError(f"class in {where}", class_name, classes)
+        own = [n for n, v in vars(module).items() if _is_subclass(v, kind.base)]
+        classes = [n for n in own if n != kind.base.__name__]
+        raise UnknownNameError(f"{kind.word} class in {where}", class_name, classes)
     return getattr(module, class_name)
 
 
+def _import_module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # the module is there, but something that it imports is not
+        raise UsageError(
+            f"there is no module {error.name!r}; expected FILE.py:Class or MODULE:Class"
+        ) from None
+
+
 def _load_file(path: Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(path)
     resolved = path.resolve()
     # The digest keeps two files of one stem apart; dataclasses and pydantic look the module up.
     name = f"adbench_plugin_{path.stem}_{hashlib.sha256(bytes(resolved)).hexdigest()[:8]}"
@@ -136,9 +184,26 @@ def _load_file(path: Path) -> Any:
     return module
 
 
-def _import_failure(kind: str, reference: str, error: Exception) -> str:
+@contextlib.contextmanager
+def _explained(kind: _Kind, reference: str) -> Iterator[None]:
+    """Whatever a plug-in raises while it is imported becomes a `PluginError`; what it prints goes
+    to stderr, as stdout may be JSON."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except UsageError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(_failure(kind, reference, "imported", error)) from error
+
+
+def _failure(kind: _Kind, reference: str, done: str, error: BaseException) -> str:
     reason = " ".join(str(error).split()) or "no message"
+    way_out = (
+        f"mend {reference.rpartition(':')[0]}"
+        if ":" in reference
+        else "mend or uninstall the package that provides it; `adbench doctor` lists all"
+    )
     return (
-        f"{kind} {reference} could not be imported: {type(error).__name__}: {reason}. "
-        "Mend or uninstall the package that provides it; `adbench doctor` names it"
+        f"{kind.word} {reference} could not be {done}: {type(error).__name__}: {reason}; {way_out}"
     )

@@ -21,7 +21,7 @@ def print_report(records: Sequence[Record], console: Console) -> None:
     from rich.markup import escape
 
     for table in _tables(records):
-        console.print(_rich_table(table))
+        console.print(_rich_table(table), crop=False)
     for note in notes(records):
         console.print(f"[dim]·[/dim] {escape(note)}", highlight=False, soft_wrap=True)
 
@@ -58,8 +58,14 @@ def _rich_table(table: Table) -> object:
 
     shown = RichTable(title=table.title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for column, name in enumerate(table.head):
-        justify = "left" if column < table.text_columns else "right"
-        shown.add_column(name, justify=justify, no_wrap=column >= table.text_columns)  # type: ignore[arg-type]
+        # No number or name is ever cut: on a narrow terminal heads wrap, then names fold, and
+        # what is still too wide runs over the edge.
+        texts = [*name.split(), *(line[column] for line in table.rows)]
+        longest = max(map(len, texts), default=0)
+        if column < table.text_columns:
+            shown.add_column(name, min_width=min(longest, 24), overflow="fold")
+        else:
+            shown.add_column(name, min_width=longest, justify="right")
     previous = ""
     for number, line in enumerate(table.rows):
         cells = [

@@ -38,7 +38,7 @@ def report(results: Path, style: str, out: Path | None, only: Mapping[str, str |
 
 
 def runs(results: Path, every: bool, as_json: bool) -> None:
-    """List the records, the latest of each cell or all."""
+    """List the records, the latest of each cell or all; JSON has the tracebacks of failures."""
     store = Store(results)
     records = list(store.records()) if every else latest(store.records())
     listed = [_summary(record) for record in sorted(records, key=lambda r: r.created)]
@@ -99,16 +99,19 @@ def _summary(record: Record) -> dict[str, Any]:
         "variant": record.variant,
         "protocol": record.protocol_digest if record.status == "done" else None,
         "image_auroc": mean.get("image_auroc"),
+        "failure": record.failure.model_dump() if record.failure is not None else None,
         "notes": footnotes([record]),
     }
 
 
 def _line(summary: Mapping[str, Any]) -> str:
     auroc = summary["image_auroc"]
-    score = "" if auroc is None else f" image AUROC {100 * auroc:.2f}"
+    outcome = "" if auroc is None else f" image AUROC {100 * auroc:.2f}"
+    if summary["failure"] is not None:
+        outcome = f" {summary['failure']['type']}: {summary['failure']['message']}"
     variant = f"[{summary['variant']}]" if summary["variant"] else ""
     return (
         f"{summary['created']} {summary['key'][:12]} {summary['status']:7s} "
         f"{summary['dataset']}:{','.join(summary['categories'])} {summary['method']}{variant} "
-        f"{summary['preset']} {summary['scope']} seed {summary['seed']}{score}"
+        f"{summary['preset']} {summary['scope']} seed {summary['seed']}{outcome}"
     )

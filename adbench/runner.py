@@ -15,6 +15,7 @@ from adbench.contracts import Context, Images, Method, Sample
 from adbench.devices import Precision, device_name
 from adbench.environment import environment
 from adbench.errors import AdbenchError, StoreError
+from adbench.inspection import without_root
 from adbench.memory import PeakMemory
 from adbench.model_files import publish_model, read_model_report
 from adbench.plan import AUPRO_LIMITS, Cell
@@ -57,7 +58,7 @@ def run_cell(cell: Cell, store: Store, settings: Settings, progress: Progress) -
             record = _CellRun(cell, folder, settings, progress).run()
         except StoreError:
             raise
-        except Exception as error:  # one failing cell never stops the others
+        except (Exception, SystemExit) as error:  # one failing cell never stops the others
             record = _failed(cell, error, settings)
     folder.write_record(record)
     if record.status != "failed":
@@ -65,6 +66,27 @@ def run_cell(cell: Cell, store: Store, settings: Settings, progress: Progress) -
         if not settings.keep_model and folder.model.is_dir():
             shutil.rmtree(folder.model)
     return record
+
+
+def is_timed(record: Record) -> bool:
+    """Whether a record has an inference timing that was measured undisturbed."""
+    return record.status != "done" or bool((record.timing.get("inference") or {}).get("valid"))
+
+
+def time_again(
+    cell: Cell, record: Record, store: Store, settings: Settings, progress: Progress
+) -> Record:
+    """Measure a finished cell's inference again with its kept model; scores stay as they are.
+
+    Without a model the cell is run again from the start.
+    """
+    folder = store.cell(cell)
+    if read_model_report(folder.model) is None:
+        return run_cell(cell, store, settings, progress)
+    inference = _CellRun(cell, folder, settings, progress).time()
+    timed = record.model_copy(update={"timing": {**record.timing, "inference": inference}})
+    folder.write_record(timed)
+    return timed
 
 
 class _CellRun:
@@ -153,6 +175,10 @@ class _CellRun:
         self.progress("read", 0, len(samples))
         return load_images(data.root, samples, self.cell.build().geometry, self.settings.cache)
 
+    def time(self) -> dict[str, Any] | None:
+        """Time the kept model on the test images."""
+        return self._time(self._images(self.cell.data.split(self.cell.categories, "test")))
+
     def _time(self, images: Images) -> dict[str, Any] | None:
         """Timings measured before on this kind of device, else measured now."""
         from adbench.timing import measure_inference
@@ -192,10 +218,10 @@ def _record(cell: Cell, status: Any, **blocks: Any) -> Record:
     )
 
 
-def _failed(cell: Cell, error: Exception, settings: Settings) -> Record:
+def _failed(cell: Cell, error: BaseException, settings: Settings) -> Record:
     failure = Failure(
         type=type(error).__name__,
-        message=" ".join(str(error).split()) or "no message",
+        message=" ".join(without_root(error, cell.data.root).split()) or "no message",
         traceback=portable_traceback(error),
         exit_code=error.exit_code if isinstance(error, AdbenchError) else 3,
     )

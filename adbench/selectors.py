@@ -75,7 +75,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
             raise UsageError(f"--seeds {text!r}: expected whole numbers, like 0 or 0,3 or 0-4")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last - first > 9_999:
-            raise UsageError(f"--seeds {text!r}: {part.strip()} is not a rising range")
+            raise UsageError(
+                f"--seeds {text!r}: {part.strip()} is no range from a number "
+                "to a larger one (at most 10,000), like 0-4"
+            )
         seeds.extend(range(first, last + 1))
     return tuple(dict.fromkeys(seeds))
 
@@ -93,14 +96,14 @@ def _split_outside_brackets(text: str) -> list[str]:
     for character in text:
         depth += (character == "[") - (character == "]")
         if depth not in (0, 1):
-            raise UsageError(f"--methods {text!r}: brackets do not match")
+            raise UsageError(f"--methods {text!r}: brackets do not match, expected NAME[k=v]")
         if character == "," and depth == 0:
             parts.append(current)
             current = ""
         else:
             current += character
     if depth:
-        raise UsageError(f"--methods {text!r}: a bracket is not closed")
+        raise UsageError(f"--methods {text!r}: a bracket is not closed, expected NAME[k=v]")
     return [part.strip() for part in [*parts, current] if part.strip()]
 
 
@@ -114,7 +117,10 @@ def _parse_method(text: str) -> MethodSelector:
         if option is None:
             raise UsageError(f"--methods: cannot read option {part!r} of {match[1]}; expected k=v")
         if option[1] in dict(options):
-            raise UsageError(f"--methods: {option[1]} is set twice for {match[1]}")
+            raise UsageError(
+                f"--methods: {option[1]} is set twice for {match[1]}; expected one value, or "
+                f"{option[1]}=v1|v2 for a cell each"
+            )
         values = tuple(value.strip() for value in option[2].split("|"))
         options.append((option[1], values))
     return MethodSelector(match[1].strip(), tuple(options))

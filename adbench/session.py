@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from adbench.cache import DiskCache, default_cache_folder
 from adbench.data import select_data
 from adbench.devices import choose_device, choose_precision, gpu_visible
-from adbench.errors import UsageError
-from adbench.grid import GridResult, Overwrite, Reporter, cached_outcome, run_grid
+from adbench.errors import UnknownNameError, UsageError
+from adbench.grid import OVERWRITES, GridResult, Overwrite, Reporter, cached_outcome, run_grid
 from adbench.plan import Cell, Plan, make_plan
 from adbench.runner import Settings
 from adbench.selectors import parse_seeds, parse_shard
@@ -49,18 +50,20 @@ class Request:
         shard = parse_shard(self.shard) if self.shard else None
         if not self.datasets:
             raise UsageError("no data set: give --dataset NAME[:CATEGORY,...]")
-        root = self.data_root or _root_from_environment()
-        folder = self.cache_folder or default_cache_folder()
-        data = [select_data(d, root, limit=self.limit, index_folder=folder) for d in self.datasets]
-        plan = make_plan(
+        select = partial(
+            make_plan,
             self.methods,
-            data,
             preset=self.preset,
             seeds=seeds,
             scope=self.scope,
             overrides=self.overrides,
             mask_rule=self.mask_rule,
         )
+        select(data=())  # a wrong word (exit code 2) is told before missing data (4)
+        root = self.data_root or _root_from_environment()
+        folder = self.cache_folder or default_cache_folder()
+        data = [select_data(d, root, limit=self.limit, index_folder=folder) for d in self.datasets]
+        plan = select(data=data)
         return plan.shard(*shard) if shard else plan
 
     def store(self) -> Store:
@@ -90,8 +93,8 @@ def execute(
 ) -> GridResult:
     """Run what is missing; imports torch only when something is."""
     store = request.store()
-    if options.overwrite not in ("never", "failed", "all"):
-        raise UsageError(f"--overwrite {options.overwrite}: expected never, failed or all")
+    if options.overwrite not in OVERWRITES:
+        raise UnknownNameError("overwrite", options.overwrite, OVERWRITES)
     store.check_format()
     done = [(c, cached_outcome(c, store, options.overwrite)) for c in plan.cells]
     records = [(c, r) for c, r in done if r is not None]

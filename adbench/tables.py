@@ -110,8 +110,7 @@ def _family(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _mean_row(group: list[dict[str, Any]]) -> dict[str, Any]:
     values, undefined = mean_metrics({row["category"]: row for row in group})
-    statuses = {row["status"] for row in group}
-    status = "done" if statuses == {"done"} else ("failed" if "failed" in statuses else "skipped")
+    status = _worst({row["status"] for row in group})
     return {
         **group[0],
         "category": MEAN,
@@ -123,12 +122,17 @@ def _mean_row(group: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _worst(statuses: set[str]) -> str:
+    return next(s for s in ("failed", "skipped", "done") if s in statuses)
+
+
 def _summary(group: list[Mapping[str, Any]]) -> dict[str, Any]:
     first = dict(group[0])
     for name in METRICS:
         values = [row[name] for row in group if row[name] is not None]
         first[name] = _mean_and_deviation(values) if values else None
     first["seeds"] = sorted(row["seed"] for row in group)
+    first["status"] = _worst({row["status"] for row in group})
     del first["seed"]
     return first
 

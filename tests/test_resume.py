@@ -48,7 +48,7 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def _run(request: Request, plan: Plan | None = None, **options: Any) -> GridResult:
     changes = {k: options.pop(k) for k in ("device", "precision", "timing") if k in options}
-    values = {"device": "cpu", "precision": "fp32", "timing": False} | changes
+    values: Any = {"device": "cpu", "precision": "fp32", "timing": False} | changes
     settings = Settings(cache=request.open_cache(), checkpoint_seconds=0, **values)
     store = request.store()
     store.open_for_writing()
@@ -256,3 +256,16 @@ def _records(request: Request) -> list[Record]:
 
 def _forbidden(*_arguments: Any, **_options: Any) -> Any:
     raise AssertionError("a finished grid must not load data")
+
+
+def test_overwrite_timing_measures_again_and_keeps_the_scores(
+    request_: Request, fits: list[str]
+) -> None:
+    first = _run(request_)
+    assert first.records[0][1].timing["inference"] is None
+    fits.clear()
+    timed = _run(request_, timing=True, overwrite="timing")
+    assert timed.reused == 0 and "fit" not in fits
+    assert timed.records[0][1].timing["inference"]["images_per_second"] > 0
+    assert _metrics(timed) == _metrics(first)
+    assert timed.records[0][1].created == first.records[0][1].created

@@ -13,7 +13,7 @@ from adbench.footnotes import footnotes, protocol_marks
 from adbench.records import METRICS, Failure, Record, mean_metrics, protocol_digest
 from adbench.tables import MEAN, frame, latest, rows, summarise_seeds
 
-PROTOCOL = {
+PROTOCOL: dict[str, Any] = {
     "dataset": "toy", "dataset_version": "1", "scope": "separate", "trained_categories": ["a"],
     "image_size": 32, "crop": None, "evaluation_size": 32, "mask_rule": "nearest",
     "mask_threshold": 0, "metrics": "exact-1", "aupro_limits": [0.3, 0.05], "selection": "last",
@@ -75,6 +75,15 @@ def test_seeds_are_summarised_with_sample_deviation() -> None:
     assert auroc["n"] == 2 and auroc["mean"] == pytest.approx(0.6)
     assert auroc["std"] == pytest.approx(0.02**0.5)
     assert summary[0]["seeds"] == [0, 1]
+
+
+def test_a_seed_that_failed_shows_in_the_count_and_is_never_bold() -> None:
+    failure = Failure(type="E", message="x", traceback=[])
+    failed = _record(seed=1, status="failed", failure=failure, metrics={}, protocol={})
+    other = [_record(value=0.1, method="n"), _record(value=0.1, method="n", seed=1)]
+    (table,) = comparison.comparison([_record(value=0.5), failed, *other])
+    assert table.rows[0][2] == "50.00 (n=1)" and table.rows[1][2] == "10.00 ± 0.00"
+    assert {row for row, _ in table.best} == {1}
 
 
 def test_only_the_newest_record_of_a_cell_counts() -> None:

@@ -46,7 +46,7 @@ def test_flops_are_those_of_the_network() -> None:
     layer = torch.nn.Conv2d(3, 4, 3, bias=False)
 
     class Conv(PixelGaussian):
-        def predict(self, images: Images):  # type: ignore[no-untyped-def]
+        def predict(self, images: Images):
             layer(torch.zeros(len(images), 3, 16, 16))
 
     images = Images(np.zeros((1, 16, 16, 3), np.uint8), ("0",), ("a",))

@@ -136,17 +136,18 @@ def test_same_seed_same_numbers_and_no_global_randomness(
     _, expected, test = fitted
     torch.manual_seed(1234)
     np.random.seed(99)
-    before = torch.get_rng_state(), np.random.get_state()[1]
+    before: Any = torch.get_rng_state(), np.random.get_state()[1]
     again = _build(name).fit(_images(name, toy, cache, "train"), _context(cache)).predict(test)
     np.testing.assert_array_equal(again.scores, expected.scores)
     np.testing.assert_array_equal(again.maps, expected.maps)
     assert torch.equal(torch.get_rng_state(), before[0])
-    assert (np.random.get_state()[1] == before[1]).all()
+    after: Any = np.random.get_state()
+    assert (after[1] == before[1]).all()
 
 
 def test_a_score_depends_neither_on_neighbours_nor_on_order(fitted: Any) -> None:
     method, expected, test = fitted
-    tolerance = {"rtol": 1e-3, "atol": 1e-4 * float(np.abs(expected.scores).max())}
+    tolerance: Any = {"rtol": 1e-3, "atol": 1e-4 * float(np.abs(expected.scores).max())}
     alone = [method.predict(test[i : i + 1]) for i in range(len(test))]
     np.testing.assert_allclose([p.scores[0] for p in alone], expected.scores, **tolerance)
     backwards = list(range(len(test)))[::-1]

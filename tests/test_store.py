@@ -1,0 +1,264 @@
+"""Results folders that are damaged, full, read-only, of a newer version, or no folder at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outcomes import the_error, warnings_of
+from toy import PIXEL, Invoke, Outcome, Toy
+
+from adbench import atomic
+from adbench.errors import StoreError
+
+OPTIONS = ["--methods", PIXEL, "--preset", "smoke"]
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def command(toy: Toy) -> list[str]:
+    return ["run", "--no-timing", *OPTIONS, *toy.arguments()]
+
+
+def only(folder: Path, pattern: str) -> Path:
+    """The first match, in the order of names."""
+    return sorted(folder.glob(pattern))[0]
+
+
+def numbers(outcome: Outcome) -> list[Any]:
+    """Rows of `--json` without their time."""
+    return [{k: v for k, v in r.items() if k != "created"} for r in json.loads(outcome.out)]
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+# -------------------------------------------------------------------------------- damaged files
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, empty])
+def test_a_damaged_record_is_named_set_aside_and_made_again(
+    invoke: Invoke, command: list[str], results: Path, damage: Any
+) -> None:
+    first = invoke(*command, "--json")
+    record = only(results, "cells/*/record-*.json")
+    damage(record)
+    again = invoke(*command, "--json")
+    assert again.code == 0 and numbers(again) == numbers(first)
+    (warning,) = warnings_of(again)
+    assert record.name in warning and "set aside as" in warning
+    assert len(list(record.parent.glob(f"{record.name}.damaged-*"))) == 1
+    assert warnings_of(invoke(*command)) == []
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, empty])
+def test_a_damaged_marker_is_made_again(
+    invoke: Invoke, command: list[str], results: Path, damage: Any
+) -> None:
+    first = invoke(*command, "--json")
+    damage(results / "adbench.json")
+    only(results, "cells/*/record-*.json").unlink()
+    again = invoke(*command, "--json")
+    assert again.code == 0 and numbers(again) == numbers(first)
+    assert any("adbench.json" in line for line in warnings_of(again))
+    assert atomic.read_json(results / "adbench.json") == {"format": 1}
+
+
+@pytest.mark.parametrize("name", ["mean.npy", "fit.json", "state.json"])
+@pytest.mark.parametrize("damage", [flip, empty, Path.unlink])
+def test_a_damaged_model_is_trained_again(
+    invoke: Invoke, command: list[str], results: Path, name: str, damage: Any
+) -> None:
+    first = invoke(*command, "--json")
+    record = only(results, "cells/*/record-*.json")
+    record.unlink()
+    damage(record.parent / "model" / name)
+    again = invoke(*command, "--json")
+    assert again.code == 0 and numbers(again) == numbers(first)
+    (warning,) = warnings_of(again)
+    assert "model is damaged" in warning and name in warning and "set aside as" in warning
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, empty])
+def test_a_damaged_checkpoint_starts_training_anew(
+    invoke: Invoke, toy: Toy, results: Path, damage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adbench.testing import PixelGaussian
+
+    options = ["--checkpoint-every", "0", "--json", *toy.arguments("a")]
+    command = ["run", "--no-timing", *OPTIONS, *options, "--methods", f"{PIXEL}[steps=3]"]
+    whole = invoke(*command, "--results", "other")
+    with monkeypatch.context() as broken:
+        broken.setattr(PixelGaussian, "save", _fail)
+        assert invoke(*command).code == 3
+    damage(only(results, "cells/*/checkpoint.pt"))
+    again = invoke(*command)
+    assert again.code == 0 and numbers(again) == numbers(whole)
+    (warning,) = warnings_of(again)
+    assert "checkpoint is damaged" in warning and "set aside as" in warning
+
+
+def _fail(*_arguments: object) -> None:
+    raise RuntimeError("cannot save")
+
+
+# ------------------------------------------------------------------------------- newer versions
+
+
+def test_a_folder_of_a_newer_version_is_left_alone(
+    invoke: Invoke, command: list[str], results: Path
+) -> None:
+    results.mkdir()
+    atomic.write_json(results / "adbench.json", {"format": 99})
+    before = (results / "adbench.json").read_bytes()
+    for words in (command, ["plan", *command[2:]], ["report"], ["runs"], ["runs", "--json"]):
+        message = the_error(invoke(*words), 2)
+        assert "newer adbench (format 99" in message and "upgrade adbench" in message
+    assert [p.name for p in results.iterdir()] == ["adbench.json"]
+    assert (results / "adbench.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("change", [{"format": 99}, {"invention": 1}])
+def test_a_record_of_a_newer_version_is_never_read_nor_removed(
+    invoke: Invoke, command: list[str], results: Path, change: dict[str, int]
+) -> None:
+    invoke(*command)
+    record = only(results, "cells/*/record-*.json")
+    atomic.write_json(record, atomic.read_json(record) | change)
+    before = record.read_bytes()
+    for words in (command, ["report"], ["runs"]):
+        message = the_error(invoke(*words), 2)
+        assert record.name in message and "upgrade adbench" in message
+    assert record.read_bytes() == before
+
+
+# ------------------------------------------------------------------------ places that refuse
+
+
+def test_results_that_are_a_file_are_a_usage_error(
+    invoke: Invoke, command: list[str], results: Path
+) -> None:
+    results.write_text("mine")
+    for words in (command, ["plan", *command[2:]], ["report"], ["runs"]):
+        assert "is a file: give a folder with --results DIR" in the_error(invoke(*words), 2)
+    assert results.read_text() == "mine"
+
+
+EVERYTHING = "scoring, testing, timing, images\nimport torch"
+
+
+def as_nobody(
+    arguments: list[str], cwd: Path, imports: str = "testing", **environment: str
+) -> Outcome:
+    """Run the command line as a user without rights.
+
+    What it will import is imported before: that user may not be able to read this interpreter.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user; root may write anywhere")
+    script = (
+        "import os, sys, rich.console, adbench.cache, adbench.commands\n"
+        f"from adbench.cli import main\nfrom adbench import {imports}\n"
+        f"os.setgid(65534); os.setuid(65534)\nsys.argv = ['adbench', *{arguments!r}]\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=cwd, capture_output=True, text=True,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def open_to_all(tmp_path: Path) -> None:
+    """Let another user reach the test's folder."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(folder.stat().st_mode | 0o555)
+
+
+@pytest.mark.usefixtures("open_to_all")
+def test_a_read_only_results_folder_is_one_line(
+    command: list[str], results: Path, tmp_path: Path
+) -> None:
+    results.mkdir(mode=0o755)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    cache.chmod(0o777)
+    outcome = as_nobody(command, tmp_path, EVERYTHING, ADBENCH_CACHE=str(cache))
+    message = the_error(outcome, 2)
+    assert "results" in message and "not writable: give another with --results DIR" in message
+
+
+@pytest.mark.usefixtures("open_to_all")
+def test_an_unwritable_cache_is_one_line(command: list[str], tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o755)
+    message = the_error(as_nobody(command, tmp_path, ADBENCH_CACHE=str(cache)), 2)
+    assert str(cache) in message and "ADBENCH_CACHE" in message
+
+
+@pytest.mark.usefixtures("open_to_all")
+def test_a_results_folder_that_may_not_be_looked_at_is_one_line(
+    command: list[str], results: Path, tmp_path: Path
+) -> None:
+    results.mkdir(mode=0o700)
+    for words in (command, ["report"], ["runs"]):
+        assert "results" in the_error(as_nobody(words, tmp_path), 2)
+
+
+@pytest.mark.parametrize("writer", ["adbench.atomic.os.fsync", "adbench.atomic.os.replace"])
+def test_a_full_disk_stops_with_one_line_and_the_rest_is_kept(
+    invoke: Invoke, command: list[str], results: Path, monkeypatch: pytest.MonkeyPatch, writer: str
+) -> None:
+    calls = 0
+    original = getattr(os, writer.rpartition(".")[2])
+
+    def refuse(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(*arguments)
+
+    with monkeypatch.context() as full:
+        full.setattr(writer, refuse)
+        message = the_error(invoke(*command), 2)
+    assert "the disk is full: free space or give another folder with --results DIR" in message
+    assert not list(results.glob("cells/*/claim.*"))
+    assert not [p for p in results.rglob("*") if p.name.endswith(".tmp")]
+    assert invoke(*command).code == 0
+
+
+def test_a_write_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    atomic.write_text(path, "old")
+
+    def refuse(_descriptor: int) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr("adbench.atomic.os.fsync", refuse)
+    with pytest.raises(StoreError, match="the disk is full"):
+        atomic.write_text(path, "new")
+    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,229 @@
+"""Missing, partial, damaged and odd data sets: what stops, what fails alone, what is only said."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from outcomes import the_error, warnings_of
+from PIL import Image
+from toy import PIXEL, Invoke, Outcome, Toy, write_toy
+
+RUN = ["run", "--methods", PIXEL, "--preset", "smoke", "--no-timing"]
+
+
+def rows_of(outcome: Outcome) -> dict[str, dict[str, Any]]:
+    """Rows of `--json` by category."""
+    return {row["category"]: row for row in json.loads(outcome.out)}
+
+
+def record_of(results: Path, category: str) -> dict[str, Any]:
+    for path in results.glob("cells/*/*-*.json"):
+        record: dict[str, Any] = json.loads(path.read_text())
+        if record["identity"]["categories"] == [category]:
+            return record
+    raise AssertionError(f"no record of {category}")
+
+
+# ------------------------------------------------------------------------------ the data root
+
+
+def test_without_a_data_root_the_message_tells_where_to_get_the_set(invoke: Invoke) -> None:
+    message = the_error(invoke(*RUN, "--dataset", "mpdd"), 4)
+    for word in ("--data-root", "ADBENCH_DATA", "https://", "licence", "Expected tree", "verify"):
+        assert word in message
+
+
+def test_a_root_without_the_set_lists_what_it_holds(invoke: Invoke, toy: Toy) -> None:
+    message = the_error(invoke(*RUN, "--dataset", "mpdd", "--data-root", str(toy.folder)), 4)
+    assert "found toy/, toy_dataset.py; expected MPDD/" in message
+
+
+@pytest.mark.parametrize("root", ["absent", "data/toy_dataset.py"])
+def test_a_root_that_is_no_folder_is_a_data_problem(invoke: Invoke, toy: Toy, root: str) -> None:
+    the_error(invoke(*RUN, "--dataset", toy.reference, "--data-root", root), 4)
+
+
+def test_a_partial_root_runs_and_is_said_everywhere(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    root = write_toy(tmp_path / "data", ("metal_plate",)).root
+    root.rename(root.with_name("MPDD"))
+    outcome = invoke(*RUN, "--dataset", "mpdd", "--data-root", str(root.parent))
+    assert outcome.code == 0
+    said = "1 of 6 categories are present (metal_plate); missing: bracket_black"
+    assert any(said in line for line in warnings_of(outcome))
+    assert said in outcome.out and "partial data root" in outcome.out
+    record = record_of(tmp_path / "results", "metal_plate")
+    assert record["data"]["complete"] is False
+
+
+# ------------------------------------------------------------------------------------- masks
+
+
+def mask(toy: Toy, category: str = "a", number: int = 0) -> Path:
+    return toy.root / category / "ground_truth" / "hole" / f"{number:03d}_mask.png"
+
+
+def test_a_missing_mask_names_the_image_and_what_was_looked_for(invoke: Invoke, toy: Toy) -> None:
+    mask(toy).unlink()
+    message = the_error(invoke(*RUN, *toy.arguments()), 4)
+    assert "a/test/hole/000.png has no mask" in message
+    assert "a/ground_truth/hole/000_mask.png" in message
+
+
+def test_a_mask_of_another_size_fails_its_cell_alone(invoke: Invoke, toy: Toy) -> None:
+    Image.new("L", (20, 30), 255).save(mask(toy))
+    outcome = invoke(*RUN, *toy.arguments(), "--json")
+    assert outcome.code == 4
+    table = rows_of(outcome)
+    assert (table["a"]["status"], table["b"]["status"]) == ("failed", "done")
+    assert "20 x 30" in outcome.err and "40 x 40" in outcome.err
+
+
+def test_an_empty_mask_is_a_warning_with_count_and_list(invoke: Invoke, toy: Toy) -> None:
+    for number in (1, 2):
+        Image.new("L", (40, 40)).save(mask(toy, number=number))
+    outcome = invoke(*RUN, *toy.arguments("a"))
+    assert outcome.code == 0
+    (warning,) = warnings_of(outcome)
+    assert "2 " in warning and "all-zero mask" in warning
+    assert "a/test/hole/001.png" in warning and "a/test/hole/002.png" in warning
+    assert "2 defect images have an all-zero mask" in outcome.out
+    verify = ["data", "verify", toy.reference, "--data-root", str(toy.folder)]
+    assert invoke(*verify).code == 0
+    assert "warning: a: " in invoke(*verify).out
+    assert invoke(*verify, "--strict").code == 4
+
+
+def test_the_label_comes_from_the_folder_and_never_from_the_mask(
+    invoke: Invoke, toy: Toy, tmp_path: Path
+) -> None:
+    Image.new("L", (40, 40)).save(mask(toy))
+    stray = toy.root / "a" / "ground_truth" / "good" / "000_mask.png"
+    stray.parent.mkdir()
+    Image.new("L", (40, 40), 255).save(stray)
+    assert invoke(*RUN, *toy.arguments("a")).code == 0
+    images = record_of(tmp_path / "results", "a")["images"]
+    labels = dict(zip(images["id"], images["label"], strict=True))
+    assert labels["a/test/hole/000.png"] == 1 and labels["a/test/good/000.png"] == 0
+
+
+# ------------------------------------------------------------------------------------ images
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def text(path: Path) -> None:
+    path.write_text("no image")
+
+
+def deep(path: Path) -> None:
+    Image.fromarray(np.full((40, 40), 40_000, np.uint16)).save(path)
+
+
+def transparent(path: Path) -> None:
+    Image.new("RGBA", (40, 40), (9, 9, 9, 9)).save(path)
+
+
+def cmyk(path: Path) -> None:
+    Image.new("CMYK", (40, 40)).save(path, format="JPEG")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("damage", [truncate, empty, text, deep, transparent, cmyk])
+def test_an_unusable_image_fails_its_cell_and_no_other(
+    invoke: Invoke, toy: Toy, damage: Callable[[Path], None], split: str, tmp_path: Path
+) -> None:
+    bad = toy.root / "a" / split / "good" / "002.png"
+    damage(bad)
+    outcome = invoke(*RUN, *toy.arguments())
+    assert outcome.code == 4
+    assert "Traceback" not in outcome.err and "FAILED: a/" in outcome.err
+    assert "failed" in outcome.out and "mean of 1 of 2" in outcome.out
+    assert (record_of(tmp_path / "results", "b"))["status"] == "done"
+    failure = record_of(tmp_path / "results", "a")["failure"]
+    assert failure["exit_code"] == 4 and "expected" in failure["message"]
+    assert failure["message"].startswith(f"a/{split}/good/002.png: ")
+    assert str(tmp_path) not in json.dumps(failure)
+
+
+def test_a_failed_cell_is_run_again_once_its_image_is_mended(invoke: Invoke, toy: Toy) -> None:
+    good = (toy.root / "a/train/good/002.png").read_bytes()
+    text(toy.root / "a/train/good/002.png")
+    assert invoke(*RUN, *toy.arguments()).code == 4
+    (toy.root / "a/train/good/002.png").write_bytes(good)
+    again = invoke(*RUN, *toy.arguments(), "--json")
+    assert again.code == 0 and rows_of(again)["a"]["status"] == "done"
+
+
+# -------------------------------------------------------------------------------- categories
+
+
+@pytest.mark.parametrize("folder", ["good", "hole"])
+def test_a_category_without_normals_or_defects_runs_with_undefined_metrics(
+    invoke: Invoke, toy: Toy, folder: str
+) -> None:
+    shutil.rmtree(toy.root / "a" / "test" / folder)
+    outcome = invoke(*RUN, *toy.arguments(), "--json")
+    assert outcome.code == 0
+    table = rows_of(outcome)
+    assert table["a"]["image_auroc"] is None and table["a"]["status"] == "done"
+    assert table["mean"]["image_auroc"] == table["b"]["image_auroc"]
+    assert (table["mean"]["categories"], table["mean"]["undefined"]) == (2, 1)
+    shown = invoke("report").out
+    assert "toy:a: undefined and left out of means:" in shown
+    assert "–" in shown
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_category_with_an_empty_split_is_a_data_problem(
+    invoke: Invoke, toy: Toy, part: str
+) -> None:
+    for file in (toy.root / "a" / part).rglob("*.png"):
+        file.unlink()
+    message = the_error(invoke(*RUN, *toy.arguments()), 4)
+    assert "a" in message and part in message
+
+
+def test_odd_names_print_literally_and_stay_inside_the_results_folder(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    names = ("[bold]x", "a | b", "-n", "schräge Größe", "*", "`x`", "$HOME", "x..", ":a:", "C:\\d")
+    toy = write_toy(tmp_path / "data", names)
+    for file in sorted((toy.root / "a | b" / "test").rglob("000.png")):
+        file.rename(file.with_name("[red] |" + file.name))
+    for file in sorted((toy.root / "a | b" / "ground_truth").rglob("000_mask.png")):
+        file.rename(file.with_name("[red] |" + file.name))
+    outcome = invoke(*RUN, *toy.arguments())
+    assert outcome.code == 0
+    for name in names:
+        assert f" {name} " in outcome.out
+    table = invoke("report", "--format", "markdown").out
+    assert r"\[bold\]x" in table and r"a \| b" in table and r"\*" in table
+    cells = table.split("**toy")[1].split("\n\n")[1].splitlines()
+    assert {line.replace(r"\|", "").count("|") for line in cells} == {9}
+    assert {p.name for p in tmp_path.iterdir()} == {"data", "results"}
+    assert {p.name for p in (tmp_path / "results").iterdir()} == {"adbench.json", "cells", "tables"}
+    assert invoke(*RUN, *toy.arguments("-n"), "--json").code == 0
+
+
+@pytest.mark.parametrize("name", ["line\nbreak", "\x1b[2J", "gr\udcf6sse"])
+def test_names_that_no_table_can_hold_are_refused(
+    invoke: Invoke, toy: Toy, name: str
+) -> None:
+    bad = toy.root / "a" / "test" / "good"
+    (bad / "000.png").rename(bad / f"{name}.png")
+    message = the_error(invoke(*RUN, *toy.arguments()), 4)
+    assert ascii(f"a/test/good/{name}.png") in message and "rename it" in message
