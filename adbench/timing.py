@@ -21,7 +21,7 @@ from adbench.memory import PeakMemory
 
 WARM_UP = 3
 MIN_REPEATS, MAX_REPEATS = 5, 50
-BUDGET_SECONDS = 12.0
+BUDGET_SECONDS = 5.0
 FOREIGN_LOAD = 0.10
 """Share of the machine's processor time that others may use before a timing is invalid."""
 

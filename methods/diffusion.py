@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
+
+PredictionType = Literal["epsilon", "sample"]
+"""What a model predicts: the noise, or the clean sample."""
 
 CLEAN = -1
 """The timestep of the clean sample: abar = 1."""
@@ -25,7 +28,9 @@ class Step(NamedTuple):
     pred_original_sample: Tensor
 
 
-def cosine_scheduler(num_train_timesteps: int = 1000) -> Any:
+def cosine_scheduler(
+    num_train_timesteps: int = 1000, prediction_type: PredictionType = "epsilon"
+) -> Any:
     """Nichol and Dhariwal's cosine schedule (arXiv:2102.09672, eq. 17), 0-based timesteps.
 
     Features are not bounded, so nothing is clipped.
@@ -33,6 +38,7 @@ def cosine_scheduler(num_train_timesteps: int = 1000) -> Any:
     return DDIMScheduler(
         num_train_timesteps=num_train_timesteps,
         beta_schedule="squaredcos_cap_v2",
+        prediction_type=prediction_type,
         clip_sample=False,
         set_alpha_to_one=True,
     )
@@ -48,6 +54,15 @@ def timestep_pairs(start: int, num_steps: int) -> list[tuple[int, int]]:
     return list(pairwise([*timesteps[:-1], CLEAN]))
 
 
+def predicted_noise(scheduler: Any, model_output: Tensor, timestep: int, sample: Tensor) -> Tensor:
+    """The noise in `sample` that a model's output means under the scheduler's prediction type."""
+    if scheduler.config.prediction_type == "epsilon":
+        return model_output
+    alpha = _alpha(scheduler, timestep)
+    noise: Tensor = (sample - alpha**0.5 * model_output) / (1 - alpha) ** 0.5
+    return noise
+
+
 def ddim_step(
     scheduler: Any,
     model_output: Tensor,
@@ -58,11 +73,11 @@ def ddim_step(
     eta: float = 0.0,
     variance_noise: Tensor | None = None,
 ) -> Step:
-    """One reverse step of DDIM (arXiv:2010.02502, eq. 12 and 16) for a model that predicts noise.
+    """One reverse step of DDIM (arXiv:2010.02502, eq. 12 and 16).
 
     Args:
-        scheduler: has `alphas_cumprod`.
-        model_output: predicted noise, of the sample's shape.
+        scheduler: has `alphas_cumprod` and says what the model predicts.
+        model_output: of the sample's shape.
         timestep: of `sample`.
         prev_timestep: of the result; `CLEAN` for the denoised sample itself.
         sample: x_t.
@@ -71,10 +86,11 @@ def ddim_step(
     """
     alpha = _alpha(scheduler, timestep)
     prev_alpha = _alpha(scheduler, prev_timestep)
+    noise = predicted_noise(scheduler, model_output, timestep, sample)
     # LafitE's eq. 7 prints a division by abar here: the root is needed for x_0 to come back.
-    original = (sample - (1 - alpha) ** 0.5 * model_output) / alpha**0.5
+    original = (sample - (1 - alpha) ** 0.5 * noise) / alpha**0.5
     sigma = eta * ((1 - prev_alpha) / (1 - alpha) * (1 - alpha / prev_alpha)) ** 0.5
-    direction = max(1 - prev_alpha - sigma**2, 0.0) ** 0.5 * model_output
+    direction = max(1 - prev_alpha - sigma**2, 0.0) ** 0.5 * noise
     prev_sample = prev_alpha**0.5 * original + direction
     if sigma > 0:
         if variance_noise is None:

@@ -204,7 +204,6 @@ class PatchCore(Method):
         return {
             "backbone": self.hyperparameters.backbone,
             "weights_sha256": self._extractor.weights_sha256,
-            "map_size": self.hyperparameters.map_size,
         }
 
     def diagnostics(self) -> dict[str, JSON]:

@@ -52,7 +52,7 @@ class TrainingPlan:
 def train(
     network: nn.Module, loss: Loss, num_samples: int, plan: TrainingPlan, context: Context
 ) -> list[float]:
-    """Train `network` in place; afterwards it holds the averaged weights.
+    """Train `network` in place; afterwards it holds the averaged weights, frozen.
 
     Resumes from `context.checkpoint`. All randomness comes from generators named by step or
     epoch, so that a resumed run equals an uninterrupted one bit for bit.
@@ -86,7 +86,8 @@ def train(
             )
     if state.average is not None:
         network.load_state_dict(state.average.state_dict())
-    network.eval()
+    # Kernels, and with them last bits, depend on requires_grad: leave what `load` will make.
+    network.requires_grad_(False).eval()
     return state.losses
 
 

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from adbench.contracts import JSON, Context, Images
 from adbench.methods.coreset import cached_k_center_greedy, radius_bound
+from adbench.methods.diffusion import cosine_scheduler
 from adbench.methods.features import FeatureExtractor, cached_features
 from adbench.methods.lafite.editing import FeatureEditor
 from adbench.methods.lafite.hyperparameters import LafitEHyperparameters
-from adbench.methods.lafite.network import create_unet, held_out_error, noise_loss
+from adbench.methods.lafite.network import create_unet, denoising_loss, held_out_error
 from adbench.methods.lafite.scaling import FeatureScaling
 from adbench.methods.neighbours import NeighbourSearch
 from adbench.methods.training import TrainingPlan, seeded, smoothed_ends, train
@@ -126,10 +127,11 @@ def _trained_network(
     held_out, own = order[:num_held_out], order[num_held_out:].sort().values
     with seeded(context, "network"):
         network = create_unet(channels, hyperparameters.base_width, size).to(context.device)
+    scheduler = cosine_scheduler(prediction_type=hyperparameters.prediction_type)
     clean = _batches(features, scaling, context.device)
     losses = train(
         network,
-        noise_loss(network, lambda indices: clean(own[indices])),
+        denoising_loss(network, scheduler, lambda indices: clean(own[indices])),
         len(own),
         _plan(hyperparameters, len(own), context),
         context,
@@ -143,7 +145,9 @@ def _trained_network(
         "held_out_images": num_held_out,
     }
     if num_held_out:
-        errors = held_out_error(network, clean(held_out), clean(own[:MAX_HELD_OUT]), context)
+        errors = held_out_error(
+            network, scheduler, clean(held_out), clean(own[:MAX_HELD_OUT]), context
+        )
         record["held_out_epsilon_mse"] = {name: list(values) for name, values in errors.items()}
     return network, record
 

@@ -39,6 +39,9 @@ class LafitEHyperparameters(contracts.Hyperparameters):
     base_width: int = Field(
         256, ge=32, le=512, multiple_of=32, description="UNet width at full resolution"
     )
+    prediction_type: Literal["epsilon", "sample"] = Field(
+        "epsilon", description="what the UNet predicts: the noise, or the clean features"
+    )
     epochs: int = Field(1000, ge=1, description="training epochs, where steps is not given")
     steps: int | None = Field(None, ge=1, description="optimiser steps; overrides epochs")
     batch_size: int = Field(64, ge=1, description="images in one optimiser step")

@@ -93,19 +93,25 @@ class LafitE(Method):
         own, network = self.hyperparameters, self.detector_.network
         if network is None:
             return edited
-        scheduler = diffusion.cosine_scheduler()
+        scheduler = diffusion.cosine_scheduler(prediction_type=own.prediction_type)
         # Noise belongs to an image, not to its place in a batch.
         generators = [self._context.generator("noise", name, restart) for name in ids]
         clean = edited.permute(0, 3, 1, 2).contiguous()  # (B, C, S, S)
         start = torch.tensor([own.tau], device=clean.device)
         sample = scheduler.add_noise(clean, diffusion.noise_like(clean, generators), start)  # eq. 8
         for timestep, prev_timestep in diffusion.timestep_pairs(own.tau, own.num_inference_steps):
-            # a. predict the noise in the sample
-            noise = network(sample, timestep).sample
+            # a. predict the noise in the sample (or the sample without it)
+            output = network(sample, timestep).sample
             # b. go down to the previous timestep (eq. 7, with the root of abar)
             fresh = diffusion.noise_like(sample, generators) if own.eta > 0 else None
             step = diffusion.ddim_step(
-                scheduler, noise, timestep, prev_timestep, sample, eta=own.eta, variance_noise=fresh
+                scheduler,
+                output,
+                timestep,
+                prev_timestep,
+                sample,
+                eta=own.eta,
+                variance_noise=fresh,
             )
             sample = step.prev_sample
         restored: Tensor = sample.permute(0, 2, 3, 1)
@@ -130,12 +136,9 @@ class LafitE(Method):
         return 8
 
     def protocol(self) -> dict[str, JSON]:
-        own = self.hyperparameters
         return {
-            "backbone": own.backbone,
+            "backbone": self.hyperparameters.backbone,
             "weights_sha256": self.detector_.extractor.weights_sha256,
-            "map_size": own.map_size,
-            "feature_scaling": own.feature_scaling,
         }
 
     def diagnostics(self) -> dict[str, JSON]:

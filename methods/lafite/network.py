@@ -10,7 +10,7 @@ from diffusers import UNet2DModel
 from torch import Tensor
 
 from adbench.contracts import Context
-from adbench.methods.diffusion import cosine_scheduler, noise_like
+from adbench.methods.diffusion import noise_like, predicted_noise
 
 HELD_OUT_TIMESTEPS = (50, 150, 300, 500, 700, 900)
 
@@ -35,14 +35,18 @@ def create_unet(channels: int, base_width: int, size: int) -> Any:
     )
 
 
-def noise_loss(network: Any, clean: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
-    """The training loss (paper, eq. 6) for batches that `clean` makes from indices.
+def denoising_loss(
+    network: Any, scheduler: Any, clean: Callable[[Tensor], Tensor]
+) -> Callable[..., Tensor]:
+    """The training loss for batches that `clean` makes from indices.
+
+    The squared error of the predicted noise (paper, eq. 6), or of the predicted sample.
 
     Args:
         network: the UNet.
+        scheduler: adds noise and says what the network predicts.
         clean: indices (B,) to scaled features (B, C, S, S).
     """
-    scheduler = cosine_scheduler()
     num_train_timesteps = scheduler.config.num_train_timesteps
 
     def loss(indices: Tensor, generator: torch.Generator) -> Tensor:
@@ -53,19 +57,21 @@ def noise_loss(network: Any, clean: Callable[[Tensor], Tensor]) -> Callable[...,
         noise = torch.randn(x0.shape, generator=generator, device=x0.device)
         noisy = scheduler.add_noise(x0, noise, timesteps)  # eq. 3, with variance 1 - abar
         predicted: Tensor = network(noisy, timesteps).sample
-        return (noise - predicted.float()).square().mean()
+        target = noise if scheduler.config.prediction_type == "epsilon" else x0
+        return (target - predicted.float()).square().mean()
 
     return loss
 
 
 @torch.inference_mode()
 def held_out_error(
-    network: Any, clean: Tensor, training: Tensor, context: Context
+    network: Any, scheduler: Any, clean: Tensor, training: Tensor, context: Context
 ) -> dict[str, list[float]]:
     """Epsilon-MSE on features that training did not see, beside what needs no training.
 
     Args:
         network: the UNet.
+        scheduler: the one of training.
         clean: scaled held-out features (B, C, S, S).
         training: scaled features of some training images, of the same shape but for B.
 
@@ -74,7 +80,6 @@ def held_out_error(
         knows each channel's mean and variance only, and of predicting zero. A network that
         learned nothing does not beat the second.
     """
-    scheduler = cosine_scheduler()
     variance, mean = torch.var_mean(training, (0, 2, 3), keepdim=True)
     errors: dict[str, list[float]] = {"timesteps": [float(t) for t in HELD_OUT_TIMESTEPS]}
     for timestep in HELD_OUT_TIMESTEPS:
@@ -84,8 +89,9 @@ def held_out_error(
         abar = float(scheduler.alphas_cumprod[timestep])
         # E[noise | x_t] of N(m, v): sqrt(1 - abar) (x_t - sqrt(abar) m) / (abar v + 1 - abar)
         total = abar * variance + 1 - abar
+        output = torch.cat([network(part, timestep).sample for part in torch.split(noisy, 8)])
         predictions = {
-            "network": torch.cat([network(part, timestep).sample for part in noisy.split(8)]),
+            "network": predicted_noise(scheduler, output, timestep, noisy),
             "channel_gaussian": (1 - abar) ** 0.5 * (noisy - abar**0.5 * mean) / total,
             "zero": torch.zeros_like(noise),
         }

@@ -136,7 +136,8 @@ def test_same_seed_same_numbers_and_no_global_randomness(
     _, expected, test = fitted
     torch.manual_seed(1234)
     np.random.seed(99)
-    before: Any = torch.get_rng_state(), np.random.get_state()[1]
+    state: Any = np.random.get_state()
+    before = torch.get_rng_state(), state[1]
     again = _build(name).fit(_images(name, toy, cache, "train"), _context(cache)).predict(test)
     np.testing.assert_array_equal(again.scores, expected.scores)
     np.testing.assert_array_equal(again.maps, expected.maps)

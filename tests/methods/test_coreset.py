@@ -107,7 +107,8 @@ def test_radius_bound():
     features = mixture(400, 6, 0)
     centers = k_center_greedy(features, 40)
     distances = np.linalg.norm(features[:, None] - features[centers], axis=-1).min(1)
-    assert radius_bound(features, centers) == pytest.approx(distances.max(), rel=1e-4)
+    bound = radius_bound(torch.from_numpy(features)[centers])
+    assert distances.max() <= bound * (1 + 1e-6) and bound < 1.2 * distances.max()
 
 
 @pytest.mark.parametrize("num_centers", [0, 4])

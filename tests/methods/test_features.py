@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from adbench.errors import MethodError
+from adbench.methods.features import FeatureExtractor, cached_features, resize_map
+from adbench.methods.lafite.method import LafitE
+from adbench.methods.patchcore import PatchCore
+
+LITE = "tf_efficientnet_lite0"
+B4 = "tf_efficientnet_b4.aa_in1k"
+
+
+@pytest.fixture(scope="module")
+def lite():
+    return FeatureExtractor(LITE, map_size=8)
+
+
+@pytest.fixture(scope="module")
+def b4_file(tmp_path_factory):
+    """Untrained weights of the paper's backbone, for its structure."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        state = timm.create_model(B4, pretrained=False).state_dict()
+    file = tmp_path_factory.mktemp("weights") / "b4.safetensors"
+    save_file(state, file)
+    return file
+
+
+def pixels_of(count=3, size=64):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, size, size, 3), generator=generator, dtype=torch.uint8)
+
+
+def test_offline_backbone(lite):
+    features = lite(pixels_of())
+    assert features.shape == (3, 8, 8, 192) and features.dtype == torch.float32
+    assert features.is_contiguous()  # (N, S, S, C): a bank of slices is a view of it
+    assert lite.weights_sha256.startswith("900102f9a29c79a5")
+    assert lite.mean.flatten().tolist() == [0.5] * 3  # the backbone's own, not ImageNet's
+    assert not any(parameter.requires_grad for parameter in lite.parameters())
+
+
+def test_dropping_unused_blocks_changes_nothing(lite):
+    whole = timm.create_model(LITE, features_only=True, out_indices=(0, 1, 2, 3)).eval()
+    whole.load_state_dict(lite.network.state_dict(), strict=False)
+    images = pixels_of().permute(0, 3, 1, 2) / 127.5 - 1
+    maps = [resize_map(stage, 8, "bilinear") for stage in whole(images)]
+    torch.testing.assert_close(torch.cat(maps, 1).permute(0, 2, 3, 1), lite(pixels_of()))
+
+
+def test_paper_backbone_has_272_channels(b4_file):
+    extractor = FeatureExtractor(B4, b4_file)
+    assert extractor.channels == 272 and extractor.map_size == 32
+    assert extractor.num_parameters() / 1e6 == pytest.approx(3.6, abs=0.1)
+    assert extractor.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
+
+
+def test_features_do_not_depend_on_the_batch(lite):
+    pixels = pixels_of(5)
+    together = lite(pixels)
+    torch.testing.assert_close(lite(pixels[3:4])[0], together[3], rtol=1e-4, atol=1e-4)
+
+
+def test_area_averages_where_it_shrinks():
+    stage = torch.arange(16.0).view(1, 1, 4, 4)
+    assert resize_map(stage, 2, "area").flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert resize_map(stage, 2, "bilinear").flatten().tolist() == [0, 3, 12, 15]  # corners
+    torch.testing.assert_close(resize_map(stage, 7, "area"), resize_map(stage, 7, "bilinear"))
+
+
+def test_file_in_another_ports_names_is_matched_by_order(lite, tmp_path):
+    state = timm.create_model(LITE).state_dict()
+    renamed = {f"_port.{index}": tensor for index, tensor in enumerate(state.values())}
+    torch.save({"state_dict": renamed}, tmp_path / "port.pth")
+    save_file(state, tmp_path / "timm.safetensors")
+    port = FeatureExtractor(LITE, tmp_path / "port.pth")
+    assert (
+        port.weights_sha256 == FeatureExtractor(LITE, tmp_path / "timm.safetensors").weights_sha256
+    )
+    assert port.weights_sha256 != lite.weights_sha256
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"a": torch.zeros(3)}, "do not fit the backbone"),
+        ({"conv_stem.weight": torch.zeros(3)}, "do not fit the backbone"),
+        ([1, 2], "no state dict"),
+        (b"junk", "cannot read weights"),
+    ],
+)
+def test_unusable_file(content, message, tmp_path):
+    file = tmp_path / "weights.pth"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        torch.save(content, file)
+    with pytest.raises(MethodError, match=message):
+        FeatureExtractor(LITE, file)
+
+
+def test_pickled_code_is_refused(tmp_path):
+    torch.save({"weights": print}, tmp_path / "evil.pth")
+    with pytest.raises(MethodError, match="cannot read weights from evil.pth"):
+        FeatureExtractor(LITE, tmp_path / "evil.pth")
+
+
+def test_no_network_names_three_ways_to_get_weights(monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", refuse)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
+    with pytest.raises(MethodError) as caught:
+        FeatureExtractor(B4, "auto")
+    for way in ("METHOD[weights=FILE]", "network", f"METHOD[backbone={LITE}]", "no network"):
+        assert way in str(caught.value)
+
+
+def test_no_package_for_the_backbone():
+    with pytest.raises(MethodError, match="only for tf_efficientnet_lite0"):
+        FeatureExtractor(B4, "package")
+
+
+def test_unknown_backbone():
+    with pytest.raises(MethodError, match="timm cannot build the backbone 'efficientnet_b44'"):
+        FeatureExtractor("efficientnet_b44")
+
+
+def test_features_are_computed_once(lite, make_context, make_images, memory_cache):
+    images = make_images(20, key="images")
+    context = make_context(cache=memory_cache)
+    features = cached_features(lite, images, context)
+    assert features.shape == (20, 8, 8, 192) and features.dtype == np.float32
+    assert cached_features(lite, images, context) is features
+    pixels = torch.tensor(images.pixels[17:18])
+    np.testing.assert_allclose(features[17], lite(pixels)[0], rtol=1e-4, atol=1e-4)
+
+
+def test_images_without_a_key_are_not_cached(lite, make_context, make_images, memory_cache):
+    cached_features(lite, make_images(2), make_context(cache=memory_cache))
+    assert not memory_cache.asked
+
+
+def test_methods_share_features_and_each_repeats_its_coreset(
+    make_context, make_images, memory_cache
+):
+    images = make_images(6, key="train")
+
+    def computed_by(method, **options):
+        before = len(memory_cache.computed)
+        hyperparameters = method.Hyperparameters(**{**method.presets["smoke"], **options})
+        method(hyperparameters).fit(images, make_context(cache=memory_cache))
+        return [key.partition("-")[0] for key in memory_cache.computed[before:]]
+
+    assert computed_by(LafitE, reconstruction=False) == ["features", "coreset"]
+    assert computed_by(PatchCore) == ["coreset"]
+    assert computed_by(LafitE, reconstruction=False, num_neighbours=2) == []
+    assert computed_by(LafitE, reconstruction=False, feature_scaling="none") == ["coreset"]
+    assert computed_by(PatchCore, map_size=16) == ["features", "coreset"]
