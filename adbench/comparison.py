@@ -136,6 +136,7 @@ def _best(group: list[dict[str, Any]], offset: int) -> set[tuple[int, int]]:
 
 def _timing_row(key: tuple[str, ...], group: Sequence[Record]) -> tuple[str, ...]:
     fit = [r.timing["fit"] for r in group]
+    seconds = [f["seconds"] for f in fit if f.get("valid")]
     inference = [r.timing["inference"] for r in group]
     device = [i["peak_device_bytes"] for i in inference if i["peak_device_bytes"] is not None]
     return (
@@ -143,7 +144,7 @@ def _timing_row(key: tuple[str, ...], group: Sequence[Record]) -> tuple[str, ...
         key[1],
         key[2],
         str(len(group)),
-        f"{_middle([f['seconds'] for f in fit]):.1f}",
+        f"{_middle(seconds):.1f}" if seconds else "–",
         f"{1e3 * _middle([i['seconds_per_image']['median'] for i in inference]):.1f}",
         f"{1e3 * _middle([i['seconds_per_image']['p95'] for i in inference]):.1f}",
         f"{_middle([i['images_per_second'] for i in inference]):.2f}",

@@ -137,13 +137,22 @@ def _undefined(records: Sequence[Record]) -> list[str]:
 
 
 def _timing(records: Sequence[Record]) -> list[str]:
-    loaded = [r for r in records if (r.timing.get("inference") or {}).get("valid") is False]
-    if not loaded:
-        return []
-    return [
-        f"Timing left out for {len(loaded)} of {len(records)} cells: other work used the machine. "
-        "Run the same command with --overwrite timing on an idle machine to measure."
-    ]
+    def disturbed(part: str) -> int:
+        return sum((r.timing.get(part) or {}).get("valid") is False for r in records)
+
+    notes = []
+    if disturbed("inference"):
+        notes.append(
+            f"Timing left out for {disturbed('inference')} of {len(records)} cells: other work "
+            "used the machine. Run the same command with --overwrite timing on an idle machine to "
+            "measure."
+        )
+    if disturbed("fit"):
+        notes.append(
+            f"Fit time left out for {disturbed('fit')} of {len(records)} cells: other work used "
+            "the machine while they trained."
+        )
+    return notes
 
 
 def _where(record: Record) -> str:

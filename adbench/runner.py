@@ -16,6 +16,7 @@ from adbench.devices import Precision, device_name
 from adbench.environment import environment
 from adbench.errors import AdbenchError, StoreError
 from adbench.inspection import without_root
+from adbench.load import ForeignLoad
 from adbench.memory import PeakMemory
 from adbench.model_files import publish_model, read_model_report
 from adbench.plan import AUPRO_LIMITS, Cell
@@ -143,7 +144,7 @@ class _CellRun:
         """Train, and publish the model and its report by one rename."""
         cell = self.cell
         train = self._images(cell.data.split(cell.categories, "train"))
-        memory = PeakMemory(self.settings.device)
+        memory, load = PeakMemory(self.settings.device), ForeignLoad()
         method = cell.build().fit(train, self.context)
         report = {
             "protocol": protocol_of(cell, method),
@@ -152,6 +153,7 @@ class _CellRun:
                 "seconds": self.checkpoint.seconds(),
                 "resumes": self.checkpoint.resumes,
                 "images": len(train),
+                **load.verdict(),
                 "peak_rss_bytes": memory.host_bytes(),
                 "peak_device_bytes": memory.device_bytes(),
                 "device": self.settings.device.partition(":")[0],

@@ -17,13 +17,12 @@ from typing import Any
 
 from adbench.contracts import Images, Method
 from adbench.devices import device_name, synchronise
+from adbench.load import ForeignLoad
 from adbench.memory import PeakMemory
 
 WARM_UP = 3
 MIN_REPEATS, MAX_REPEATS = 5, 50
 BUDGET_SECONDS = 5.0
-FOREIGN_LOAD = 0.10
-"""Share of the machine's processor time that others may use before a timing is invalid."""
 
 
 @contextmanager
@@ -51,14 +50,14 @@ def measure_inference(method: Method, images: Images, device: str) -> dict[str, 
         single = _repeat(method, images, 1, device)
         size = min(method.batch_size, len(images))
         batched = _repeat(method, images, size, device) if size > 1 else single
-        foreign = load.share()
+        undisturbed = load.verdict()
         host_bytes, device_bytes = memory.host_bytes(), memory.device_bytes()
     flops = count_flops(method, images[:1])
     return {
         "device": device.partition(":")[0],
         "device_name": device_name(device),
-        "valid": alone and (foreign is None or foreign <= FOREIGN_LOAD),
-        "foreign_load": None if foreign is None else round(foreign, 3),
+        "foreign_load": undisturbed["foreign_load"],
+        "valid": alone and undisturbed["valid"],
         "seconds_per_image": _summary(single, 1),
         "batch_size": size,
         "seconds_per_image_batched": _summary(batched, size),
@@ -78,32 +77,6 @@ def count_flops(method: Method, image: Images) -> float:
     with FlopCounterMode(display=False) as counter:
         method.predict(image)
     return float(counter.get_total_flops())
-
-
-class ForeignLoad:
-    """Processor time that other processes use, from /proc, since construction."""
-
-    def __init__(self) -> None:
-        self._start = self._read()
-
-    def share(self) -> float | None:
-        """Fraction of the whole machine used by others; None where the system does not tell."""
-        end = self._read()
-        if self._start is None or end is None or end[0] <= self._start[0]:
-            return None
-        total, busy, own = (b - a for a, b in zip(self._start, end, strict=True))
-        return max(0.0, (busy - own) / total)
-
-    @staticmethod
-    def _read() -> tuple[float, float, float] | None:
-        try:
-            fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
-        except OSError:
-            return None
-        ticks = [int(f) / os.sysconf("SC_CLK_TCK") for f in fields]
-        idle = ticks[3] + ticks[4]
-        own = os.times()
-        return sum(ticks), sum(ticks) - idle, own.user + own.system
 
 
 def _repeat(method: Method, images: Images, size: int, device: str) -> list[float]:

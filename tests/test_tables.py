@@ -128,13 +128,19 @@ def test_invalid_timing_is_left_out_and_said() -> None:
         "images_per_second": 1.0, "peak_rss_bytes": 1, "peak_device_bytes": None,
         "parameters": 1, "flops_per_image": 1.0,
     }  # fmt: skip
-    fit = {"seconds": 1.0}
+    fit = {"seconds": 1.0, "valid": True}
     loaded = _record(timing={"fit": fit, "inference": inference})
     assert comparison.timing_table([loaded]) is None
     assert any("Timing left out" in note for note in footnotes([loaded]))
     valid = _record(timing={"fit": fit, "inference": inference | {"valid": True}})
     table = comparison.timing_table([valid])
-    assert table is not None and table.rows[0][5] == "1000.0"
+    assert table is not None and table.rows[0][4:6] == ("1.0", "1000.0")
+    disturbed = _record(
+        timing={"fit": fit | {"valid": False}, "inference": inference | {"valid": True}}
+    )
+    table = comparison.timing_table([disturbed])
+    assert table is not None and table.rows[0][4:6] == ("–", "1000.0")
+    assert any("Fit time left out" in note for note in footnotes([disturbed]))
 
 
 def test_lost_regions_and_empty_masks_are_footnotes() -> None:
