@@ -116,6 +116,7 @@ class _CellRun:
         report = read_model_report(self.folder.model) or self._fit()
         images = self._images(samples)
         chunks = PredictionChunks(self.folder.predictions, chunk_bounds(images.categories))
+        self.progress("predict", 0, len(images))
         for done in predict_missing(self._fitted, images, chunks):
             self.progress("predict", done, len(images))
         masks = load_masks(
