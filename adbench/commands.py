@@ -12,7 +12,7 @@ from typing import Any
 from adbench.errors import UnknownNameError, UsageError
 from adbench.explain import explain_cell
 from adbench.grid import OVERWRITES, GridResult, Overwrite
-from adbench.output import duration, print_json, say
+from adbench.output import counted, duration, print_json, say
 from adbench.plan import Cell, Plan
 from adbench.progress import ConsoleReporter, stderr_console
 from adbench.records import Record, now
@@ -126,7 +126,7 @@ def _print_outcome(
         written = write_reports(records, results / "tables", stem)
         say(f"wrote {', '.join(map(str, written))}; records are in {results / 'cells'}")
     if result.left:
-        say(f"{result.left} cells are left to the runs that claimed them")
+        say(f"{counted(result.left, 'cell')} left to the runs that claimed them")
 
 
 def _write_figures(result: GridResult, store: Store) -> None:
@@ -138,7 +138,7 @@ def _write_figures(result: GridResult, store: Store) -> None:
     done = [cell for cell, record in result.records if record.status == "done"]
     bare = sum(not store.cell(cell).predictions.is_dir() for cell in done)
     if bare:
-        say(f"{bare} cells kept no maps and are in no figure: add --overwrite all to make them")
+        say(f"{counted(bare, 'cell')} without maps, in no figure: --overwrite all makes them")
 
 
 def _refuse_results_in_data(plan: Plan, results: Path) -> None:
@@ -175,7 +175,7 @@ def _announce(plan: Plan, pending: Sequence[Cell]) -> None:
         text = str(finding).removeprefix(f"{finding.severity}: ")
         say(f"{finding.severity}: {name}: {text}")
     there = len(plan.cells) - len(pending)
-    text = f"{len(plan.cells)} cells, {there} there already"
+    text = f"{counted(len(plan.cells), 'cell')}, {there} there already"
     if pending:
         text += f", {len(pending)} to run, about {duration(estimate_seconds(pending))}"
     say(text)

@@ -38,6 +38,11 @@ def table_console(file: IO[str]) -> Console:
     return Console(file=file, force_terminal=terminal, width=width, emoji=False)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """Seconds in words of two or three digits, for estimates."""
     if seconds < 90:

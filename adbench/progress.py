@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from adbench.output import counted
 from adbench.plan import Cell
 from adbench.records import Record, mean_metrics
 
@@ -95,7 +96,8 @@ class ConsoleReporter:
         now = time.monotonic()
         if now - self._printed >= PLAIN_SECONDS:
             self._printed = now
-            self._say(f"waiting for {count} cells that another run has claimed (--no-wait leaves)")
+            cells = counted(count, "cell")
+            self._say(f"waiting for {cells} claimed by another run (--no-wait leaves)")
 
     def close(self) -> None:
         """Give the terminal back, also after an interrupt."""

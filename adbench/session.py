@@ -14,12 +14,13 @@ from adbench.data import select_data
 from adbench.devices import choose_device, choose_precision, gpu_visible
 from adbench.errors import UnknownNameError, UsageError
 from adbench.grid import OVERWRITES, GridResult, Overwrite, Reporter, cached_outcome, run_grid
+from adbench.output import counted
 from adbench.plan import Cell, Plan, make_plan
 from adbench.runner import Settings
 from adbench.selectors import parse_seeds, parse_shard
 from adbench.store import Store
 
-CPU_FLOPS_PER_CORE = 4e10
+CPU_FLOPS_PER_CORE = 8e10
 GPU_FLOPS = 4e13
 """Sustained rates for the plan's rough estimate: a convolution network in bf16 or fp32."""
 MAX_HOURS_WITHOUT_GPU = 12.0
@@ -135,8 +136,8 @@ def refuse_if_hopeless(cells: Sequence[Cell], preset: str, command: str) -> None
     if gpu_visible() or hours <= MAX_HOURS_WITHOUT_GPU:
         return
     raise UsageError(
-        f"no GPU was found and {len(cells)} cells with --preset {preset} would take about "
-        f"{hours:,.0f} hours here (limit {MAX_HOURS_WITHOUT_GPU:.0f}); run `{command}`, "
+        f"no GPU was found and {counted(len(cells), 'cell')} with --preset {preset} would take "
+        f"about {hours:,.0f} hours here (limit {MAX_HOURS_WITHOUT_GPU:.0f}); run `{command}`, "
         "or the same with --yes to go ahead"
     )
 

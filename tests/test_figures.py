@@ -26,4 +26,4 @@ def test_cells_without_maps_are_said_to_be_missing(invoke: Invoke, toy: Toy) -> 
     base = ["run", "--methods", PIXEL, *toy.arguments("a"), "--preset", "smoke", "--no-timing"]
     assert invoke(*base).code == 0
     again = invoke(*base, "--figures")
-    assert again.code == 0 and "1 cells kept no maps" in again.err
+    assert again.code == 0 and "1 cell without maps" in again.err
