@@ -11,6 +11,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
@@ -133,6 +134,10 @@ class Hyperparameters(BaseModel):
     def canonical(self) -> dict[str, JSON]:
         """Plain JSON values for keys and records: a path becomes its name and its content's
         SHA-256, so that no record holds a machine's path and a changed file changes the key."""
+        return dict(self._canonical)
+
+    @cached_property
+    def _canonical(self) -> dict[str, JSON]:
         values: dict[str, JSON] = self.model_dump(mode="json")
         for name in type(self).model_fields:
             value = getattr(self, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -29,7 +29,8 @@ def build_hyperparameters(
         if option not in fields:
             hint = f"`adbench methods {name}` describes each"
             raise UnknownNameError(f"hyper-parameter of {name}", option, fields, hint=hint)
-    values = {**method.presets[preset], **{k: _plain(v) for k, v in options.items()}}
+    given = {k: _plain(v, fields[k].annotation) for k, v in options.items()}
+    values = {**method.presets[preset], **given}
     try:
         built = method.Hyperparameters(**values)
     except ValidationError as error:
@@ -52,10 +53,17 @@ def variant_name(method: type[Method], preset: str, hyperparameters: Hyperparame
     return ",".join(f"{name}={_text(own[name])}" for name in changed)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, annotation: Any) -> Any:
+    """The text `none` is None, unless "none" is one of the field's own values."""
     if isinstance(value, str) and value.lower() in {"none", "null"}:
-        return None
+        return value if value in _literals(annotation) else None
     return value
+
+
+def _literals(annotation: Any) -> set[Any]:
+    if get_origin(annotation) is Literal:
+        return set(get_args(annotation))
+    return {value for part in get_args(annotation) for value in _literals(part)}
 
 
 def _text(value: Any) -> str:
