@@ -87,8 +87,8 @@ def fitted(name: str, toy: Toy, cache: DiskCache) -> tuple[Method, Prediction, I
 
 def test_card_and_presets_are_complete(name: str) -> None:
     method = load_method(name)
-    assert set(method.presets) == set(PRESETS)
-    for preset in PRESETS:
+    assert set(method.presets) >= set(PRESETS)
+    for preset in method.presets:
         built = build_hyperparameters(method, preset, {})
         json.dumps(built.canonical(), allow_nan=False)
         assert method(built).geometry.size >= 8

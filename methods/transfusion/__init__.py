@@ -1,0 +1,1 @@
+"""TransFusion: transparency-based diffusion (arXiv:2311.09999)."""

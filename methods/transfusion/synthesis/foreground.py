@@ -1,0 +1,126 @@
+"""Foreground masks F of the training images: where a synthetic anomaly may lie (spec 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from adbench.contracts import Geometry, Images
+from adbench.errors import DataError
+from adbench.methods.transfusion.synthesis.otsu import dilate, otsu_foreground
+from adbench.methods.transfusion.synthesis.textures import IMAGE_SUFFIXES
+
+CHUNK = 32
+"""Images looked at together."""
+
+
+@dataclass(frozen=True)
+class ForegroundMasks:
+    """Masks of N training images, in their order.
+
+    Attributes:
+        masks: bool (N, 1, S, S), on the CPU.
+        source: category to "ones (texture)", "ones", "border-aware Otsu" or "folder NAME", for
+            the protocol.
+    """
+
+    masks: Tensor
+    source: Mapping[str, str]
+
+
+def foreground_masks(
+    train: Images,
+    kinds: Mapping[str, Literal["object", "texture"]],
+    geometry: Geometry,
+    source: Path | Literal["otsu", "ones"] = "otsu",
+) -> ForegroundMasks:
+    """Masks for every training image: all ones for textures, from `source` for objects.
+
+    Args:
+        train: the training images; pixels uint8 (N, S, S, 3).
+        kinds: category to its card's kind; a category that is not listed is an object.
+        geometry: how the images became squares; mask files get the same resize and crop.
+        source: a folder of mask files, "otsu" for the fall-back, or "ones" for no restriction.
+
+    Raises:
+        DataError: the folder has no mask for a training image.
+    """
+    size = geometry.size
+    masks = torch.ones((len(train), 1, size, size), dtype=torch.bool)
+    textures = {name for name in train.categories if kinds.get(name) == "texture"}
+    rows = [i for i, name in enumerate(train.categories) if name not in textures]
+    label = "ones"
+    if isinstance(source, Path):
+        label = f"folder {source.name}"
+        files = _mask_files(source)
+        for row in rows:
+            masks[row] = _read_mask(_find_mask(files, train.ids[row], source), geometry)
+    elif source == "otsu":
+        label = "border-aware Otsu"
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            masks[part] = otsu_foreground(_channels_first(train.pixels[part]))
+    sources = {name: label for name in sorted(set(train.categories) - textures)}
+    return ForegroundMasks(masks, sources | {name: "ones (texture)" for name in sorted(textures)})
+
+
+def _channels_first(pixels: NDArray[np.uint8]) -> Tensor:
+    """uint8 (N, S, S, 3) to uint8 (N, 3, S, S), copied."""
+    return torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2)
+
+
+def _mask_files(folder: Path) -> dict[str, Path]:
+    """Every image of the folder by its path without suffix, relative and POSIX."""
+    if not folder.is_dir():
+        raise DataError(
+            f"found no folder of foreground masks at {folder}: expected one mask per training "
+            "image, named as the image; leave the option out to use the Otsu fall-back"
+        )
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in IMAGE_SUFFIXES
+    }
+
+
+def _find_mask(files: Mapping[str, Path], image_id: str, folder: Path) -> Path:
+    """The mask of an image: by its path in the data set, or in any folder of that path.
+
+    Never by position in a sorted list, as the official code does: one file missing would shift
+    all the others.
+    """
+    parts = PurePosixPath(image_id).with_suffix("").parts
+    for start in range(len(parts)):
+        found = files.get("/".join(parts[start:]))
+        if found is not None:
+            return found
+    raise DataError(
+        f"found no foreground mask for {image_id} among {len(files)} images under {folder}: "
+        f"expected {'/'.join(parts)}.png, or the same from a lower folder on"
+    )
+
+
+def _read_mask(path: Path, geometry: Geometry) -> Tensor:
+    """bool (1, S, S): grey above half after a bilinear resize without antialias, dilated."""
+    try:
+        with Image.open(path) as image:
+            grey = np.array(image.convert("L"))
+    except OSError as error:
+        raise DataError(
+            f"foreground mask {path} cannot be read ({error}): replace the file"
+        ) from error
+    resized = interpolate(
+        torch.from_numpy(grey)[None, None].float(), (geometry.resize,) * 2, mode="bilinear"
+    )
+    mask = dilate(resized / 255 > 0.5)[0]
+    start = (geometry.resize - geometry.size) // 2
+    return mask[:, start : start + geometry.size, start : start + geometry.size]
