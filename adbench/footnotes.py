@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from adbench.records import Record
@@ -22,10 +22,14 @@ def footnotes(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def protocol_marks(records: Iterable[Record]) -> dict[str, str]:
-    """Protocol digest to a letter, in order of appearance; empty when there is only one."""
-    seen = list(dict.fromkeys(r.protocol_digest for r in records if r.status == "done"))
-    return {d: _letter(i) for i, d in enumerate(seen)} if len(seen) > 1 else {}
+def protocol_marks(records: Sequence[Record]) -> dict[str, str]:
+    """Protocol digest to a letter, in order of appearance; empty when no data set has two."""
+    done = [r for r in records if r.status == "done"]
+    seen = list(dict.fromkeys(r.protocol_digest for r in done))
+    datasets = {(r.identity["dataset"], r.protocol_digest) for r in done}
+    if len(datasets) == len({dataset for dataset, _ in datasets}):
+        return {}
+    return {d: _letter(i) for i, d in enumerate(seen)}
 
 
 def protocol_notes(records: Sequence[Record]) -> list[str]:
@@ -150,7 +154,7 @@ def _timing(records: Sequence[Record]) -> list[str]:
     if disturbed("fit"):
         notes.append(
             f"Fit time left out for {disturbed('fit')} of {len(records)} cells: other work used "
-            "the machine while they trained."
+            "the machine while they trained, or they took features or coresets from the cache."
         )
     return notes
 

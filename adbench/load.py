@@ -24,12 +24,15 @@ class ForeignLoad:
         total, busy, own = (b - a for a, b in zip(self._start, end, strict=True))
         return max(0.0, (busy - own) / total)
 
-    def verdict(self) -> dict[str, Any]:
-        """The share and whether a time measured since construction may be shown."""
+    def verdict(self, whole: bool = True) -> dict[str, Any]:
+        """The share and whether a time measured since construction may be shown.
+
+        `whole` is False where a part of the work was not done but taken from a cache.
+        """
         share = self.share()
         return {
             "foreign_load": None if share is None else round(share, 3),
-            "valid": share is None or share <= FOREIGN_LOAD,
+            "valid": whole and (share is None or share <= FOREIGN_LOAD),
         }
 
     @staticmethod

@@ -146,7 +146,9 @@ class _CellRun:
         cell = self.cell
         train = self._images(cell.data.split(cell.categories, "train"))
         memory, load = PeakMemory(self.settings.device), ForeignLoad()
+        hits = self.settings.cache.hits
         method = cell.build().fit(train, self.context)
+        reused = self.settings.cache.hits - hits
         report = {
             "protocol": protocol_of(cell, method),
             "diagnostics": method.diagnostics(),
@@ -154,7 +156,8 @@ class _CellRun:
                 "seconds": self.checkpoint.seconds(),
                 "resumes": self.checkpoint.resumes,
                 "images": len(train),
-                **load.verdict(),
+                **load.verdict(reused == 0),
+                "cached_arrays": reused,
                 "peak_rss_bytes": memory.host_bytes(),
                 "peak_device_bytes": memory.device_bytes(),
                 "device": self.settings.device.partition(":")[0],

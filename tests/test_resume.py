@@ -169,6 +169,21 @@ def test_training_goes_on_from_its_checkpoint_with_equal_numbers(
     assert resumed.records[0][1].images == fresh.records[0][1].images
 
 
+def test_a_fit_that_took_features_from_the_cache_is_not_timed(
+    request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = testing.PixelGaussian.fit
+
+    def fit(self: Any, train: Any, context: Any) -> Any:
+        context.cache.array("features of the first fit", (4,), "float32", lambda array: None)
+        return original(self, train, context)
+
+    monkeypatch.setattr(testing.PixelGaussian, "fit", fit)
+    fits = [record.timing["fit"] for _, record in _run(request_).records]
+    assert [f["cached_arrays"] for f in fits] == [0, 1]
+    assert fits[1]["valid"] is False
+
+
 def test_timings_survive_a_resume(request_: Request) -> None:
     first = _run(request_, timing=True)
     for path in (request_.results / "cells").glob("*/record-*.json"):

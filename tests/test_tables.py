@@ -166,3 +166,9 @@ def test_csv_reads_back_in_full_precision() -> None:
     read = list(csv.DictReader(io.StringIO(report.csv([_record(value=value)]))))
     assert float(read[0]["image_auroc"]) == value
     assert [r["category"] for r in read] == ["a", MEAN]
+
+
+def test_two_data_sets_with_a_protocol_each_need_no_marks() -> None:
+    other = _record(protocol={"dataset": "other"})
+    other.identity["dataset"] = "other"
+    assert protocol_marks([_record(), other]) == {}
