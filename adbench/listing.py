@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from adbench.contracts import Dataset, Method
@@ -13,37 +14,47 @@ from adbench.registry import dataset_names, load_dataset, load_method, method_na
 def methods(name: str | None, as_json: bool) -> None:
     """All methods in a line each, or one in full."""
     if name is not None:
-        described = describe_method(load_method(name))
-        print(json.dumps(described, indent=1) if as_json else _method_text(described))
+        _print_one(describe_method(load_method(name)), _method_text, as_json)
         return
     listed = [_try(describe_method, load_method, n) for n in method_names()]
-    if as_json:
-        print(json.dumps(listed, indent=1))
-        return
-    for row in listed:
-        if "error" in row:
-            print(f"{row['name']:12s} cannot be imported: {row['error']}")
-        else:
-            print(f"{row['name']:12s} {row['group']:10s} {row['scope']:9s} {row['title']}")
-    print("groups: all, diffusion, baselines. `adbench methods NAME` describes one.")
+    _print_all(listed, _method_line, as_json)
+    if not as_json:
+        print("groups: all, diffusion, baselines. `adbench methods NAME` describes one.")
 
 
 def datasets(name: str | None, as_json: bool) -> None:
     """All data sets in a line each, or one in full."""
     if name is not None:
-        described = describe_dataset(load_dataset(name))
-        print(json.dumps(described, indent=1) if as_json else _dataset_text(described))
+        _print_one(describe_dataset(load_dataset(name)), _dataset_text, as_json)
         return
     listed = [_try(describe_dataset, load_dataset, n) for n in dataset_names()]
+    _print_all(listed, _dataset_line, as_json)
+    if not as_json:
+        print("`adbench datasets NAME` tells licence, source and layout.")
+
+
+def _print_one(card: dict[str, Any], text: Callable[[dict[str, Any]], str], as_json: bool) -> None:
+    print(json.dumps(card, indent=1) if as_json else text(card))
+
+
+def _print_all(
+    cards: list[dict[str, Any]], line: Callable[[dict[str, Any]], str], as_json: bool
+) -> None:
     if as_json:
-        print(json.dumps(listed, indent=1))
+        print(json.dumps(cards, indent=1))
         return
-    for row in listed:
-        if "error" in row:
-            print(f"{row['name']:14s} cannot be imported: {row['error']}")
-        else:
-            print(f"{row['name']:14s} {len(row['categories']):2d} categories  {row['title']}")
-    print("`adbench datasets NAME` tells licence, source and layout.")
+    for card in cards:
+        broken = card.get("error")
+        text = f"cannot be imported: {broken}" if broken else line(card)
+        print(f"{card['name']:14s} {text}")
+
+
+def _method_line(card: dict[str, Any]) -> str:
+    return f"{card['group']:10s} {card['scope']:9s} {card['title']}"
+
+
+def _dataset_line(card: dict[str, Any]) -> str:
+    return f"{len(card['categories']):2d} categories  {card['title']}"
 
 
 def describe_method(method: type[Method]) -> dict[str, Any]:
