@@ -1,7 +1,8 @@
 """A digest of the code that decides a method's numbers, so that a changed method is run again.
 
 It covers the method's module and everything it imports, transitively, from its own package or
-from `adbench.methods`; comments, blank lines and trailing spaces do not count.
+from `adbench.methods`; comments, blank lines and trailing spaces do not count, nor do modules
+named `card`, which hold words for people.
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ def method_code(method: type[Method]) -> dict[str, str]:
     is_adbench = module.startswith("adbench.")
     families = {"adbench.methods", module if is_adbench else module.partition(".")[0]}
     found: dict[str, str] = {}
+    seen: set[str] = set()
     queue = [module]
     while queue:
         name = queue.pop()
         path = _source_of(name)
-        if name in found or path is None:
+        if name in seen or path is None:
             continue
+        seen.add(name)
         source = path.read_bytes()
-        found[name] = _digest(source)
+        if name == module or name.rpartition(".")[2] != "card":
+            found[name] = _digest(source)
         queue += [n for n in _imports(source, name) if _belongs(n, families)]
     # A plug-in file is imported under a name that holds its folder: the record must not.
     return {("plugin" if n.startswith("adbench_plugin_") else n): d for n, d in found.items()}

@@ -363,6 +363,13 @@ class Method(ABC):
         """Of a fitted method: what training did (losses, held-out error), kept in the record."""
         return {}
 
+    def intermediates(self, images: Images) -> dict[str, NDArray[Any]]:
+        """Of a fitted method: what `predict` computes on its way, for people to look at.
+
+        Name to uint8 (N, H, W, 3) pictures or float32 (N, H, W) maps, in drawing order.
+        """
+        return {}
+
     def num_parameters(self) -> int:
         """Of a fitted method: parameters of every network that `predict` evaluates."""
         return 0

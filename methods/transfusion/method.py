@@ -17,6 +17,8 @@ from adbench.methods.transfusion.hyperparameters import TransFusionHyperparamete
 from adbench.methods.transfusion.presets import PRESETS
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from adbench.methods.transfusion.fitting import Detector
 
 
@@ -49,6 +51,11 @@ class TransFusion(Method):
         maps = anomaly_maps(self.detector_, self.hyperparameters, images)
         # The image score is the highest value of its map.
         return Prediction(maps.numpy(), maps.amax((1, 2)).numpy())
+
+    def intermediates(self, images: Images) -> dict[str, NDArray[Any]]:
+        from adbench.methods.transfusion.scoring import pictures
+
+        return pictures(self.detector_, self.hyperparameters, images)
 
     def save(self, folder: Path) -> None:
         from adbench.methods.transfusion.storage import save_detector

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from adbench.contracts import Images
@@ -57,6 +59,24 @@ def sample_images(
                 guided=own.previous_mask == "simulated",
             )
         yield sampling
+
+
+def pictures(
+    detector: Detector, hyperparameters: TransFusionHyperparameters, images: Images
+) -> dict[str, NDArray[Any]]:
+    """The reconstruction, masks along the way, and the two parts of the map before smoothing."""
+    samplings = list(sample_images(detector, hyperparameters, images))
+    last = len(samplings[0].timesteps) - 1
+    shown = sorted({round(last * part / 3) for part in range(4)})
+    restored = torch.cat([sampling.reconstruction for sampling in samplings])
+    pixels = ((restored / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1)
+    drawn: dict[str, NDArray[Any]] = {"reconstruction": pixels.cpu().numpy()}
+    for index in shown:
+        masks = torch.cat([s.mask_probabilities[index, :, 0] for s in samplings])
+        drawn[f"mask at t={samplings[0].timesteps[index]}"] = masks.cpu().numpy()
+    drawn["mean mask"] = torch.cat([s.m_disc for s in samplings]).cpu().numpy()
+    drawn["reconstruction error"] = torch.cat([s.m_recon for s in samplings]).cpu().numpy()
+    return drawn
 
 
 def map_of(sampling: Sampling, hyperparameters: TransFusionHyperparameters) -> Tensor:
