@@ -131,6 +131,11 @@ class Hyperparameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    prediction_only: ClassVar[frozenset[str]] = frozenset()
+    """Names of the fields that `predict` alone reads: neither `fit` nor what `save` writes depends
+    on them. Cells that differ in nothing else train once and share the model; `protocol` and
+    `diagnostics` are asked of each."""
+
     def canonical(self) -> dict[str, JSON]:
         """Plain JSON values for keys and records: a path becomes its name and its content's
         SHA-256, so that no record holds a machine's path and a changed file changes the key."""
@@ -157,6 +162,29 @@ def _content_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+class GridStep(Card):
+    """One hyper-parameter that `adbench select` chooses, after those before it."""
+
+    name: str
+    values: tuple[bool | int | float | str, ...] = Field(min_length=1)
+    """In order of preference: of values that are as good as the best, the first is chosen."""
+    holding: dict[str, bool | int | float | str] = {}
+    """Other hyper-parameters, as they are while this one is chosen and only then."""
+    requires: dict[str, bool | int | float | str] = {}
+    """The step is left out where another hyper-parameter has another value than here."""
+
+
+class SelectionCard(Card):
+    """How a paper chooses hyper-parameters without test data, and what one fit serves."""
+
+    steps: tuple[GridStep, ...] = ()
+    prediction_only: tuple[str, ...] = ()
+    """As `Hyperparameters.prediction_only`, for a method whose modules must keep their text; it
+    counts in `adbench select` only."""
+    fit_serves: dict[str, bool | int | float | str] = {}
+    """Name to the value whose saved fit serves every other value: what those lack is not read."""
+
+
 class MethodCard(Card):
     """What a method is and where it comes from."""
 
@@ -173,6 +201,8 @@ class MethodCard(Card):
     summary: str
     deviations: tuple[str, ...] = ()
     """Each difference from the publication, one sentence with its reason."""
+    selection: SelectionCard | None = None
+    """The default grid of `adbench select`; None: it has to be given one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from adbench.output import counted
 from adbench.records import Record
 
 
@@ -13,11 +14,12 @@ def footnotes(records: Sequence[Record]) -> list[str]:
     notes = [
         *_presets(records),
         *_limits(records),
+        *_chosen(records),
         *_failures(records),
         *_ground_truth(records),
         *_data(records),
         *_undefined(records),
-        *_timing(records),
+        *timing_notes(records),
     ]
     return list(dict.fromkeys(notes))
 
@@ -41,7 +43,44 @@ def protocol_notes(records: Sequence[Record]) -> list[str]:
             mark = marks.get(record.protocol_digest)
             head = f"Protocol {mark}: " if mark else "Protocol: "
             lines.setdefault(record.protocol_digest, head + _describe(record.protocol))
-    return list(lines.values())
+    return [*lines.values(), *_protocol_differences(records, marks)]
+
+
+def _protocol_differences(records: Sequence[Record], marks: dict[str, str]) -> list[str]:
+    """What sets each further protocol of a data set apart from its first, in one line."""
+    own: dict[str, dict[str, dict[str, Any]]] = {}
+    for record in records:
+        if record.status == "done" and marks:
+            protocols = own.setdefault(record.identity["dataset"], {})
+            protocols.setdefault(record.protocol_digest, record.protocol)
+    notes = []
+    for dataset, protocols in own.items():
+        (mark, first), *others = ((marks[d], p) for d, p in protocols.items())
+        for other_mark, other in others:
+            apart = [
+                f"{name.replace('_', ' ')} ({_short(first.get(name))}, {_short(other.get(name))})"
+                for name in dict.fromkeys([*first, *other])
+                if first.get(name) != other.get(name) and not _follows(name, first, other)
+            ]
+            notes.append(
+                f"{dataset}: protocols {mark} and {other_mark} differ in {', '.join(apart)}; their "
+                "numbers are not ranked together."
+            )
+    return notes
+
+
+def _follows(name: str, first: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether a difference is but the consequence of another one, or none at all: a separate
+    model's own category, the weights of another backbone."""
+    if name == "weights_sha256":
+        return bool(first.get("backbone") != other.get("backbone"))
+    return name == "trained_categories" and "separate" in (first["scope"], other["scope"])
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return f"{len(value)} of them" if len(value) > 3 else " ".join(map(str, value))
+    return "none" if value is None else str(value)[:24]
 
 
 def _letter(index: int) -> str:
@@ -58,7 +97,7 @@ def _describe(protocol: dict[str, Any]) -> str:
     known = {
         "dataset", "dataset_version", "scope", "trained_categories", "image_size", "crop",
         "evaluation_size", "mask_rule", "mask_threshold", "metrics", "aupro_limits", "selection",
-        "limit", "backbone", "weights_sha256",
+        "limit", "backbone", "weights_sha256", "selected", "selection_sha256",
     }  # fmt: skip
     backbone = ""
     if protocol.get("backbone"):
@@ -69,8 +108,31 @@ def _describe(protocol: dict[str, Any]) -> str:
         f"{protocol['dataset']} version {protocol['dataset_version']}, {scope}, images resized to "
         f"{protocol['image_size']}{crop}, scored at {protocol['evaluation_size']} pixels with "
         f"masks by {protocol['mask_rule']} (value > {protocol['mask_threshold']}), metrics "
-        f"{protocol['metrics']}, {protocol['selection']} checkpoint{backbone}{rest}."
+        f"{protocol['metrics']}, {_selection(protocol)}{backbone}{rest}."
     )
+
+
+def _selection(protocol: dict[str, Any]) -> str:
+    if "selected" not in protocol:
+        return f"{protocol['selection']} checkpoint"
+    return (
+        f"last checkpoint, {' and '.join(protocol['selected'])} chosen on {protocol['selection']} "
+        f"images (file {protocol['selection_sha256'][:8]})"
+    )
+
+
+def _chosen(records: Sequence[Record]) -> list[str]:
+    notes = []
+    for record in records:
+        names = record.protocol.get("selected", ())
+        if names:
+            own = record.identity["hyperparameters"]
+            values = ", ".join(f"{name}={own[name]}" for name in names)
+            notes.append(
+                f"{record.identity['method']}[{record.variant}] on {_where(record)}: {values}, "
+                "chosen without test data."
+            )
+    return notes
 
 
 def _presets(records: Sequence[Record]) -> list[str]:
@@ -96,24 +158,42 @@ def _failures(records: Sequence[Record]) -> list[str]:
 
 
 def _ground_truth(records: Sequence[Record]) -> list[str]:
-    notes = []
+    """Regions lost in the resize, one note a data set and resize; and masks without a pixel."""
+    changed: dict[tuple[str, str, int], dict[str, dict[str, Any]]] = {}
+    empty_masks = []
     for record in records:
+        dataset, protocol = record.identity["dataset"], record.protocol
         for category, truth in record.data.get("ground_truth", {}).items():
-            name = f"{record.identity['dataset']}:{category}"
-            lost, empty = truth["masks_lost_in_resize"], truth["empty_masks"]
-            before, after = truth["regions"], truth["regions_after_resize"]
-            rule, size = record.protocol["mask_rule"], record.protocol["evaluation_size"]
-            if before != after:
-                notes.append(
-                    f"{name}: {before} anomalous regions at native size, {after} after the "
-                    f"{rule} resize to {size} ({len(lost)} images lost all of theirs)."
-                )
+            if truth["regions"] != truth["regions_after_resize"]:
+                resize = (dataset, protocol["mask_rule"], protocol["evaluation_size"])
+                changed.setdefault(resize, {})[category] = truth
+            empty = truth["empty_masks"]
             if empty:
-                notes.append(
-                    f"{name}: {len(empty)} defect images have an all-zero mask and count as "
-                    f"anomalous images without anomalous pixels (first: {empty[0]})."
+                images = counted(len(empty), "defect image")
+                empty_masks.append(
+                    f"{dataset}:{category}: an all-zero mask in {images} (first: {empty[0]}): "
+                    "anomalous images without anomalous pixels."
                 )
-    return notes
+    return [_lost(*resize, truths) for resize, truths in changed.items()] + empty_masks
+
+
+def _lost(dataset: str, rule: str, size: int, truths: dict[str, dict[str, Any]]) -> str:
+    lost = sum(len(truth["masks_lost_in_resize"]) for truth in truths.values())
+    images = f" ({counted(lost, 'image')} lost every region)" if lost else ""
+    if len(truths) == 1:
+        (category, truth), *_ = truths.items()
+        return (
+            f"{dataset}:{category}: {truth['regions']} anomalous regions at native size, "
+            f"{truth['regions_after_resize']} after the {rule} resize to {size}{images}."
+        )
+    each = ", ".join(
+        f"{category} {truth['regions']} and {truth['regions_after_resize']}"
+        for category, truth in truths.items()
+    )
+    return (
+        f"{dataset}: anomalous regions at native size and after the {rule} resize to {size}: "
+        f"{each}{images}."
+    )
 
 
 def _data(records: Sequence[Record]) -> list[str]:
@@ -140,21 +220,23 @@ def _undefined(records: Sequence[Record]) -> list[str]:
     return notes
 
 
-def _timing(records: Sequence[Record]) -> list[str]:
+def timing_notes(records: Sequence[Record]) -> list[str]:
+    """How many cells have no place in the timing table, and why."""
+
     def disturbed(part: str) -> int:
         return sum((r.timing.get(part) or {}).get("valid") is False for r in records)
 
+    of = counted(len(records), "cell")
     notes = []
     if disturbed("inference"):
         notes.append(
-            f"Timing left out for {disturbed('inference')} of {len(records)} cells: other work "
-            "used the machine. Run the same command with --overwrite timing on an idle machine to "
-            "measure."
+            f"Timing left out for {disturbed('inference')} of {of}: other work used the machine. "
+            "On an idle machine, the same command with --overwrite timing measures again."
         )
     if disturbed("fit"):
         notes.append(
-            f"Fit time left out for {disturbed('fit')} of {len(records)} cells: other work used "
-            "the machine while they trained, or they took features or coresets from the cache."
+            f"Fit time left out for {disturbed('fit')} of {of}: other work used the machine "
+            "during training, or features or coresets came from the cache."
         )
     return notes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
@@ -45,11 +45,16 @@ def build_hyperparameters(
     return built
 
 
-def variant_name(method: type[Method], preset: str, hyperparameters: Hyperparameters) -> str:
+def variant_name(
+    method: type[Method],
+    preset: str,
+    hyperparameters: Hyperparameters,
+    leave_out: Collection[str] = (),
+) -> str:
     """What differs from the preset, as `k=v,k2=v2`, sorted; empty for the preset itself."""
     base = build_hyperparameters(method, preset, {}).canonical()
     own = hyperparameters.canonical()
-    changed = sorted(name for name in own if own[name] != base[name])
+    changed = sorted(name for name in own if own[name] != base[name] and name not in leave_out)
     return ",".join(f"{name}={_text(own[name])}" for name in changed)
 
 
@@ -71,7 +76,7 @@ def _text(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return "x".join(map(_text, value))
-    return str(value)
+    return str(value).partition("#sha256:")[0]  # a file's digest belongs to the protocol
 
 
 def _explain(error: ValidationError, name: str) -> str:

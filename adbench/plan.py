@@ -1,7 +1,7 @@
 """Selectors x data x seeds -> cells, each with the three keys that decide what is reused.
 
 fit key      config + training data + the method's code: names the cell's folder
-predict key  fit key + test images
+predict key  fit key + test images + the hyper-parameters that only prediction reads
 score key    predict key + masks + mask rule + metric definitions: names the record
 """
 
@@ -28,6 +28,16 @@ AUPRO_LIMITS = (0.3, 0.05)
 
 
 @dataclass(frozen=True)
+class Selected:
+    """Where a cell has hyper-parameters from that `adbench select` chose."""
+
+    digest: str
+    """Of the selection file."""
+    names: tuple[str, ...]
+    """The hyper-parameters that were chosen."""
+
+
+@dataclass(frozen=True)
 class Cell:
     """One (method, hyper-parameters, data set, scope, seed): the unit of work and of resuming."""
 
@@ -40,6 +50,7 @@ class Cell:
     scope: Scope
     seed: int
     mask_rule: MaskRule = "nearest"
+    selected: Selected | None = None
 
     @property
     def title(self) -> str:
@@ -50,8 +61,16 @@ class Cell:
 
     @cached_property
     def variant(self) -> str:
-        """What differs from the preset, `k=v,k2=v2`; empty for the preset itself."""
-        return variant_name(self.method, self.preset, self.hyperparameters)
+        """What differs from the preset, `k=v,k2=v2`; empty for the preset itself.
+
+        Chosen values differ from category to category, and a table has one row for all: they
+        show as `selected=`, with the file's digest.
+        """
+        if self.selected is None:
+            return variant_name(self.method, self.preset, self.hyperparameters)
+        names = self.selected.names
+        own = variant_name(self.method, self.preset, self.hyperparameters, leave_out=names)
+        return ",".join(filter(None, [own, f"selected={self.selected.digest[:8]}"]))
 
     @cached_property
     def identity(self) -> dict[str, JSON]:
@@ -65,6 +84,7 @@ class Cell:
             "scope": self.scope,
             "seed": self.seed,
             "limit": self.data.limit,
+            **({} if self.selected is None else {"selected": self.selected.digest}),
         }
 
     @cached_property
@@ -83,19 +103,32 @@ class Cell:
             "metrics": metrics_digest(),
         }
 
-    def _key(self, *left_out: str) -> str:
-        return digest({n: v for n, v in self.key_parts.items() if n not in left_out})[:24]
+    @cached_property
+    def prediction_options(self) -> dict[str, JSON]:
+        """The hyper-parameters that only prediction reads; cells that differ here share a fit."""
+        names = self.hyperparameters.prediction_only
+        return {n: v for n, v in self.hyperparameters.canonical().items() if n in names}
+
+    def _key(self, *left_out: str, **replaced: JSON) -> str:
+        parts = {**self.key_parts, **replaced}
+        return digest({n: v for n, v in parts.items() if n not in left_out})[:24]
 
     @cached_property
     def fit_key(self) -> str:
         """Names the cell's folder."""
-        score_only = ("masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics")
-        return self._key("test", *score_only)
+        score_only = (
+            "masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics", "selected"
+        )  # fmt: skip
+        own = self.hyperparameters.canonical()
+        learned = {n: v for n, v in own.items() if n not in self.prediction_options}
+        return self._key("test", *score_only, hyperparameters=learned)
 
     @cached_property
     def predict_key(self) -> str:
         """Names the maps and scores."""
-        return self._key("masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics")
+        return self._key(
+            "masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics", "selected"
+        )
 
     @cached_property
     def score_key(self) -> str:
@@ -111,12 +144,13 @@ class Cell:
         cards = self.data.dataset.card.categories
         return {c: cards.get(c, CategoryCard()) for c in self.categories}
 
-    def estimate_flops(self) -> float:
-        """Rough FLOPs of the whole cell."""
+    def estimate_flops(self, *, trains: bool = True) -> float:
+        """Rough FLOPs of the whole cell; without `trains`, of one that finds its model there."""
         method = self.build()
         num_train = len(self.data.split(self.categories, "train"))
         num_test = len(self.data.split(self.categories, "test"))
-        return method.training_flops(num_train) + num_test * method.inference_flops(num_train)
+        training = method.training_flops(num_train) if trains else 0.0
+        return training + num_test * method.inference_flops(num_train)
 
 
 @dataclass(frozen=True)
@@ -155,11 +189,11 @@ def make_plan(
         raise UnknownNameError("mask rule", mask_rule, MASK_RULES)
     if scope not in (None, "separate", "unified"):
         raise UnknownNameError("scope", str(scope), ("separate", "unified"))
-    variants = _variants(methods, preset, parse_overrides(tuple(overrides)))
+    found = variants(methods, preset, parse_overrides(tuple(overrides)))
     cells: list[Cell] = []
     notes: list[str] = []
     for selection in data:
-        for reference, method, hyperparameters in variants:
+        for reference, method, hyperparameters in found:
             own = _resolve_scope(scope or method.card.scope, selection, method, notes)
             groups = [selection.categories] if own == "unified" else [
                 (c,) for c in selection.categories
@@ -186,9 +220,10 @@ def _resolve_scope(
     return "unified" if scope == "unified" else "separate"
 
 
-def _variants(
+def variants(
     methods: str, preset: str, overrides: dict[str, dict[str, str]]
 ) -> list[tuple[str, type[Method], Hyperparameters]]:
+    """Reference, class and hyper-parameters of everything that `--methods` names."""
     selectors = [s for given in parse_methods(methods) for s in _expand(given)]
     loaded = [(selector, load_method(selector.name)) for selector in selectors]
     for name in overrides:

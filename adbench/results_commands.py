@@ -6,7 +6,7 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adbench import atomic
 from adbench.errors import UnknownNameError, UsageError
@@ -14,27 +14,79 @@ from adbench.footnotes import footnotes
 from adbench.output import json_text, print_json, say, table_console
 from adbench.records import Record, mean_metrics
 from adbench.store import Store
-from adbench.tables import latest, rows
+from adbench.tables import TITLES, latest, rows
 
-FORMATS = ("terminal", "markdown", "csv")
+if TYPE_CHECKING:
+    from adbench.report import Layout
+
+FORMATS = ("terminal", "markdown", "csv", "latex", "html")
+LAYOUTS = ("long", "paper")
 
 
-def report(results: Path, style: str, out: Path | None, only: Mapping[str, str | None]) -> None:
-    """Print or write the table of the selected records; `style` is one of `FORMATS` or json."""
+def report(
+    results: Path,
+    style: str,
+    out: Path | None,
+    only: Mapping[str, str | None],
+    layout: Layout | None = None,
+    fragment: bool = False,
+) -> None:
+    """Print or write the tables of the selected records; `style` is one of `FORMATS` or json."""
     if style not in (*FORMATS, "json"):
         raise UnknownNameError("--format", style, FORMATS)
+    if fragment and style != "latex":
+        raise UsageError(f"--fragment with --format {style}: expected --format latex")
+    if out is not None and out.is_dir():
+        raise UsageError(f"--out {out} is a folder: expected a file to write")
     every = latest(Store(results).records())
     records = [r for r in every if _selected(r, only)]
     if not records and style != "json":
         raise UsageError(_nothing(results, every, only))
-    text = _render(records, style)
+    text = _render(records, style, results, layout, fragment)
     if out is None:
         sys.stdout.write(text)
         return
-    if out.is_dir():
-        raise UsageError(f"--out {out} is a folder: expected a file to write")
     atomic.write_text(out, text)
     say(f"wrote {out}")
+
+
+def report_layout(
+    name: str | None, style: str, cells: str | None, transpose: bool, published: bool
+) -> Layout:
+    """The layout that the options of `report` ask for.
+
+    Papers' layout where LaTeX is written, or an option is given that only it has; else long.
+    """
+    from adbench.paper_table import DEFAULT_CELLS
+    from adbench.report import Layout
+    from adbench.reported import published_numbers
+
+    if name not in (None, *LAYOUTS):
+        raise UnknownNameError("--layout", name, LAYOUTS)
+    is_paper = name == "paper" or (name is None and (style == "latex" or cells or transpose))
+    if not is_paper and (cells or transpose):
+        raise UsageError("--cells and --transpose shape --layout paper: found --layout long")
+    if style == "html" and is_paper:
+        raise UsageError(
+            "--format html has a layout of its own, sortable: leave out --layout, --cells and "
+            "--transpose"
+        )
+    return Layout(
+        name="paper" if is_paper else "long",
+        cells=_metrics(cells) if cells else DEFAULT_CELLS,
+        transpose=transpose,
+        numbers=published_numbers() if published else (),
+    )
+
+
+def _metrics(cells: str) -> tuple[str, ...]:
+    names = tuple(cells.split("/"))
+    for name in names:
+        if name not in TITLES:
+            raise UnknownNameError("metric in --cells", name, TITLES)
+    if len(names) > 2:
+        raise UsageError(f"--cells {cells}: found {len(names)} metrics, expected one or two")
+    return names
 
 
 def runs(results: Path, every: bool, as_json: bool) -> None:
@@ -68,22 +120,37 @@ def _nothing(results: Path, every: Sequence[Record], only: Mapping[str, str | No
     return f"none of the {len(every)} records in {results} has {' and '.join(parts)}"
 
 
-def _render(records: Sequence[Record], style: str) -> str:
+def _render(
+    records: Sequence[Record],
+    style: str,
+    results: Path,
+    layout: Layout | None,
+    fragment: bool,
+) -> str:
     from adbench import report as reports
 
+    layout = layout or reports.LONG
     if style == "json":
-        return json_text(rows(records)) + "\n"
+        own = [*rows(records), *reports.published_rows(records, layout.numbers)]
+        return json_text(own) + "\n"
     if style == "terminal":
-        return tables_text(records)
-    return reports.markdown(records) if style == "markdown" else reports.csv(records)
+        return tables_text(records, layout)
+    if style == "html":
+        from adbench import html
+
+        return html.document(records, results, layout.numbers or None)
+    if style == "latex":
+        return reports.latex(records, layout, fragment)
+    write = reports.markdown if style == "markdown" else reports.csv
+    return write(records, layout)
 
 
-def tables_text(records: Sequence[Record]) -> str:
+def tables_text(records: Sequence[Record], layout: Layout | None = None) -> str:
     """The tables and footnotes as they look on stdout, be it a terminal, a file or a pipe."""
-    from adbench.report import print_report
+    from adbench.report import LONG, print_report
 
     buffer = io.StringIO()
-    print_report(records, table_console(buffer))
+    print_report(records, table_console(buffer), layout or LONG)
     return buffer.getvalue()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MEAN = "mean"
+SPREAD = "inter_category_std"
+"""The category under which papers print the standard deviation over categories (ddof 0)."""
 GROUP = ("method", "variant", "preset", "dataset", "scope", "protocol", "limit")
 """What must agree for rows of different seeds or categories to be summarised together."""
 
@@ -61,6 +65,30 @@ def frame(table: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
     data = pd.DataFrame.from_records([dict(row) for row in table], columns=_columns())
     return data.astype({name: "float64" for name in METRICS})
+
+
+def csv_text(table: Sequence[Mapping[str, Any]], more: Sequence[str] = ()) -> str:
+    """The rows as CSV in full precision, undefined metrics empty; `more` are further columns."""
+    buffer = io.StringIO()
+    fields = [*_columns(), *more]
+    writer = csv.DictWriter(buffer, fields, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return buffer.getvalue()
+
+
+def spread(summaries: Mapping[str, Mapping[str, Any]], metric: str) -> float | None:
+    """Standard deviation (ddof 0) over categories of a metric's mean over seeds.
+
+    `summaries` are those of one method by category, without `MEAN`. None for a single category,
+    and where a category failed or has no value.
+    """
+    own = list(summaries.values())
+    if len(own) < 2 or any(s[metric] is None or s["status"] != "done" for s in own):
+        return None
+    values = [s[metric]["mean"] for s in own]
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / len(values))
 
 
 def summarise_seeds(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

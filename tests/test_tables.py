@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -172,3 +174,73 @@ def test_two_data_sets_with_a_protocol_each_need_no_marks() -> None:
     other = _record(protocol={"dataset": "other"})
     other.identity["dataset"] = "other"
     assert protocol_marks([_record(), other]) == {}
+
+
+def test_a_finished_table_as_csv_needs_no_pandas() -> None:
+    """A rerun of `run` writes one, and pandas is a fifth of a second."""
+    code = (
+        "import sys; from adbench import report; report.csv([]); report.markdown([]);"
+        "sys.exit('pandas' in sys.modules or 'scipy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_csv_has_the_frames_columns_and_empty_fields_for_none() -> None:
+    (row, mean) = csv.DictReader(io.StringIO(report.csv([_record(value=None)])))
+    assert list(row) == list(frame([]).columns)
+    assert row["image_auroc"] == mean["pixel_auroc"] == row["limit"] == ""
+
+
+def test_markdown_marks_best_and_second() -> None:
+    records = [_record(value=v, method=m) for m, v in {"m": 0.5, "n": 0.7, "o": 0.6}.items()]
+    text = report.markdown(records)
+    assert "**70.00**" in text and "*60.00*" in text and "*50.00*" not in text
+
+
+def test_a_mean_over_fewer_categories_is_not_ranked_and_said() -> None:
+    records = [_record("a"), _record("b"), _record("a", 0.9, method="n")]
+    (table,) = comparison.comparison(records)
+    means = [i for i, row in enumerate(table.rows) if row[0].startswith("mean")]
+    assert len(means) == 2 and {row for row, _ in table.best} == {1}
+    assert any(
+        "not ranked together (m fast: a, b; n fast: a)" in n for n in comparison.notes(records)
+    )
+
+
+def test_excluded_categories_are_said_once() -> None:
+    def of_mpdd(**changes: Any) -> Record:
+        record = _record("tubes", protocol={"dataset": "mpdd"}, **changes)
+        record.identity["dataset"] = "mpdd"
+        return record
+
+    notes = comparison.notes([of_mpdd()])
+    assert sum("bracket_black" in note for note in notes) == 1
+    assert any("excluded, and in no mean" in note for note in notes)
+    finding: dict[str, Any] = {
+        "severity": "warning", "category": None, "check": "categories", "paths": [], "count": 1,
+        "message": "5 of 6 categories are present; missing: connector",
+    }  # fmt: skip
+    partial = comparison.notes([of_mpdd(data={"complete": True, "findings": [finding]})])
+    assert sum("connector" in note for note in partial) == 1
+
+
+def test_lost_regions_of_many_categories_are_one_note() -> None:
+    truth = {"regions": 5, "regions_after_resize": 3, "masks_lost_in_resize": ["x"],
+             "empty_masks": [], "test_normal": 1, "test_anomalous": 1}  # fmt: skip
+    records = [
+        _record(c, method=m, data={"ground_truth": {c: truth}}) for m in "mn" for c in ("a", "b")
+    ]
+    (note,) = [note for note in footnotes(records) if "regions" in note]
+    assert note == (
+        "toy: anomalous regions at native size and after the nearest resize to 32: a 5 and 3, "
+        "b 5 and 3 (2 images lost every region)."
+    )
+
+
+def test_what_two_protocols_differ_in_is_said() -> None:
+    records = [_record(), _record(method="n", protocol={"image_size": 64, "backbone": "x"})]
+    (note,) = [note for note in comparison.notes(records) if "differ" in note]
+    assert "protocols a and b differ in image size (32, 64), backbone (none, x)" in note
+    scopes = [_record(), _record(protocol={"scope": "unified", "trained_categories": ["a", "b"]})]
+    (note,) = [note for note in comparison.notes(scopes) if "differ" in note]
+    assert note.startswith("toy: protocols a and b differ in scope (separate, unified);")

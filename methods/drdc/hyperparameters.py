@@ -1,0 +1,271 @@
+"""DRDC's hyper-parameters; the defaults are the paper's values or the reasoned choice where it
+gives none (the card's deviations say which).
+
+What `predict` alone reads, from `output` on, needs no training anew: the three scores are one
+training and three rows of a table,
+
+    base, refinement, both       drdc[output=base|diffusion|fused]
+
+and so are most rows of the paper's Table 5, each `adbench run --methods "..."`:
+
+    w/o spatio-temporal fusion   drdc[spatio_temporal_fusion=false]
+    w/o test-time condition      drdc[test_time_condition=false]
+    w/o model condition          drdc[model_condition=false]     (trains its own network)
+    with multi-scale base        drdc[multiscale_base=true]
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, FilePath, model_validator
+
+from adbench import contracts
+from adbench.methods.drdc.costs import forward_flops
+from adbench.methods.uniad.hyperparameters import UniADHyperparameters
+
+NUM_TRAIN_TIMESTEPS = 1000
+
+
+def _split(value: Any) -> Any:
+    """The text `1x16x32` is a list of numbers, and one number a list of one."""
+    if isinstance(value, int):
+        return [value]
+    return value.split("x") if isinstance(value, str) else value
+
+
+Numbers = Annotated[
+    tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_split), Field(min_length=1)
+]
+Timesteps = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=NUM_TRAIN_TIMESTEPS)], ...],
+    BeforeValidator(_split),
+    Field(min_length=1),
+]
+
+
+class DRDCHyperparameters(contracts.Hyperparameters):
+    """Everything that a run of DRDC can vary."""
+
+    prediction_only: ClassVar[frozenset[str]] = frozenset(
+        {
+            "output",
+            "fusion",
+            "gamma",
+            "pool_kernel",
+            "multiscale_base",
+            "spatio_temporal_fusion",
+            "test_time_condition",
+            "init",
+            "clip_sample",
+            "timesteps",
+            "grids",
+            "num_masks",
+            "scales",
+            "smoothing_kernel",
+        }
+    )
+
+    backbone: str = Field(
+        "tf_efficientnet_b4.aa_in1k", description="timm model whose features the base reconstructs"
+    )
+    weights: Literal["auto", "timm", "package"] | FilePath = Field(
+        "auto",
+        description="backbone weights: auto, timm (its hub), package (offline, "
+        "tf_efficientnet_lite0 only) or a .pth or .safetensors file",
+    )
+    image_size: int = Field(
+        224, ge=32, le=1024, description="side in pixels: input of the base, and of the maps"
+    )
+    feature_size: int = Field(14, ge=8, le=112, description="side of the base's feature map")
+    base_hidden: int = Field(
+        256, ge=8, le=2048, multiple_of=2, description="width of the base's transformer"
+    )
+    base_heads: int = Field(8, ge=1, le=64, description="its attention heads")
+    base_ffn: int = Field(1024, ge=8, le=8192, description="inner width of its layers")
+    base_dropout: float = Field(0.1, ge=0, lt=1, description="share of its activations dropped")
+    base_epochs: int = Field(1000, ge=1, description="of the base, where base_steps is not given")
+    base_steps: int | None = Field(None, ge=1, description="of the base; overrides base_epochs")
+    base_batch_size: int = Field(8, ge=1, description="images in one step of the base")
+    base_learning_rate: float = Field(1e-4, gt=0, le=1, description="of the base's AdamW")
+    base_learning_rate_drop: float = Field(
+        0.8, gt=0, le=1, description="fraction of the base's steps at the full rate; then 0.1"
+    )
+    base_gradient_clip: float = Field(
+        0.1, ge=0, description="largest gradient norm of the base; 0: no limit"
+    )
+
+    diffusion_size: int | None = Field(
+        None, ge=32, le=1024, description="side of the images that are inpainted; none: image_size"
+    )
+    base_width: int = Field(
+        128, ge=32, le=512, multiple_of=32, description="channels of the UNet at full resolution"
+    )
+    multipliers: Numbers = Field(
+        (1, 1, 2, 2, 4, 4), description="channels of each level in base_width, as 1x1x2x2x4x4"
+    )
+    attention_factors: Numbers = Field(
+        (8, 16, 32), description="levels with attention, by their down-sampling factor"
+    )
+    blocks: int = Field(2, ge=1, le=4, description="residual blocks on each level of the UNet")
+    model_condition: bool = Field(
+        True, description="false: the UNet sees x_t only, not the noise-filled image beside it"
+    )
+    training_grids: Numbers = Field(
+        (1, 16, 32), description="sides of the cells that are masked in training, in pixels"
+    )
+    t_max: int = Field(
+        1000, ge=1, le=NUM_TRAIN_TIMESTEPS, description="timesteps below it are trained on"
+    )
+    loss_region: Literal["all", "masked"] = Field(
+        "all", description="where the loss counts: all pixels as in eq. 12, or the masked ones"
+    )
+    steps: int = Field(50_000, ge=1, description="optimiser steps of the UNet")
+    batch_size: int = Field(16, ge=1, description="images in one step of the UNet")
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="of the UNet's AdamW")
+    learning_rate_drop: float = Field(
+        1.0, gt=0, le=1, description="fraction of the UNet's steps at the full rate; then 0.1"
+    )
+    gradient_clip: float = Field(
+        1.0, ge=0, description="largest gradient norm of the UNet; 0: no limit"
+    )
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="of the UNet's weights; 0: last ones")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="of both networks' AdamW")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of the networks' passes; auto takes what is fast on the device"
+    )
+    held_out_fraction: float = Field(
+        0.05, ge=0, le=0.5, description="normals kept from training, for fusion=calibrated"
+    )
+
+    output: Literal["fused", "base", "diffusion"] = Field(
+        "fused", description="map of both branches, of the base or of the diffusion refinement"
+    )
+    fusion: Literal["paper", "calibrated"] = Field(
+        "paper",
+        description="maps are divided by their channels, or by their mean on held-out normals",
+    )
+    gamma: float = Field(0.9, ge=0, le=1, description="share of the diffusion map")
+    pool_kernel: int = Field(16, ge=1, description="averaging window of the image score, in pixels")
+    multiscale_base: bool = Field(
+        False, description="true: the base's errors are averaged over `scales` as well"
+    )
+    spatio_temporal_fusion: bool = Field(
+        True, description="false: the last timestep and the finest scale only"
+    )
+    test_time_condition: bool = Field(
+        True, description="false: known pixels are not put back in each step"
+    )
+    init: Literal["qsample", "noise_fill"] = Field(
+        "qsample", description="start from the noised image, or the noised noise-filled image"
+    )
+    clip_sample: bool = Field(True, description="clip predicted images to [-1, 1]")
+    timesteps: Timesteps = Field(
+        (250, 200, 150, 100, 50, 0), description="of the sampling, 0-based, as 250x200x150x100x50x0"
+    )
+    grids: Numbers = Field((1, 16, 32), description="sides of the cells in inference, in pixels")
+    num_masks: int = Field(
+        2, ge=1, le=8, description="n_s, disjoint sets of cells that are inpainted in turn"
+    )
+    scales: Numbers = Field(
+        (1, 2, 4, 8), description="pixels over which images are averaged before they are compared"
+    )
+    smoothing_kernel: int = Field(
+        41, ge=1, le=201, description="odd side of the diffusion map's mean filter, in its pixels"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self._check_sides()
+        if any(later >= earlier for earlier, later in pairwise(self.timesteps)):
+            raise ValueError(f"timesteps={_text(self.timesteps)}: expected decreasing numbers")
+        if self.timesteps[0] >= self.t_max:
+            raise ValueError(
+                f"timesteps begin at {self.timesteps[0]}, but t_max={self.t_max} trains on those "
+                "below it only"
+            )
+        if self.smoothing_kernel % 2 == 0:
+            raise ValueError(f"smoothing_kernel={self.smoothing_kernel}: expected an odd number")
+        if self.smoothing_kernel // 2 >= self.inner_size:
+            raise ValueError(
+                f"smoothing_kernel={self.smoothing_kernel} reaches beyond the reflection of a map "
+                f"of {self.inner_size} pixels"
+            )
+        if self.fusion == "calibrated" and not self.held_out_fraction:
+            raise ValueError("fusion=calibrated needs normals that training leaves out: expected "
+                             "held_out_fraction above 0")  # fmt: skip
+        _ = self.base  # its own checks
+        return self
+
+    def _check_sides(self) -> None:
+        levels = 2 ** (len(self.multipliers) - 1)
+        for name, parts in (
+            ("multipliers", (levels,)),
+            ("training_grids", self.training_grids),
+            ("grids", self.grids),
+            ("scales", self.scales),
+        ):
+            for part in parts:
+                if self.inner_size % part:
+                    raise ValueError(
+                        f"{name}: the inpainted images have {self.inner_size} pixels a side, "
+                        f"which {part} does not divide"
+                    )
+        for factor in self.attention_factors:
+            if factor not in [2**level for level in range(len(self.multipliers))]:
+                raise ValueError(
+                    f"attention_factors: no level is {factor} times smaller than the input; "
+                    f"expected powers of two up to {levels}"
+                )
+
+    @property
+    def inner_size(self) -> int:
+        """Side of the images that the diffusion branch sees."""
+        return self.diffusion_size or self.image_size
+
+    @property
+    def base(self) -> UniADHyperparameters:
+        """Those of the base branch, which is UniAD."""
+        return UniADHyperparameters(
+            backbone=self.backbone,
+            weights=self.weights,
+            image_size=self.image_size,
+            feature_size=self.feature_size,
+            hidden=self.base_hidden,
+            heads=self.base_heads,
+            ffn=self.base_ffn,
+            dropout=self.base_dropout,
+            epochs=self.base_epochs,
+            steps=self.base_steps,
+            batch_size=self.base_batch_size,
+            learning_rate=self.base_learning_rate,
+            learning_rate_drop=self.base_learning_rate_drop,
+            weight_decay=self.weight_decay,
+            gradient_clip=self.base_gradient_clip,
+            precision=self.precision,
+            held_out_fraction=self.held_out_fraction,
+            pool_kernel=self.pool_kernel,
+        )
+
+    @property
+    def evaluations(self) -> int:
+        """Of the UNet per image: grids x sets x timesteps, and none for the base alone."""
+        if self.output == "base":
+            return 0
+        return len(self.grids) * self.num_masks * len(self.timesteps)
+
+    def forward_flops(self) -> float:
+        """FLOPs of one evaluation of the UNet."""
+        return forward_flops(
+            self.inner_size,
+            6 if self.model_condition else 3,
+            self.base_width,
+            self.multipliers,
+            self.attention_factors,
+            self.blocks,
+        )
+
+
+def _text(numbers: tuple[int, ...]) -> str:
+    return "x".join(map(str, numbers))

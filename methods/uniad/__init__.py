@@ -1,0 +1,1 @@
+"""UniAD: a transformer that reconstructs frozen features, for all categories at once."""
