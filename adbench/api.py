@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adbench.grid import Overwrite
+from adbench.executors.attempt import Overwrite
 from adbench.progress import SilentReporter
 from adbench.session import Request, RunOptions, execute
 from adbench.store import Store
@@ -32,12 +32,17 @@ def run(
     cache: str | Path | None = None,
     overwrite: Overwrite = "failed",
     timing: bool = True,
+    executor: str = "serial",
+    slots: int | None = None,
+    time_limit: float | None = None,
 ) -> pd.DataFrame:
     """Run a grid and give its rows, one per method, category (or `mean`) and seed.
 
     Arguments have the names and the language of the command line; `overrides` is `--set`.
     Metrics are fractions, NaN where undefined; `status` is done, failed or skipped. Finished
-    cells are reused.
+    cells are reused. `time_limit` is in seconds; a cell that it stops has no row, and the same call
+    goes on with it. Executors other than "serial" start processes of their own, which need no
+    `if __name__ == "__main__"`.
 
     Raises `adbench.errors.AdbenchError` for wrong arguments or missing data; a cell that fails
     becomes a row with status failed.
@@ -66,7 +71,9 @@ def run(
         device=device,
         cache_folder=Path(cache) if cache is not None else None,
     )
-    options = RunOptions(overwrite=overwrite, timing=timing)
+    options = RunOptions(
+        overwrite=overwrite, timing=timing, executor=executor, slots=slots, time_limit=time_limit
+    )
     result = execute(request, request.plan(), options, SilentReporter())
     return frame(rows(record for _, record in result.records))
 

@@ -6,9 +6,11 @@ import errno
 import hashlib
 import json
 import os
+import shutil
+import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +36,17 @@ def replacing(path: Path) -> Iterator[Path]:
         raise explain_os_error(error, path) from error
     finally:
         # Best effort: what is left over after a kill is removed by the next owner of the folder.
-        if temporary.exists():
-            temporary.unlink()
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` (UTF-8) atomically."""
+    """Replace `path` by `text` (UTF-8) atomically.
+
+    A lone surrogate, as in a file name that is not UTF-8, becomes `\\udcXX`; so it reads in JSON.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -55,12 +60,13 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read what `write_json` wrote; raises ValueError when it is damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        found = value.pop(CHECKSUM, None) if isinstance(value, dict) else None
+        expected = digest(value)
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, too deep, not finite
         raise ValueError(f"{path.name} is not valid JSON ({error})") from error
-    if not isinstance(value, dict) or CHECKSUM not in value:
+    if not isinstance(value, dict) or found is None:
         raise ValueError(f"{path.name} has no checksum")
-    found = value.pop(CHECKSUM)
-    if found != hashlib.sha256(canonical_json(value).encode()).hexdigest():
+    if found != expected:
         raise ValueError(f"{path.name} does not match its checksum")
     return value
 
@@ -82,12 +88,29 @@ def set_aside(path: Path) -> Path:
     return target
 
 
+def say_damaged(path: Path, reason: str) -> None:
+    """Warn on stderr and set a damaged file or folder aside; where it cannot be, it stays."""
+    try:
+        kept = set_aside(path).name
+    except OSError:
+        kept = "(could not be renamed)"
+    print(f"warning: {reason}; set aside as {kept}, will be made again", file=sys.stderr)
+
+
 def explain_os_error(error: OSError, path: Path) -> StoreError:
     """The one-line error for a disk or permission problem at `path`."""
-    if error.errno == errno.ENOSPC or error.errno == errno.EDQUOT:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and _is_full(path)):
         way_out = "the disk is full: free space or give another folder with --results DIR"
     elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         way_out = "the folder is not writable: give another with --results DIR or mend its rights"
     else:
         way_out = f"{error.strerror or error}: give another folder with --results DIR"
     return StoreError(f"cannot write {path}: {way_out}")
+
+
+def _is_full(path: Path) -> bool:
+    """Whether the disk of `path` has no block left: libraries raise their errors without a code."""
+    try:
+        return shutil.disk_usage(path.parent).free == 0
+    except OSError:
+        return False

@@ -1,11 +1,10 @@
 """Arrays computed once and read back memory-mapped, shared by methods, runs and processes.
 
-One file per array: a header of 4096 bytes (JSON: shape, dtype, SHA-256 of the content), then
-the content. The header is written last and the file renamed into place, so that a file under
-its final name is whole; its digest is checked once per run all the same. File locks say
-who is alive: a writer holds one on its temporary file, and every mapped array holds a shared
-one on its entry (the mapping keeps the descriptor, hence the lock, until it is freed). The
-kernel drops both when a process dies, however it dies.
+The header of a file is written last and the file renamed into place, so that a file under its
+final name is whole; its digest is checked once per run all the same. File locks say who is
+alive: a writer holds one on its temporary file, and every mapped array holds a shared one on its
+entry (the mapping keeps the descriptor, hence the lock, until it is freed). The kernel drops both
+when a process dies, however it dies.
 """
 
 from __future__ import annotations
@@ -13,26 +12,35 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
-import json
 import math
 import os
 import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adbench.cache_files import (
+    ENTRY,
+    HEADER,
+    TEMPORARY,
+    Identity,
+    allocate,
+    content_digest,
+    create_locked,
+    damage_of,
+    entry_name,
+    head_of,
+    header_bytes,
+    identity,
+    open_regular,
+    remove_unless_locked,
+)
 from adbench.errors import StoreError
-
-_HEADER: Final = 4096
-_FORMAT: Final = "adbench-array-1"
-_CHUNK: Final = 1 << 24  # bytes hashed at a time, by a few threads
 
 
 class CacheWarning(UserWarning):
@@ -63,7 +71,7 @@ class DiskCache:
         self.limit_bytes = limit_bytes
         self.hits = 0
         self.misses = 0
-        self._verified: dict[str, tuple[int, int, int]] = {}
+        self._verified: dict[str, Identity] = {}
         self._swept = False
 
     def array(
@@ -91,17 +99,17 @@ class DiskCache:
             empty = np.zeros(shape, dtype)
             empty.flags.writeable = False
             return empty
-        head = {"format": _FORMAT, "shape": list(shape), "dtype": dtype}
-        name = hashlib.sha256(json.dumps([key, head]).encode()).hexdigest() + ".array"
-        found = self._open(name, shape, dtype)
+        head = head_of(shape, dtype)
+        name = entry_name(key, head)
+        found = self._open(name, head, shape, dtype)
         if found is not None:
             self.hits += 1
             return found
         self.misses += 1
-        with self._usable(math.prod(shape) * np.dtype(dtype).itemsize):
+        with self._usable(_num_bytes(shape, dtype)):
             self._sweep()
         self._store(name, head, shape, dtype, fill)
-        stored = self._open(name, shape, dtype)
+        stored = self._open(name, head, shape, dtype)
         if stored is None:
             raise StoreError(
                 f"{self.folder / name} vanished or changed while it was written: another "
@@ -111,19 +119,24 @@ class DiskCache:
 
     # -------------------------------------------------------------------------- reading
 
-    def _open(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any] | None:
+    def _open(
+        self, name: str, head: dict[str, Any], shape: tuple[int, ...], dtype: str
+    ) -> NDArray[Any] | None:
         path = self.folder / name
         try:
-            stream = path.open("rb")
+            stream = open_regular(path)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise self._trouble(error, 0) from None
+        if stream is None:
+            self._set_aside(path, "it is no file")
+            return None
         with stream:
             # Shared, and kept by the mapping: nobody evicts an array that somebody reads.
             with contextlib.suppress(OSError):
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            reason = self._damage(stream, name, math.prod(shape) * np.dtype(dtype).itemsize)
+            reason = self._damage(stream, name, head, _num_bytes(shape, dtype))
             if reason is not None:
                 self._set_aside(path, reason)
                 return None
@@ -131,24 +144,21 @@ class DiskCache:
                 # The access time is the time of last use; set here because mounts may not.
                 modified = os.fstat(stream.fileno()).st_mtime_ns
                 os.utime(stream.fileno(), ns=(time.time_ns(), modified))
-            mapped: NDArray[Any] = np.memmap(stream, dtype, "r", offset=_HEADER, shape=shape)
+            mapped: NDArray[Any] = np.memmap(stream, dtype, "r", offset=HEADER, shape=shape)
         return mapped
 
-    def _damage(self, stream: IO[bytes], name: str, size: int) -> str | None:
+    def _damage(self, stream: IO[bytes], name: str, head: dict[str, Any], size: int) -> str | None:
         """What is wrong with an entry, or None. The content is hashed once per run."""
-        identity = _identity(stream)
-        if self._verified.get(name) == identity:
+        found = identity(stream)
+        if self._verified.get(name) == found:
             return None
-        if identity[1] != _HEADER + size:
-            return f"it has {identity[1]} bytes where {_HEADER + size} were written"
         try:
-            expected = json.loads(stream.read(_HEADER).rstrip(b"\0"))["sha256"]
-        except (ValueError, KeyError, TypeError):
-            return "its header is unreadable"
-        if expected != _content_digest(stream.fileno(), size):
-            return "its content does not match its SHA-256"
-        self._verified[name] = identity
-        return None
+            reason = damage_of(stream, head, size)
+        except OSError as error:  # a sector that cannot be read
+            return f"it cannot be read ({error.strerror})"
+        if reason is None:
+            self._verified[name] = found
+        return reason
 
     def _set_aside(self, path: Path, reason: str) -> None:
         with self._usable(0), contextlib.suppress(FileNotFoundError):
@@ -170,19 +180,18 @@ class DiskCache:
         dtype: str,
         fill: Callable[[NDArray[Any]], None],
     ) -> None:
-        size = math.prod(shape) * np.dtype(dtype).itemsize
+        size = _num_bytes(shape, dtype)
         with self._temporary(name, size) as (stream, temporary):
-            content: NDArray[Any] = np.memmap(stream, dtype, "r+", offset=_HEADER, shape=shape)
+            content: NDArray[Any] = np.memmap(stream, dtype, "r+", offset=HEADER, shape=shape)
             fill(content)
             with self._usable(size):
                 content.flush()  # type: ignore[attr-defined]
-                head = head | {"sha256": _content_digest(stream.fileno(), size)}
                 stream.seek(0)
-                stream.write(json.dumps(head).encode().ljust(_HEADER, b"\0"))
+                stream.write(header_bytes(head, content_digest(stream.fileno(), size)))
                 stream.flush()
                 os.fsync(stream.fileno())
                 os.replace(temporary, self.folder / name)
-                self._verified[name] = _identity(stream)
+                self._verified[name] = identity(stream)
         self._evict(keep=name)
 
     @contextlib.contextmanager
@@ -191,10 +200,10 @@ class DiskCache:
         path = self.folder / f"{name}.{uuid.uuid4().hex}.tmp"
         try:
             with self._usable(size):
-                stream = _create_locked(path)
+                stream = create_locked(path)
             with stream:
                 with self._usable(size):
-                    _allocate(stream, _HEADER + size)
+                    allocate(stream, HEADER + size)
                 yield stream, path
         finally:
             with contextlib.suppress(OSError):
@@ -206,7 +215,8 @@ class DiskCache:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in self.folder.glob("*.tmp"):
-            _remove_unless_locked(path)
+            if TEMPORARY.fullmatch(path.name):
+                remove_unless_locked(path)
         self._swept = True
 
     def _evict(self, keep: str) -> None:
@@ -214,16 +224,18 @@ class DiskCache:
         if self.limit_bytes is None:
             return
         entries = []
-        for path in [*self.folder.glob("*.damaged"), *self.folder.glob("*.array")]:
+        for path in self.folder.iterdir():
+            if ENTRY.fullmatch(path.name) is None:
+                continue
             with contextlib.suppress(OSError):  # another process may remove it meanwhile
-                status = path.stat()
+                status = path.lstat()
                 entries.append((path.suffix == ".array", status.st_atime_ns, path, status.st_size))
         excess = sum(size for *_, size in entries) - self.limit_bytes
         for _, _, path, size in sorted(entries):
             if excess <= 0:
                 return
             if path.name != keep and path.name not in self._verified:
-                excess -= size if _remove_unless_locked(path) else 0
+                excess -= size if remove_unless_locked(path) else 0
 
     # --------------------------------------------------------------------------- errors
 
@@ -246,55 +258,5 @@ class DiskCache:
         return StoreError(f"the cache folder {self.folder} cannot be used: {reason}; {way_out}")
 
 
-def _identity(stream: IO[bytes]) -> tuple[int, int, int]:
-    status = os.fstat(stream.fileno())
-    return (status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-def _create_locked(path: Path) -> IO[bytes]:
-    """Create a file that says, by its lock, that its writer lives."""
-    while True:
-        stream = path.open("x+b")
-        with contextlib.suppress(OSError):  # a file system without locks: nothing is swept
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        if path.exists():
-            return stream
-        stream.close()  # swept by another process before the lock was ours
-
-
-def _allocate(stream: IO[bytes], size: int) -> None:
-    """Reserve the space now: a full disk is an error here, and SIGBUS in a memory map."""
-    try:
-        os.posix_fallocate(stream.fileno(), 0, size)
-    except (OSError, AttributeError) as error:  # macOS has no such call
-        if isinstance(error, OSError) and error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-            raise
-        for start in range(0, size, _CHUNK):
-            stream.write(bytes(min(_CHUNK, size - start)))
-        stream.flush()
-        stream.seek(0)
-
-
-def _remove_unless_locked(path: Path) -> bool:
-    """Remove a file that no living process writes or maps; whether it is gone."""
-    try:
-        with path.open("rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
-def _content_digest(descriptor: int, size: int) -> str:
-    """SHA-256 over the SHA-256 of each chunk: chunks are hashed in parallel."""
-
-    def digest(start: int) -> bytes:
-        length = min(_CHUNK, size - start)
-        return hashlib.sha256(os.pread(descriptor, length, _HEADER + start)).digest()
-
-    with ThreadPoolExecutor(4) as pool:
-        chunks = pool.map(digest, range(0, size, _CHUNK))
-        return hashlib.sha256(b"".join(chunks)).hexdigest()
+def _num_bytes(shape: tuple[int, ...], dtype: str) -> int:
+    return math.prod(shape) * np.dtype(dtype).itemsize

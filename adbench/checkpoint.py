@@ -6,7 +6,7 @@ import hashlib
 import io
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,21 @@ class FileCheckpoint:
     Attributes:
         elapsed: training seconds spent up to the last save by earlier processes.
         resumes: how many earlier processes were cut off.
+        saved_at: `time.monotonic()` of the last save, None before the first.
     """
 
-    def __init__(self, path: Path, every_seconds: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        every_seconds: float,
+        before_save: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`before_save` may raise: an owner that lost its claim must not save over the next."""
         self._path = path
         self._every = every_seconds
+        self._before_save = before_save
         self._started = self._saved = time.monotonic()
+        self.saved_at: float | None = None
         self.elapsed = 0.0
         self.resumes = 0
 
@@ -51,13 +60,14 @@ class FileCheckpoint:
         """Replace the state; raises `StoreError` when the disk refuses."""
         import torch
 
+        self._before_save()
         buffer = io.BytesIO()
         content = {"elapsed": self.seconds(), "resumes": self.resumes, "state": dict(state)}
         torch.save(content, buffer)
         with atomic.replacing(self._path) as temporary, temporary.open("wb") as stream:
             stream.write(hashlib.sha256(buffer.getbuffer()).digest())
             stream.write(buffer.getbuffer())
-        self._saved = time.monotonic()
+        self._saved = self.saved_at = time.monotonic()
 
     def seconds(self) -> float:
         """Training seconds over all processes: up to the last save of earlier ones, plus ours."""

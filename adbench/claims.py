@@ -1,27 +1,56 @@
 """Who works on a cell: a claim file per owner generation, on a folder that may be shared.
 
-`claim.1` is created exclusively. A claim whose process is dead on this host is taken over at
-once by creating `claim.2` exclusively, and so on: the highest generation owns the cell, and two
-takers can never both win. A claim of another host counts as dead when its heartbeat counter has
-not moved for `STALE_SECONDS` of *this* host's clock, so clocks need not agree.
+`claim.1` is created exclusively. A claim whose owner is dead is taken over by creating `claim.2`
+exclusively, and so on: the highest generation owns the cell, and two takers can never both win.
+
+When an owner counts as dead:
+- a process of this host (same boot, same process namespace) as soon as it is gone: a pid together
+  with its start time names a process for good;
+- any other when its heartbeat has stood still for `STALE_SECONDS`. A live owner touches its claim
+  every `HEARTBEAT_SECONDS`.
+
+Clocks need not agree. A heartbeat is a *change* of the file's modification time, whatever that
+says, and the patience is measured by the watcher's own monotonic clock. So whoever takes over
+has watched for that long; a launcher that lives long watches for its workers (`Look.mark`).
+
+Network file systems. A claim is written under another name and linked into place: linking is
+atomic on every version of NFS, and a claim that can be seen is complete. Where the answer to the
+link is lost and the retry says "exists", the link count tells whether it was ours. File systems
+without hard links get an exclusive create. Attributes may be cached for a minute (acregmax): a
+claim is opened before it is looked at, which revalidates, and the patience is three times that.
+
+An owner that was paused past the patience (a suspended machine, a network that came back) must
+not publish over its successor: it asks `is_ours` before each checkpoint, model and record. Its
+heartbeat and its release touch a claim only while that still holds its own token, for the
+successor may be done, and a third owner's claim may have the same name by then. What is left is
+a pause between the question and a rename: then two owners publish the same numbers, since a
+record's name is a digest of all that decides them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import socket
 import threading
 import time
+import uuid
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from adbench.atomic import explain_os_error
+from adbench.interruptions import ClaimLost
 
 HEARTBEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0
+UNREADABLE_SECONDS = 5.0
+"""Patience with a claim that names no owner: only a failing disk or a tool of others makes one."""
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
 
 
 @cache
@@ -54,19 +83,44 @@ class Claim:
 
     path: Path
     generation: int
+    token: str
     _stop: threading.Event
     _thread: threading.Thread
 
     def is_ours(self) -> bool:
-        """False once somebody took over (we were paused past the time-out)."""
-        return _latest(self.path.parent) == self.generation
+        """False once somebody took over (we were paused past the patience) or it is released."""
+        if self._stop.is_set() or _latest(self.path.parent) != self.generation:
+            return False
+        owner = _read(self.path)
+        return owner is not None and owner.get("token") == self.token
+
+    def require(self) -> None:
+        """Raise `ClaimLost` unless it is ours."""
+        if not self.is_ours():
+            raise ClaimLost
 
     def release(self) -> None:
-        """Stop the heartbeat and remove this and all earlier claims."""
+        """Stop the heartbeat; if it is still ours, remove this and all earlier claims."""
+        ours = self.is_ours()
         self._stop.set()
-        self._thread.join()
-        for generation in range(1, self.generation + 1):
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+        # Lowest first: while one is left, it is the one that says whose the cell is.
+        for generation in range(1, self.generation + 1) if ours else ():
             (self.path.parent / f"claim.{generation}").unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a watcher knows of a cell's claim.
+
+    Attributes:
+        state: "free", "live" or "dead".
+        mark: names exactly the claim that was looked at; empty for "free".
+    """
+
+    state: Literal["free", "live", "dead"]
+    mark: str = ""
 
 
 class ClaimWatch:
@@ -75,38 +129,54 @@ class ClaimWatch:
     def __init__(self) -> None:
         self._seen: dict[Path, tuple[Any, float]] = {}
 
-    def try_claim(self, folder: Path) -> Claim | None:
-        """Claim the cell, taking over a dead owner's claim; None while a live owner has it."""
+    def look(self, folder: Path) -> Look:
+        """Whether a cell is claimed and by a live owner, as far as is known by now."""
+        generation = _latest(folder)
+        if not generation:
+            return Look("free")
+        path = folder / f"claim.{generation}"
+        alive = self._is_alive(path)
+        return Look("live" if alive else "dead", _mark(path))
+
+    def try_claim(self, folder: Path, known_dead: str | None = None) -> Claim | None:
+        """Claim the cell, taking over a dead owner's claim; None while a live owner has it.
+
+        `known_dead` is the mark of a claim that another watcher found dead.
+
+        Raises `StoreError` where the folder cannot be written.
+        """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            generation = _latest(folder)
-            if generation and self._is_alive(folder / f"claim.{generation}"):
+            look = self.look(folder)
+            if look.state == "live" and look.mark != known_dead:
                 return None
-            return _create(folder, generation + 1)
-        except FileExistsError:
-            return None
+            return _take(folder, look.mark)
+        except (FileExistsError, FileNotFoundError):
+            return None  # another taker was faster, or swept the folder under our hands
         except OSError as error:
             raise explain_os_error(error, folder) from error
 
     def _is_alive(self, path: Path) -> bool:
         owner = _read(path)
-        if owner is None:
-            # Just created and not yet written, or cut off by a kill: judged by standing still.
-            owner = {"host": None, "beat": -1}
-        if owner["host"] == host_identity():
-            return bool(process_start(int(owner["pid"])) == owner["start"])
-        beat = owner.get("beat")
+        if owner is not None and owner["host"] == host_identity() and owner["start"] is not None:
+            return bool(process_start(owner["pid"]) == owner["start"])
+        beat = _beat_of(path)
         first, since = self._seen.get(path, (None, 0.0))
         if first != beat:
             self._seen[path] = (beat, time.monotonic())
             return True
-        patience = STALE_SECONDS if owner["host"] else 5.0
+        patience = UNREADABLE_SECONDS if owner is None else STALE_SECONDS
         return time.monotonic() - since < patience
 
 
 def _latest(folder: Path) -> int:
-    generations = [p.suffix[1:] for p in folder.glob("claim.*")]
-    return max((int(g) for g in generations if g.isdigit()), default=0)
+    """The highest generation in a folder, 0 where there is none."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return 0
+    generations = [name[6:] for name in names if name.startswith("claim.")]
+    return max((int(g) for g in generations if g.isdecimal()), default=0)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -114,33 +184,79 @@ def _read(path: Path) -> dict[str, Any] | None:
         value = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-    required = {"host", "pid", "start"}
-    return value if isinstance(value, dict) and required <= set(value) else None
+    if not isinstance(value, dict) or not {"host", "start"} <= set(value):
+        return None
+    return value if isinstance(value.get("pid"), int) else None
+
+
+def _beat_of(path: Path) -> tuple[int, int] | None:
+    """What a heartbeat changes. Opened first: that makes a network file system look again."""
+    try:
+        with path.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino
+
+
+def _mark(path: Path) -> str:
+    owner = _read(path) or {}
+    return f"{path.name}:{owner.get('token', '')}"
+
+
+def _take(folder: Path, dead: str) -> Claim | None:
+    """Create the generation after the one marked `dead` (or the first, for an empty mark)."""
+    generation = int(dead.partition(":")[0].removeprefix("claim.")) if dead else 0
+    claim = _create(folder, generation + 1)
+    # The dead claim may have been taken over, worked off and released since it was looked at,
+    # and somebody else may own the cell by its first name: then ours is the later claim.
+    if dead and _mark(folder / f"claim.{generation}") != dead:
+        claim._stop.set()
+        claim.path.unlink(missing_ok=True)
+        return None
+    return claim
 
 
 def _create(folder: Path, generation: int) -> Claim:
-    path = folder / f"claim.{generation}"
+    path, token = folder / f"claim.{generation}", uuid.uuid4().hex
     owner = {
         "host": host_identity(),
         "pid": os.getpid(),
         "start": process_start(os.getpid()),
-        "beat": 0,
+        "token": token,
     }
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(json.dumps(owner))
+    # Named as all that is being written here, so that whoever sweeps knows it.
+    temporary = folder / f".claim.{generation}.{os.getpid()}.{token[:8]}.tmp"
+    _publish(path, json.dumps(owner), temporary)
     stop = threading.Event()
-    thread = threading.Thread(target=_beat, args=(path, owner, stop), daemon=True)
+    thread = threading.Thread(target=_beat, args=(path, token, stop), daemon=True)
     thread.start()
-    return Claim(path, generation, stop, thread)
+    return Claim(path, generation, token, stop, thread)
 
 
-def _beat(path: Path, owner: dict[str, Any], stop: threading.Event) -> None:
+def _publish(path: Path, text: str, temporary: Path) -> None:
+    """Create `path` with its whole content; raises FileExistsError where it is there."""
+    try:
+        temporary.write_text(text)
+        os.link(temporary, path)
+    except FileExistsError:
+        if os.stat(temporary).st_nlink != 2:
+            raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _beat(path: Path, token: str, stop: threading.Event) -> None:
+    """Touch the claim until told to stop or it is another's; needs no room on the disk."""
     while not stop.wait(HEARTBEAT_SECONDS):
-        owner["beat"] += 1
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(json.dumps(owner))
-            os.replace(temporary, path)
-        except OSError:
-            continue  # a full disk now may have room at the next beat; staleness is the fallback
+        owner = _read(path)
+        if owner is not None and owner.get("token") != token:
+            return
+        with contextlib.suppress(OSError):  # staleness is the fallback
+            os.utime(path)

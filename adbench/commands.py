@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from adbench.durations import parse_duration
 from adbench.errors import UnknownNameError, UsageError
+from adbench.executors import parse_executor
+from adbench.executors.attempt import OVERWRITES, Overwrite
 from adbench.explain import explain_cell
-from adbench.grid import OVERWRITES, GridResult, Overwrite
+from adbench.grid import GridResult
 from adbench.output import counted, duration, print_json, say
 from adbench.plan import Cell, Plan
 from adbench.progress import ConsoleReporter, stderr_console
@@ -36,10 +39,22 @@ def run_options(
     keep_model: bool,
     timing: bool,
     checkpoint_seconds: float,
+    executor: str,
+    slots: int | None,
+    time_limit: str | None,
 ) -> RunOptions:
-    """Check `--overwrite` and bundle the rest."""
+    """Check `--overwrite`, `--executor` and `--time-limit` and bundle the rest."""
+    parse_executor(executor)
     return RunOptions(
-        _overwrite(overwrite), wait, keep_maps, keep_model, timing, checkpoint_seconds
+        _overwrite(overwrite),
+        wait,
+        keep_maps,
+        keep_model,
+        timing,
+        checkpoint_seconds,
+        executor,
+        slots,
+        None if time_limit is None else parse_duration(time_limit),
     )
 
 
@@ -62,7 +77,8 @@ def run(
     _announce(plan, pending)
     if explain:
         _explain(plan, store)
-    if pending and not assume_yes:
+    runs_here = parse_executor(options.executor)[0] in ("serial", "local")
+    if pending and runs_here and not assume_yes:
         refuse_if_hopeless(pending, request.preset, _fast_command(command))
     reporter = ConsoleReporter(stderr_console())
     try:
@@ -73,7 +89,10 @@ def run(
     records = [record_as_asked(cell, record) for cell, record in result.records]
     _print_outcome(records, result, request.results, as_json)
     if figures:
-        _write_figures(result, store)
+        from adbench.figures_commands import draw_run
+
+        outcomes = [(cell, r) for (cell, _), r in zip(result.records, records, strict=True)]
+        draw_run(outcomes, store.root, request.open_cache(), request.device)
     raise SystemExit(result.exit_code)
 
 
@@ -111,9 +130,7 @@ def _cell_summary(cell: Cell, cached: bool) -> dict[str, Any]:
     }
 
 
-def _print_outcome(
-    records: list[Record], result: GridResult, results: Path, as_json: bool
-) -> None:
+def _print_outcome(records: list[Record], result: GridResult, results: Path, as_json: bool) -> None:
     from adbench.report import write_reports
 
     _warn_of_empty_masks(records)
@@ -126,19 +143,17 @@ def _print_outcome(
         written = write_reports(records, results / "tables", stem)
         say(f"wrote {', '.join(map(str, written))}; records are in {results / 'cells'}")
     if result.left:
-        say(f"{counted(result.left, 'cell')} left to the runs that claimed them")
+        say(_left(result, results))
 
 
-def _write_figures(result: GridResult, store: Store) -> None:
-    from adbench.figures import write_contact_sheets
-
-    written = write_contact_sheets(result.records, store, store.root / "figures")
-    if written:
-        say(f"wrote {', '.join(map(str, written))}")
-    done = [cell for cell, record in result.records if record.status == "done"]
-    bare = sum(not store.cell(cell).predictions.is_dir() for cell in done)
-    if bare:
-        say(f"{counted(bare, 'cell')} without maps, in no figure: --overwrite all makes them")
+def _left(result: GridResult, results: Path) -> str:
+    """Where the cells without an outcome are."""
+    cells = counted(result.left, "cell")
+    if result.submitted:
+        return f"{cells} left to the jobs: adbench status --results {shlex.quote(str(results))}"
+    if result.out_of_time:
+        return f"{cells} left: the time limit is reached; run the same command again to go on"
+    return f"{cells} left to the runs that claimed them"
 
 
 def _refuse_results_in_data(plan: Plan, results: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,12 +11,11 @@ from adbench.atomic import digest
 from adbench.contracts import NORMAL, Dataset, Sample
 from adbench.digests import content_digests
 from adbench.errors import DataError, UnknownNameError, UsageError
+from adbench.printable import is_printable
 from adbench.registry import load_dataset
 from adbench.selectors import parse_dataset
 from adbench.verify import Finding, quick_check
-
-_UNUSABLE = ("Cc", "Cs")
-"""Unicode's control characters, and the surrogates that stand for bytes that are not UTF-8."""
+from adbench.verify_names import unprintable_name
 
 
 @dataclass(frozen=True)
@@ -124,13 +122,19 @@ def select_data(
 
 
 def _refuse_unusable(name: str, root: Path, samples: Mapping[str, Sequence[Sample]]) -> None:
-    """Raise `DataError` for names that no record can hold and for empty splits."""
+    """Raise `DataError` for names that no record or file of ours can hold, and for empty splits."""
     for category, own in samples.items():
+        if category in ("", ".", "..") or "/" in category:
+            raise DataError(
+                f"{name}: the category {category!a} is no plain name, as a folder has: rename it"
+            )
         for path in (category, *(p for s in own for p in (s.path, s.mask_path or ""))):
-            if any(unicodedata.category(letter) in _UNUSABLE for letter in path):
+            if not is_printable(path):
+                raise DataError(f"{name}: under {root} {unprintable_name(path)}")
+            if path.startswith("/") or ".." in path.split("/"):
                 raise DataError(
-                    f"{name}: the name {path!a} under {root} holds a control character or is not "
-                    "UTF-8, which no table or record can hold: rename it"
+                    f"{name}: {path!a} is not inside {root}; expected paths relative to the data "
+                    "set's root, without '..'"
                 )
         for split in ("train", "test"):
             if not any(s.split == split for s in own):

@@ -8,6 +8,7 @@ from adbench.data import choose_categories, refuse_unknown
 from adbench.errors import UnknownNameError
 from adbench.output import print_json
 from adbench.plan import MASK_RULES, MaskRule
+from adbench.printable import printable
 from adbench.registry import load_dataset
 from adbench.selectors import parse_dataset
 from adbench.verify import verify as check
@@ -34,9 +35,9 @@ def verify(
     if as_json:
         print_json(found.to_json())
     else:
-        print(f"{dataset.card.title} at {root}, layout {found.layout}")
+        print(printable(f"{dataset.card.title} at {root}, layout {found.layout}"))
         for line in (*found.summaries, *found.findings):
-            print(line)
+            print(printable(str(line)))
     raise SystemExit(found.exit_code)
 
 

@@ -1,7 +1,8 @@
 """Image files to uint8 arrays, or one line that says why not.
 
 What is not plainly an 8-bit grey, palette or RGB image is refused, because each way to squeeze
-a 16-bit or transparent image into 8 bits gives other scores.
+a 16-bit or transparent image into 8 bits gives other scores; so is a file of several pictures.
+Only the formats of data sets are read: Pillow knows more, and starts Ghostscript for one of them.
 
 EXIF orientation is not applied: masks carry none and belong to the pixels as stored, so that
 turning the image would move every defect off its mask. (Pillow itself turns oriented TIFF
@@ -11,6 +12,7 @@ files while it decodes them, images and masks alike.)
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 import threading
@@ -26,6 +28,7 @@ from PIL import Image, UnidentifiedImageError
 from adbench.errors import DataError
 
 _IMAGE_MODES: Final = frozenset({"1", "L", "P", "RGB"})
+_FORMATS: Final = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 _DEEP_MODES: Final = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 _MASK_MODES: Final = _IMAGE_MODES | _DEEP_MODES | {"LA", "PA", "RGBA"}
 _FOUND: Final = {
@@ -81,6 +84,12 @@ def decode_mask(path: Path, threshold: int) -> NDArray[np.bool_]:
     return anomalous
 
 
+def image_mode(path: Path) -> str:
+    """Pillow's name of how pixels are stored, like "RGB" or "L"; raises `DataError`."""
+    with _opened(path) as image:
+        return image.mode
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height in pixels from the file's header; raises `DataError`."""
     with _opened(path) as image:
@@ -106,10 +115,13 @@ def _has_deep_colour(image: Image.Image) -> bool:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """An open image; what goes wrong while it is read or decoded becomes a `DataError`."""
     try:
-        with _quiet_pillow, Image.open(path) as image:
+        with _quiet_pillow, Image.open(path, formats=_FORMATS) as image:
+            _refuse_several(path, image)
             yield image
     except (DataError, MemoryError):
         raise
+    except Image.DecompressionBombError as error:
+        raise DataError(_too_large(path, error)) from None
     except Exception as error:  # decoders meet damaged bytes with a dozen kinds of exception
         raise DataError(
             f"{path}: {_complaint(path, error)}; expected a readable 8-bit image: restore it "
@@ -117,10 +129,29 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         ) from None
 
 
+def _refuse_several(path: Path, image: Image.Image) -> None:
+    # A camera's JPEG with a preview behind it ("MPO") is one picture.
+    pictures = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if pictures > 1:
+        raise DataError(
+            f"{path}: found {pictures} pictures in one file, expected one: keep the one that is "
+            f"meant, for instance with: magick {shlex.quote(f'{path}[0]')} NEW"
+        )
+
+
+def _too_large(path: Path, error: Exception) -> str:
+    found = re.search(r"\((\d+) pixels\)", str(error))
+    size = f"{int(found[1]):,} pixels" if found else "too many pixels"
+    return (
+        f"{path}: found {size}, expected at most {2 * (Image.MAX_IMAGE_PIXELS or 0):,}, so that no "
+        "decompression bomb fills the memory: scale the image down, or restore it if it is damaged"
+    )
+
+
 def _complaint(path: Path, error: Exception) -> str:
-    if not path.exists():
-        return "no such file"
-    if path.is_file() and path.stat().st_size == 0:
+    if not os.path.exists(path):
+        return "the link leads nowhere" if os.path.islink(path) else "no such file"
+    if os.path.isfile(path) and os.path.getsize(path) == 0:
         return "the file is empty (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
         return "the content is not an image"

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from adbench.atomic import say_damaged
 from adbench.errors import DataError, StoreError
 
 Stamp = tuple[int, int, int, int]
@@ -44,7 +45,7 @@ def content_digests(root: Path, paths: Sequence[str], index_folder: Path) -> lis
         StoreError: the index cannot be written.
     """
     base = os.path.abspath(root)
-    file = index_folder / f"{hashlib.sha256(base.encode()).hexdigest()[:32]}.index"
+    file = index_folder / f"{hashlib.sha256(os.fsencode(base)).hexdigest()[:32]}.index"
     index = _read_index(file)
     stamps = {path: _stamp(base, path) for path in dict.fromkeys(paths)}
     stale = [p for p, stamp in stamps.items() if p not in index or index[p][0] != stamp]
@@ -96,17 +97,32 @@ def _unreadable(base: str, path: str, error: OSError) -> DataError:
 
 
 def _read_index(file: Path) -> Index:
-    """The stored index, or an empty one where it is missing or its checksum does not hold."""
+    """The stored index, or an empty one where it is missing; a damaged one is named, set aside."""
     try:
-        checksum, body = file.read_bytes().split(b"\n", 1)
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        say_damaged(file, f"the index of file digests cannot be read ({error.strerror})")
+        return {}
+    try:
+        checksum, body = content.split(b"\n", 1)
         if checksum.decode() != hashlib.sha256(body).hexdigest():
-            return {}
+            raise ValueError("it does not match its checksum")
         stored = json.loads(body)
         if stored["format"] != _FORMAT:
-            return {}
-        return {path: (tuple(row[:4]), row[4]) for path, row in stored["files"].items()}
-    except (OSError, ValueError, KeyError):
+            return {}  # of another version
+        return {path: _row(row) for path, row in stored["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        say_damaged(file, f"the index of file digests {file.name} is damaged")
         return {}
+
+
+def _row(row: object) -> tuple[Stamp, str]:
+    match row:
+        case [int(size), int(mtime), int(ctime), int(inode), str(digest)] if len(digest) == 64:
+            return (size, mtime, ctime, inode), digest
+    raise ValueError("not a row of an index")
 
 
 def _write_index(file: Path, fresh: Index) -> None:

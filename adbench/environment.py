@@ -75,6 +75,7 @@ def _git(root: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@cache  # reading what pip wrote takes 4 ms a package, and every record names them all
 def _version(name: str) -> str | None:
     try:
         return version(name)

@@ -1,10 +1,23 @@
-"""How every command ends: at most one line that begins with `error:`, and an exit code."""
+"""How every command ends: at most one line that begins with `error:`, and an exit code.
+
+    0    ok
+    1    a regression was found (`gate`), and nothing else
+    2    wrong usage or configuration, a folder or file that cannot be used
+    3    some cells failed
+    4    a problem with the data
+    5    nothing was comparable (`gate`, `compare`)
+    70   adbench itself broke (a bug, with its traceback): never to be taken for a regression
+    130  interrupted        141  whoever read the output left
+
+Where several hold, the first of 2, 4, 3, 1, 5.
+"""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, cast
@@ -13,7 +26,15 @@ import typer
 from typer.core import TyperGroup
 
 from adbench.errors import AdbenchError
+from adbench.printable import printable
 
+OK = 0
+REGRESSION = 1
+CELLS_FAILED = 3
+DATA_PROBLEM = 4
+NOTHING_COMPARABLE = 5
+CRASHED = 70
+"""EX_SOFTWARE of sysexits.h; Python's own 1 means a regression here."""
 INTERRUPTED = 130
 READER_LEFT = 141
 """What shells report for a program that SIGINT or SIGPIPE ended."""
@@ -75,7 +96,9 @@ def _call(app: typer.Typer) -> int:
         # Typer gives back the code of an `Exit`, and None from a command that merely ended.
         return app(prog_name="adbench", standalone_mode=False) or 0
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if stop.code is None or isinstance(stop.code, int):
+            return stop.code or OK
+        return _fail(str(stop.code), CRASHED)  # no code of ours: some plug-in's `sys.exit("why")`
     except AdbenchError as error:
         return _fail(str(error), error.exit_code)
     except _WrongUsage as error:
@@ -92,6 +115,10 @@ def _call(app: typer.Typer) -> int:
         # A folder that may not be looked at, a disk that fails: wherever nothing better is known.
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", AdbenchError.exit_code)
+    except Exception as error:
+        traceback.print_exc()
+        what = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+        return _fail(f"adbench broke ({what}): please report it with the lines above", CRASHED)
 
 
 def _usage(error: Any) -> str:
@@ -104,7 +131,7 @@ def _usage(error: Any) -> str:
 
 def _fail(message: str, code: int) -> int:
     try:
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {printable(message)}", file=sys.stderr)
     except BrokenPipeError:
         pass  # nobody is left to tell; the exit code is
     return code

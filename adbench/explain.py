@@ -16,8 +16,9 @@ _NAMES = {
     "test": "the test images",
     "masks": "the masks",
     "metrics": "the metric code",
+    "selected": "the selection file",
 }
-_RESCORE = {"masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics"}
+_RESCORE = {"masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics", "selected"}
 _REPREDICT = {"test"}
 
 
@@ -34,10 +35,11 @@ def explain_cell(cell: Cell, store: Store, records: Iterable[Record]) -> str:
         state = "goes on from its checkpoint" if folder.checkpoint.exists() else "never run"
         return f"{cell.title}: {state}"
     changed = _changes(cell.key_parts, nearest.key_parts)
-    names = {c.partition(".")[0] for c in changed}
+    repredict = _REPREDICT | {f"hyperparameters.{name}" for name in cell.prediction_options}
+    names = {c.partition(" ")[0] for c in changed}
     if names <= _RESCORE:
         cost = "scored again from kept maps or the kept model, not trained"
-    elif names <= _RESCORE | _REPREDICT:
+    elif names <= _RESCORE | repredict:
         cost = "predicted again with the kept model, not trained"
     else:
         cost = "trained again"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -23,6 +22,7 @@ from adbench.decode import image_size
 from adbench.digests import content_digests
 from adbench.errors import DataError, UsageError
 from adbench.metrics import count_regions
+from adbench.threads import in_threads
 
 MaskRule = Literal["nearest", "area_max"]
 
@@ -132,7 +132,7 @@ def load_images(
         def one(i: int) -> None:
             pixels[i] = prepare_image(decode_image(root / paths[i]), geometry)
 
-        _in_threads(one, len(paths), workers)
+        deque(in_threads(one, range(len(paths)), workers), maxlen=0)
 
     shape = (len(paths), geometry.size, geometry.size, 3)
     pixels = cache.array(key, shape, "uint8", fill)
@@ -169,7 +169,7 @@ def load_masks(
             final = resize_mask(native, geometry, rule)
             rows[i] = (final, count_regions(native), count_regions(final))
 
-        _in_threads(one, len(masked), workers)
+        deque(in_threads(one, range(len(masked)), workers), maxlen=0)
 
     # One entry holds the masks and their counts, so that neither exists without the other.
     size = geometry.size
@@ -193,12 +193,3 @@ def _mask_of(image: Path, mask: Path, threshold: int) -> NDArray[np.bool_]:
 
 def _key(*parts: object) -> str:
     return hashlib.sha256(json.dumps([_DECODER, *parts]).encode()).hexdigest()
-
-
-def _in_threads(task: Callable[[int], None], count: int, workers: int | None) -> None:
-    """Run `task(0..count-1)`; the first failure cancels what has not begun and is raised."""
-    if workers is None:
-        workers = min(8, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(task, range(count)):
-            pass

@@ -91,10 +91,68 @@ Overwrite = Annotated[
         "timing (measured under load: time again, keep the scores) or all",
     ),
 ]
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        metavar="NAME",
+        help="serial, local (a process a cell, for all GPUs or cores of this machine), submitit "
+        "(SLURM) or ray; submitit[partition=gpu] and ray[address=auto] take options",
+    ),
+]
+Slots = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=100_000, metavar="N",
+        help="cells at a time, for executors but serial (default: one per GPU, or by cores)",
+    ),
+]  # fmt: skip
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="like 90m or 12:00:00: save what is running and stop in time; "
+        "for submitit the limit of each job, which then goes on in another",
+    ),
+]
 ExplainCache = Annotated[
     bool, typer.Option("--explain-cache", help="say why each cell is or is not reused")
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else, on stdout")]
+
+
+SelectedFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--selected", metavar="FILE", help="hyper-parameters that `adbench select` has chosen"
+    ),
+]
+Plot = Annotated[
+    Path | None, typer.Option("--plot", metavar="FILE", help="draw the curves: .png or .pdf")
+]
+
+OnlyMethod = Annotated[
+    str | None, typer.Option("--method", metavar="NAME", help="only this method")
+]
+OnlyDataset = Annotated[
+    str | None, typer.Option("--dataset", metavar="NAME", help="only this data set")
+]
+OnlyPreset = Annotated[
+    str | None, typer.Option("--preset", metavar="NAME", help="only this preset")
+]
+MetricNames = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="default: image_auroc,image_aupr,pixel_auroc,pixel_aupr,aupro@0.3,aupro@0.05",
+    ),
+]
+TextFormat = Annotated[
+    str, typer.Option("--format", metavar="NAME", help="terminal or markdown")
+]
+OutFile = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="write there instead of to stdout")
+]
 
 
 def selecting_cells(command: Callable[..., None]) -> Callable[..., None]:
@@ -136,6 +194,7 @@ def _request(
     results: Results = Path("results"),
     cache: CacheFolder = None,
     shard: Shard = None,
+    selected: SelectedFile = None,
 ) -> Request:
     from adbench.session import Request
 
@@ -153,4 +212,5 @@ def _request(
         results=results.expanduser(),
         cache_folder=cache and cache.expanduser(),
         shard=shard,
+        selected=selected and selected.expanduser(),
     )

@@ -6,6 +6,8 @@ import json
 import sys
 from typing import IO, TYPE_CHECKING, Any
 
+from adbench.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -25,7 +27,7 @@ def print_json(value: Any) -> None:
 
 def say(text: str) -> None:
     """One line on stderr, so that stdout stays a table or JSON."""
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)
 
 
 def table_console(file: IO[str]) -> Console:

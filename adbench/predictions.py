@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from adbench import atomic
 from adbench.contracts import Images, Method, Prediction
-from adbench.errors import MethodError
+from adbench.errors import AdbenchError, MethodError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,9 @@ class PredictionChunks:
         self.bounds = list(bounds)
 
     def missing(self) -> list[tuple[int, int]]:
-        """Ranges that are absent or damaged."""
+        """Ranges that are absent or damaged; a damaged file is named and set aside."""
+        if self._folder.is_symlink():
+            atomic.say_damaged(self._folder, f"the maps in {self._folder.name} are behind a link")
         return [b for b in self.bounds if self._load(b) is None]
 
     def write(self, bound: tuple[int, int], prediction: Prediction) -> None:
@@ -57,44 +59,66 @@ class PredictionChunks:
             stream.write(buffer.getbuffer())
 
     def read(self, bound: tuple[int, int]) -> Prediction:
-        """One stored range; raises KeyError when it is absent or damaged."""
+        """One stored range; raises `AdbenchError` when it was lost since it was written."""
         prediction = self._load(bound)
         if prediction is None:
-            raise KeyError(bound)
+            raise AdbenchError(
+                f"maps were removed or damaged while they were scored ({self._path(bound).name}): "
+                "run the same command again, only they are predicted anew"
+            )
         return prediction
 
     def _path(self, bound: tuple[int, int]) -> Path:
         return self._folder / f"chunk-{bound[0]:07d}-{bound[1]:07d}"
 
     def _load(self, bound: tuple[int, int]) -> Prediction | None:
-        import numpy as np
-
+        path = self._path(bound)
         try:
-            content = self._path(bound).read_bytes()
+            return _decoded(path.read_bytes(), bound[1] - bound[0])
         except FileNotFoundError:
             return None
-        body = content[_DIGEST_BYTES:]
-        if hashlib.sha256(body).digest() != content[:_DIGEST_BYTES]:
+        except (OSError, ValueError) as error:
+            reason = error.strerror or "cannot be read" if isinstance(error, OSError) else error
+            atomic.say_damaged(path, f"maps in {path.name} are damaged ({reason})")
             return None
+
+
+def _decoded(content: bytes, count: int) -> Prediction:
+    """The arrays of a chunk of `count` images; raises ValueError for any other content."""
+    import numpy as np
+
+    body = memoryview(content)[_DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != content[:_DIGEST_BYTES]:
+        raise ValueError("the content does not match its SHA-256")
+    try:
         with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-            return Prediction(arrays["maps"], arrays["scores"])
+            prediction = Prediction(arrays["maps"], arrays["scores"])
+    except Exception as error:  # zip and npy readers raise a dozen kinds
+        raise ValueError("no maps and scores in it") from error
+    maps, scores = prediction.maps, prediction.scores
+    if maps.ndim != 3 or len(maps) != count or scores.shape != (count,):
+        raise ValueError(f"expected {count} maps and scores")
+    if maps.dtype != np.float32 or scores.dtype != np.float32:
+        raise ValueError("expected float32")
+    return prediction
 
 
-def predict_in_batches(method: Method, images: Images) -> Prediction:
-    """Predict a chunk in the method's own batches and check what comes back.
+def predict_in_batches(method: Method, images: Images, divisor: int = 1) -> Prediction:
+    """Predict a chunk in the method's own batches, or a part of them; check what comes back.
 
     Raises `MethodError` for a wrong shape or dtype, or a NaN, naming the image.
     """
     import numpy as np
 
-    parts = [_checked(method, images[batch]) for batch in _batches(len(images), method.batch_size)]
+    size = max(1, method.batch_size // divisor)
+    parts = [_checked(method, images[batch]) for batch in _batches(len(images), size)]
     return Prediction(
         np.concatenate([p.maps for p in parts]), np.concatenate([p.scores for p in parts])
     )
 
 
 def predict_missing(
-    method: Callable[[], Method], images: Images, chunks: PredictionChunks
+    method: Callable[[], Method], images: Images, chunks: PredictionChunks, divisor: int = 1
 ) -> Iterator[int]:
     """Fill the missing chunks, yielding the number of images done; builds the method if needed."""
     missing = chunks.missing()
@@ -103,7 +127,7 @@ def predict_missing(
         return
     fitted = method()
     for start, stop in missing:
-        chunks.write((start, stop), predict_in_batches(fitted, images[start:stop]))
+        chunks.write((start, stop), predict_in_batches(fitted, images[start:stop], divisor))
         done += stop - start
         yield done
 

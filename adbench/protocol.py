@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from adbench.contracts import JSON, Method
 from adbench.plan import AUPRO_LIMITS, Cell
 
@@ -30,3 +32,18 @@ def protocol_of(cell: Cell, fitted: Method) -> dict[str, JSON]:
         "limit": cell.data.limit,
         **fitted.protocol(),
     }
+
+
+def protocol_as_scored(cell: Cell, fitted: Mapping[str, JSON]) -> dict[str, JSON]:
+    """The protocol kept with a model, with what cells that share the model may differ in."""
+    own: dict[str, JSON] = {
+        "mask_rule": cell.mask_rule,
+        "mask_threshold": cell.data.dataset.card.mask_threshold,
+        "metrics": METRIC_DEFINITIONS,
+        "aupro_limits": list(AUPRO_LIMITS),
+    }
+    if cell.selected is not None:
+        own["selection"] = "pseudo-validation"
+        own["selected"] = list(cell.selected.names)
+        own["selection_sha256"] = cell.selected.digest
+    return {**fitted, **own}

@@ -5,12 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from adbench import errors
 from adbench.atomic import digest
 from adbench.contracts import JSON
+from adbench.record_blocks import (
+    DataNotes,
+    Identity,
+    ImageColumns,
+    Keys,
+    Protocol,
+    Timing,
+    check_columns,
+    shaped,
+)
 
 FORMAT = 1
 """Raised when a record can no longer be read by the version before."""
@@ -39,6 +50,12 @@ class Failure(BaseModel):
     traceback: list[str]
     exit_code: int = 3
 
+    @property
+    def text(self) -> str:
+        """The message, headed by the exception's type where the message was not made for people."""
+        is_ours = hasattr(errors, self.type)
+        return self.message if is_ours else f"{self.type}: {self.message}"
+
 
 class Record(BaseModel):
     """One cell's outcome. Holds no absolute path, host or user name.
@@ -52,20 +69,33 @@ class Record(BaseModel):
     format: Literal[1] = 1
     status: Literal["done", "failed", "skipped"]
     created: str
-    identity: dict[str, Any]
+    identity: Annotated[dict[str, Any], AfterValidator(shaped(Identity, may_be_empty=False))]
     preset: str
     variant: str
-    keys: dict[str, str]
+    keys: Annotated[dict[str, str], AfterValidator(shaped(Keys, may_be_empty=False))]
     key_parts: dict[str, Any] = {}
-    protocol: dict[str, Any] = {}
+    protocol: Annotated[dict[str, Any], AfterValidator(shaped(Protocol))] = {}
     metrics: dict[str, dict[str, float | None]] = {}
-    images: dict[str, list[Any]] = {}
-    timing: dict[str, Any] = {}
+    images: Annotated[
+        dict[str, list[Any]], AfterValidator(shaped(ImageColumns)), AfterValidator(check_columns)
+    ] = {}
+    timing: Annotated[dict[str, Any], AfterValidator(shaped(Timing))] = {}
     diagnostics: dict[str, Any] = {}
-    data: dict[str, Any] = {}
+    data: Annotated[dict[str, Any], AfterValidator(shaped(DataNotes))] = {}
     environment: dict[str, Any] = {}
     failure: Failure | None = None
     reason: str | None = Field(None, description="why a skipped cell was skipped")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """What each status promises is there."""
+        if self.status == "failed" and self.failure is None:
+            raise ValueError("a failed cell without its failure")
+        if self.status == "done":
+            lacks = [c for c in self.identity["categories"] if c not in self.metrics]
+            if lacks or not self.protocol:
+                raise ValueError("a finished cell without its metrics or its protocol")
+        return self
 
     @property
     def protocol_digest(self) -> str:

@@ -81,6 +81,8 @@ def load_dataset(reference: str) -> Dataset:
         dataset: Dataset = plugin()
     except Exception as error:  # a plug-in may raise anything
         raise PluginError(_failure(_DATASETS, reference, "set up", error)) from error
+    if hasattr(dataset, "reference"):
+        dataset.reference = reference  # so that its messages name a command that works
     return dataset
 
 

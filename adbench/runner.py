@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,17 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adbench.checkpoint import FileCheckpoint
+from adbench.claims import Claim
 from adbench.contracts import Context, Images, Method, Sample
 from adbench.devices import Precision, device_name
 from adbench.environment import environment
 from adbench.errors import AdbenchError, StoreError
 from adbench.inspection import without_root
+from adbench.interruptions import OutOfMemory, TimeLimitReached, is_out_of_memory
 from adbench.load import ForeignLoad
 from adbench.memory import PeakMemory
 from adbench.model_files import publish_model, read_model_report
+from adbench.pixel_statistics import pixel_statistics_path, write_pixel_statistics
 from adbench.plan import AUPRO_LIMITS, Cell
 from adbench.predictions import PredictionChunks, chunk_bounds, predict_missing
-from adbench.protocol import protocol_of
+from adbench.protocol import protocol_as_scored, protocol_of
 from adbench.records import Failure, Record, now
 from adbench.store import CellFolder, Store
 
@@ -33,7 +37,13 @@ Progress = Callable[..., None]
 
 @dataclass(frozen=True)
 class Settings:
-    """How cells are run; nothing here changes a number (beyond the device's rounding)."""
+    """How cells are run; nothing here changes a number (beyond the device's rounding).
+
+    Attributes:
+        deadline: `time.monotonic()` after which a cell saves its state and stops, or None.
+        batch_divisor: 1, or 2 where the cell ran out of memory before: `predict`, whose batch is
+            only a matter of speed, gets half the images at a time.
+    """
 
     device: str
     precision: Precision
@@ -42,25 +52,41 @@ class Settings:
     keep_model: bool = True
     timing: bool = True
     checkpoint_seconds: float = 60.0
+    deadline: float | None = None
+    batch_divisor: int = 1
 
 
-def run_cell(cell: Cell, store: Store, settings: Settings, progress: Progress) -> Record:
+def run_cell(
+    cell: Cell,
+    store: Store,
+    settings: Settings,
+    progress: Progress,
+    claim: Claim | None = None,
+) -> Record:
     """Finish one claimed cell and publish its record, done, skipped or failed.
 
-    Only `StoreError` (no place to write) and KeyboardInterrupt pass through.
+    Only `StoreError` (no place to write), KeyboardInterrupt and an `Interruption` (claim lost,
+    deadline, the first time out of memory) pass through.
     """
     folder = store.cell(cell)
     folder.sweep()
     reason = cell.build().unsupported(cell.scope, cell.category_cards())
     if reason is not None:
-        record = _record(cell, "skipped", reason=reason)
+        record = cell_record(cell, "skipped", reason=reason)
     else:
+        work = _CellRun(cell, folder, settings, progress, claim)
         try:
-            record = _CellRun(cell, folder, settings, progress).run()
+            record = work.run()
         except StoreError:
             raise
         except (Exception, SystemExit) as error:  # one failing cell never stops the others
+            if work.saved_at_deadline():
+                raise TimeLimitReached from error
+            if settings.batch_divisor == 1 and is_out_of_memory(error):
+                raise OutOfMemory from error
             record = _failed(cell, error, settings)
+    if claim is not None:
+        claim.require()
     folder.write_record(record)
     if record.status != "failed":
         folder.tidy(keep_maps=settings.keep_maps)
@@ -75,7 +101,12 @@ def is_timed(record: Record) -> bool:
 
 
 def time_again(
-    cell: Cell, record: Record, store: Store, settings: Settings, progress: Progress
+    cell: Cell,
+    record: Record,
+    store: Store,
+    settings: Settings,
+    progress: Progress,
+    claim: Claim | None = None,
 ) -> Record:
     """Measure a finished cell's inference again with its kept model; scores stay as they are.
 
@@ -83,19 +114,29 @@ def time_again(
     """
     folder = store.cell(cell)
     if read_model_report(folder.model) is None:
-        return run_cell(cell, store, settings, progress)
-    inference = _CellRun(cell, folder, settings, progress).time()
+        return run_cell(cell, store, settings, progress, claim)
+    inference = _CellRun(cell, folder, settings, progress, claim).time()
     timed = record.model_copy(update={"timing": {**record.timing, "inference": inference}})
+    if claim is not None:
+        claim.require()
     folder.write_record(timed)
     return timed
 
 
 class _CellRun:
     def __init__(
-        self, cell: Cell, folder: CellFolder, settings: Settings, progress: Progress
+        self,
+        cell: Cell,
+        folder: CellFolder,
+        settings: Settings,
+        progress: Progress,
+        claim: Claim | None,
     ) -> None:
         self.cell, self.folder, self.settings, self.progress = cell, folder, settings, progress
-        self.checkpoint = FileCheckpoint(folder.checkpoint, settings.checkpoint_seconds)
+        self._require_claim = claim.require if claim is not None else lambda: None
+        self.checkpoint = FileCheckpoint(
+            folder.checkpoint, settings.checkpoint_seconds, before_save=self._require_claim
+        )
         self.context = Context(
             device=settings.device,
             precision=settings.precision,
@@ -103,6 +144,7 @@ class _CellRun:
             checkpoint=self.checkpoint,
             cache=settings.cache,
             progress=progress,
+            deadline=settings.deadline,
             category_cards=cell.category_cards(),
         )
         self._method: Method | None = None
@@ -114,11 +156,16 @@ class _CellRun:
         cell, settings = self.cell, self.settings
         samples = cell.data.split(cell.categories, "test")
         report = read_model_report(self.folder.model) or self._fit()
+        if cell.prediction_options:  # the model may come from a cell with other ones
+            report |= self._describe(self._fitted())
         images = self._images(samples)
         chunks = PredictionChunks(self.folder.predictions, chunk_bounds(images.categories))
         self.progress("predict", 0, len(images))
-        for done in predict_missing(self._fitted, images, chunks):
+        for done in predict_missing(self._fitted, images, chunks, settings.batch_divisor):
             self.progress("predict", done, len(images))
+            self._require_claim()
+            if done < len(images) and self._is_late():
+                raise TimeLimitReached
         masks = load_masks(
             cell.data.root,
             samples,
@@ -129,17 +176,27 @@ class _CellRun:
         )
         self.progress("score", 0, 1)
         metrics = score_categories(samples, chunks, masks, AUPRO_LIMITS)
-        return _record(
+        statistics = pixel_statistics_path(self.folder.path, cell.score_key)
+        write_pixel_statistics(statistics, samples, chunks, masks)
+        return cell_record(
             cell,
             "done",
-            protocol=report["protocol"],
+            protocol=protocol_as_scored(cell, report["protocol"]),
             metrics=metrics,
             images=image_columns(samples, chunks),
             timing={"fit": report["timing"], "inference": self._time(images)},
             diagnostics=report["diagnostics"],
             data=self._data_notes() | {"ground_truth": ground_truth_notes(samples, masks)},
-            environment=environment(settings.device, settings.precision),
+            environment=_environment(settings),
         )
+
+    def saved_at_deadline(self) -> bool:
+        """Whether training was ended by the deadline, with its state saved."""
+        deadline, saved = self.settings.deadline, self.checkpoint.saved_at
+        return deadline is not None and saved is not None and saved >= deadline
+
+    def _is_late(self) -> bool:
+        return self.settings.deadline is not None and time.monotonic() > self.settings.deadline
 
     def _fit(self) -> dict[str, Any]:
         """Train, and publish the model and its report by one rename."""
@@ -150,8 +207,7 @@ class _CellRun:
         method = cell.build().fit(train, self.context)
         reused = self.settings.cache.hits - hits
         report = {
-            "protocol": protocol_of(cell, method),
-            "diagnostics": method.diagnostics(),
+            **self._describe(method),
             "timing": {
                 "seconds": self.checkpoint.seconds(),
                 "resumes": self.checkpoint.resumes,
@@ -164,9 +220,17 @@ class _CellRun:
                 "device_name": device_name(self.settings.device),
             },
         }
+        self._require_claim()
         publish_model(method, report, self.folder.model)
         self._method = method
         return report
+
+    def _describe(self, fitted: Method) -> dict[str, Any]:
+        """What a fitted method says of itself."""
+        return {
+            "protocol": protocol_of(self.cell, fitted),
+            "diagnostics": fitted.diagnostics(),
+        }
 
     def _fitted(self) -> Method:
         """The fitted method, from memory or from disk."""
@@ -195,6 +259,8 @@ class _CellRun:
         if kept and kept["device_name"] == device_name(self.settings.device) and kept["valid"]:
             return kept
         self.progress("time", 0, 1)
+        if self.settings.batch_divisor > 1:  # a batch is at most as large as what there is
+            images = images[: max(1, self._fitted().batch_size // self.settings.batch_divisor)]
         measured = measure_inference(self._fitted(), images, self.settings.device)
         self.folder.write_timing(measured)
         return measured
@@ -211,7 +277,8 @@ class _CellRun:
         }
 
 
-def _record(cell: Cell, status: Any, **blocks: Any) -> Record:
+def cell_record(cell: Cell, status: Any, **blocks: Any) -> Record:
+    """A record of this cell, made now; `blocks` are the fields that depend on the outcome."""
     return Record(
         status=status,
         created=now(),
@@ -231,8 +298,17 @@ def _failed(cell: Cell, error: BaseException, settings: Settings) -> Record:
         traceback=portable_traceback(error),
         exit_code=error.exit_code if isinstance(error, AdbenchError) else 3,
     )
-    env = environment(settings.device, settings.precision)
-    return _record(cell, "failed", failure=failure, environment=env)
+    return cell_record(cell, "failed", failure=failure, environment=_environment(settings))
+
+
+def _environment(settings: Settings) -> dict[str, Any]:
+    """The environment block, and whether this is the second try of a cell that lacked memory."""
+    found = environment(settings.device, settings.precision)
+    if settings.batch_divisor > 1:
+        found["out_of_memory"] = (
+            f"tried again alone, predicting 1/{settings.batch_divisor} of a batch at a time"
+        )
+    return found
 
 
 def portable_traceback(error: BaseException) -> list[str]:

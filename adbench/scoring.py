@@ -70,13 +70,14 @@ def image_columns(samples: Sequence[Sample], chunks: PredictionChunks) -> dict[s
 def ground_truth_notes(samples: Sequence[Sample], masks: Masks) -> dict[str, Any]:
     """Per category: regions before and after the resize, and defect images with an empty mask."""
     notes: dict[str, Any] = {}
+    all_zero = set(masks.empty)
     for category in dict.fromkeys(s.category for s in samples):
         rows = [i for i, s in enumerate(samples) if s.category == category]
         before = sum(int(masks.regions_before[i]) for i in rows)
         after = sum(int(masks.regions_after[i]) for i in rows)
         # Regions can merge in a resize too; an image that loses all of them is lost ground truth.
         lost = [i for i in rows if masks.regions_before[i] > 0 and masks.regions_after[i] == 0]
-        empty = [samples[i].path for i in rows if i in set(masks.empty)]
+        empty = [samples[i].path for i in rows if i in all_zero]
         notes[category] = {
             "regions": before,
             "regions_after_resize": after,

@@ -6,11 +6,15 @@ Commas separate methods outside brackets and options inside; `|` sweeps, one cel
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from adbench.errors import UsageError
+
+MAX_COMBINATIONS = 10_000
+"""Of swept values of one method, and seeds of one run: beyond it somebody mistyped."""
 
 _OPTION = re.compile(r"^\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$", re.DOTALL)
 
@@ -44,7 +48,9 @@ def parse_overrides(texts: tuple[str, ...]) -> dict[str, dict[str, str]]:
         target, separator, value = text.partition("=")
         method, dot, name = target.strip().rpartition(".")
         if not (separator and dot and method and name):
-            raise UsageError(f"--set {text!r}: expected METHOD.NAME=VALUE, like lafite.tau=300")
+            raise UsageError(
+                f"--set {_short(text)}: expected METHOD.NAME=VALUE, like lafite.tau=300"
+            )
         overrides.setdefault(method, {})[name] = value.strip()
     return overrides
 
@@ -57,37 +63,44 @@ def parse_dataset(text: str) -> tuple[str, tuple[str, ...] | None]:
     head = 2 if is_reference else 1
     name, rest = ":".join(parts[:head]), ":".join(parts[head:])
     if not parts[0]:
-        raise UsageError(f"--dataset {text!r}: expected NAME or NAME:CATEGORY,CATEGORY")
+        raise UsageError(f"--dataset {_short(text)}: expected NAME or NAME:CATEGORY,CATEGORY")
     if len(parts) <= head:
         return name, None
     categories = tuple(dict.fromkeys(c.strip() for c in rest.split(",") if c.strip()))
     if not categories:
-        raise UsageError(f"--dataset {text!r}: no category after the colon")
+        raise UsageError(f"--dataset {_short(text)}: no category after the colon")
     return name, categories
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Parse `0`, `0,2,5` and `0-4` (inclusive)."""
-    seeds: list[int] = []
+    seeds: dict[int, None] = {}
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,9})(?:\s*-\s*(\d{1,9}))?\s*", part)
         if match is None:
-            raise UsageError(f"--seeds {text!r}: expected whole numbers, like 0 or 0,3 or 0-4")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or last - first > 9_999:
             raise UsageError(
-                f"--seeds {text!r}: {part.strip()} is no range from a number "
-                "to a larger one (at most 10,000), like 0-4"
+                f"--seeds {_short(text)}: expected whole numbers, like 0 or 0,3 or 0-4"
             )
-        seeds.extend(range(first, last + 1))
-    return tuple(dict.fromkeys(seeds))
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first >= MAX_COMBINATIONS:
+            raise UsageError(
+                f"--seeds {_short(text)}: {part.strip()} is no range from a number "
+                f"to a larger one (at most {MAX_COMBINATIONS:,}), like 0-4"
+            )
+        seeds.update(dict.fromkeys(range(first, last + 1)))
+        if len(seeds) > MAX_COMBINATIONS:
+            raise UsageError(
+                f"--seeds {_short(text)}: found more than {MAX_COMBINATIONS:,} seeds; expected "
+                "fewer, in several runs if need be"
+            )
+    return tuple(seeds)
 
 
 def parse_shard(text: str) -> tuple[int, int]:
     """Parse `--shard i/n`, 1 <= i <= n."""
     match = re.fullmatch(r"\s*(\d{1,6})\s*/\s*(\d{1,6})\s*", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise UsageError(f"--shard {text!r}: expected i/n with 1 <= i <= n, like 2/8")
+        raise UsageError(f"--shard {_short(text)}: expected i/n with 1 <= i <= n, like 2/8")
     return int(match[1]), int(match[2])
 
 
@@ -96,26 +109,28 @@ def _split_outside_brackets(text: str) -> list[str]:
     for character in text:
         depth += (character == "[") - (character == "]")
         if depth not in (0, 1):
-            raise UsageError(f"--methods {text!r}: brackets do not match, expected NAME[k=v]")
+            raise UsageError(f"--methods {_short(text)}: brackets do not match, expected NAME[k=v]")
         if character == "," and depth == 0:
             parts.append(current)
             current = ""
         else:
             current += character
     if depth:
-        raise UsageError(f"--methods {text!r}: a bracket is not closed, expected NAME[k=v]")
+        raise UsageError(f"--methods {_short(text)}: a bracket is not closed, expected NAME[k=v]")
     return [part.strip() for part in [*parts, current] if part.strip()]
 
 
 def _parse_method(text: str) -> MethodSelector:
     match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", text, re.DOTALL)
     if match is None:
-        raise UsageError(f"--methods: cannot read {text!r}; expected NAME[k=v,k2=v1|v2]")
+        raise UsageError(f"--methods: cannot read {_short(text)}; expected NAME[k=v,k2=v1|v2]")
     options: list[tuple[str, tuple[str, ...]]] = []
     for part in filter(None, (p.strip() for p in (match[2] or "").split(","))):
         option = _OPTION.match(part)
         if option is None:
-            raise UsageError(f"--methods: cannot read option {part!r} of {match[1]}; expected k=v")
+            raise UsageError(
+                f"--methods: cannot read option {_short(part)} of {match[1]}; expected k=v"
+            )
         if option[1] in dict(options):
             raise UsageError(
                 f"--methods: {option[1]} is set twice for {match[1]}; expected one value, or "
@@ -123,4 +138,15 @@ def _parse_method(text: str) -> MethodSelector:
             )
         values = tuple(value.strip() for value in option[2].split("|"))
         options.append((option[1], values))
+    count = math.prod(len(values) for _, values in options)
+    if count > MAX_COMBINATIONS:
+        raise UsageError(
+            f"--methods: {match[1]} sweeps {count:,} combinations; expected at most "
+            f"{MAX_COMBINATIONS:,}: sweep fewer values at a time"
+        )
     return MethodSelector(match[1].strip(), tuple(options))
+
+
+def _short(text: str, most: int = 200) -> str:
+    """The text in quotes; of a very long one only how it begins."""
+    return repr(text) if len(text) <= most else f"{text[:most]!r}..."

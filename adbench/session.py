@@ -4,7 +4,8 @@ Python interface both come through here."""
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,14 @@ from adbench.cache import DiskCache, default_cache_folder
 from adbench.data import select_data
 from adbench.devices import choose_device, choose_precision, gpu_visible
 from adbench.errors import UnknownNameError, UsageError
-from adbench.grid import OVERWRITES, GridResult, Overwrite, Reporter, cached_outcome, run_grid
+from adbench.executors import make_executor, parse_executor
+from adbench.executors.attempt import OVERWRITES, Overwrite, cached_outcome
+from adbench.executors.base import Executor
+from adbench.executors.serial import SerialExecutor
+from adbench.grid import GridOptions, GridResult, Reporter, run_on
 from adbench.output import counted
 from adbench.plan import Cell, Plan, make_plan
+from adbench.plan_files import write_plan
 from adbench.runner import Settings
 from adbench.selectors import parse_seeds, parse_shard
 from adbench.store import Store
@@ -44,6 +50,7 @@ class Request:
     cache_folder: Path | None = None
     cache_limit_gb: float | None = 50.0
     device: str = "auto"
+    selected: Path | None = None
 
     def plan(self) -> Plan:
         """The cells; raises the errors that exit with 2 or 4 before anything runs."""
@@ -60,12 +67,28 @@ class Request:
             overrides=self.overrides,
             mask_rule=self.mask_rule,
         )
+        chosen = self._selection()
         select(data=())  # a wrong word (exit code 2) is told before missing data (4)
         root = self.data_root or _root_from_environment()
         folder = self.cache_folder or default_cache_folder()
         data = [select_data(d, root, limit=self.limit, index_folder=folder) for d in self.datasets]
-        plan = select(data=data)
+        plan = chosen(select(data=data))
         return plan.shard(*shard) if shard else plan
+
+    def _selection(self) -> Callable[[Plan], Plan]:
+        """What `--selected` does to a plan."""
+        if self.selected is None:
+            return lambda plan: plan
+        from adbench.selection.apply import apply_selection
+        from adbench.selection.file import read_selection
+
+        return partial(
+            apply_selection,
+            selection=read_selection(self.selected),
+            path=self.selected,
+            methods=self.methods,
+            overrides=self.overrides,
+        )
 
     def store(self) -> Store:
         """The results folder."""
@@ -79,7 +102,14 @@ class Request:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run it."""
+    """How to run it.
+
+    Attributes:
+        executor: "serial", "local", "submitit" or "ray", the last two with options in brackets.
+        slots: cells at a time; None: as many as there are GPUs, or what fits the cores.
+        time_limit: seconds after which running cells save their state and stop: of the whole run,
+            or of each job for "submitit". None: no limit.
+    """
 
     overwrite: Overwrite = "failed"
     wait: bool = True
@@ -87,23 +117,58 @@ class RunOptions:
     keep_model: bool = True
     timing: bool = True
     checkpoint_seconds: float = 60.0
+    executor: str = "serial"
+    slots: int | None = None
+    time_limit: float | None = None
 
 
-def execute(
-    request: Request, plan: Plan, options: RunOptions, reporter: Reporter
-) -> GridResult:
+def execute(request: Request, plan: Plan, options: RunOptions, reporter: Reporter) -> GridResult:
     """Run what is missing; imports torch only when something is."""
+    began = time.monotonic()
     store = request.store()
     if options.overwrite not in OVERWRITES:
         raise UnknownNameError("overwrite", options.overwrite, OVERWRITES)
+    name, _ = parse_executor(options.executor)
     store.check_format()
     done = [(c, cached_outcome(c, store, options.overwrite)) for c in plan.cells]
     records = [(c, r) for c, r in done if r is not None]
     if len(records) == len(plan.cells):
         return GridResult(records, reused=len(records))
     store.open_for_writing()
+    executor = open_executor(request, plan, options)
+    write_plan(plan, store.root)
+    limit = None if name == "submitit" else options.time_limit  # there it is each job's
+    grid = GridOptions(
+        overwrite=options.overwrite,
+        wait=options.wait,
+        keep_model=options.keep_model,
+        timing=options.timing,
+        deadline=None if limit is None else began + limit,
+    )
+    # A launcher may have no GPU where its jobs have one.
+    gpu = None if name in ("serial", "local") else request.device != "cpu"
+    return run_on(
+        executor, plan, store, grid, reporter, lambda cell: estimate_seconds([cell], gpu=gpu)
+    )
+
+
+def open_executor(request: Request, plan: Plan, options: RunOptions) -> Executor:
+    """What `options.executor` names; raises `UsageError` for what it cannot do here."""
+    name, settings = parse_executor(options.executor)
+    if name == "serial":
+        return SerialExecutor(plan, request.store(), make_settings(request, options))
+    from adbench.executors.job import Job
+
+    if options.slots is not None and options.slots < 1:
+        raise UsageError(f"--slots {options.slots}: expected 1 or more")
+    job = Job.here(request, options)
+    return make_executor(name, settings, job, slots=options.slots, time_limit=options.time_limit)
+
+
+def make_settings(request: Request, options: RunOptions) -> Settings:
+    """How the calling process runs cells; imports torch."""
     device = choose_device(request.device)
-    settings = Settings(
+    return Settings(
         device=device,
         precision=choose_precision(device),
         cache=request.open_cache(),
@@ -112,9 +177,6 @@ def execute(
         timing=options.timing,
         checkpoint_seconds=options.checkpoint_seconds,
     )
-    return run_grid(
-        plan, store, settings, reporter, overwrite=options.overwrite, wait=options.wait
-    )
 
 
 def estimate_seconds(cells: Sequence[Cell], *, gpu: bool | None = None) -> float:
@@ -122,7 +184,12 @@ def estimate_seconds(cells: Sequence[Cell], *, gpu: bool | None = None) -> float
     has_gpu = gpu_visible() if gpu is None else gpu
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     rate = GPU_FLOPS if has_gpu else CPU_FLOPS_PER_CORE * cores
-    return sum(cell.estimate_flops() for cell in cells) / rate
+    fits: set[str] = set()
+    flops = 0.0
+    for cell in cells:  # of those that share a fit, the first trains
+        flops += cell.estimate_flops(trains=cell.fit_key not in fits)
+        fits.add(cell.fit_key)
+    return flops / rate
 
 
 def pending_cells(plan: Plan, store: Store, overwrite: Overwrite) -> list[Cell]:

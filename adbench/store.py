@@ -6,15 +6,18 @@
         checkpoint.pt               training state, while fitting
         model/                      what `fit` learned, with fit.json; appears by one rename
         <predict key>/chunk-*       maps and scores, while predicting and scoring
-        timing.json
+        timing.json                 timing-<options>.json where hyper-parameters are prediction-only
         record-<score key>.json     the outcome, written last
+        pixels-<score key>.json     per-image pixel statistics of that record, written before it
         failed-<score key>.json     the latest failure, removed by a success
         claim.N                     who works on it
+
+Cells that differ in prediction-only hyper-parameters have one fit key: they share the folder, its
+model and its claim, and have records, maps and timings of their own.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +25,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from adbench import atomic
+from adbench.contracts import JSON
 from adbench.errors import StoreError
+from adbench.pixel_statistics import pixel_statistics_path
 from adbench.plan import Cell
+from adbench.record_blocks import Inference, shaped
 from adbench.records import FORMAT, Record
+from adbench.removal import is_ours, is_temporary, refuse_link, remove
 
 MARKER = "adbench.json"
 
@@ -37,13 +44,14 @@ class CellFolder:
         self.checkpoint = self.path / "checkpoint.pt"
         self.model = self.path / "model"
         self.predictions = self.path / cell.predict_key
-        self._timing = self.path / "timing.json"
+        self._cell = cell
+        self._timing = self.path / _timing_name(cell.prediction_options)
         self._record = self.path / f"record-{cell.score_key}.json"
         self._failed = self.path / f"failed-{cell.score_key}.json"
 
     def timing(self) -> dict[str, Any] | None:
         """Timings measured before, or None."""
-        return _read_or_set_aside(self._timing)
+        return read_timing(self._timing)
 
     def write_timing(self, timing: dict[str, Any]) -> None:
         """Keep timings, so that a resumed cell need not measure again."""
@@ -64,25 +72,41 @@ class CellFolder:
         if record.status != "failed":
             self._failed.unlink(missing_ok=True)
 
-    def forget(self) -> None:
-        """Remove all of this cell, for `--overwrite all`; the claim stays."""
+    def forget(self, *, keep_model: bool = False) -> None:
+        """Remove all of this cell, for `--overwrite all`; the claim stays, and so does what cells
+        with other prediction-only hyper-parameters have. `keep_model`: it is new in this run."""
+        spared = {self.model} if keep_model else set()
+        if self._cell.prediction_options:
+            spared |= set(self._of_others())
         for path in self.path.iterdir() if self.path.is_dir() else ():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif not path.name.startswith("claim."):
-                path.unlink()
+            if is_ours(path) and path not in spared:
+                remove(path)
+
+    def _of_others(self) -> Iterator[Path]:
+        """Records, maps and timings of the cells that share this one's fit."""
+        names = self._cell.prediction_options
+        for path in [*self.path.glob("record-*.json"), *self.path.glob("failed-*.json")]:
+            record = _read_record(path)
+            if record is None or record.identity == self._cell.identity:
+                continue
+            own = record.identity["hyperparameters"]
+            yield path
+            yield self.path / record.keys["predict"]
+            yield pixel_statistics_path(self.path, record.keys["score"])
+            yield self.path / _timing_name({name: own[name] for name in names})
 
     def tidy(self, *, keep_maps: bool) -> None:
         """After the record: drop the checkpoint, left-over temporary files, and the maps."""
         self.checkpoint.unlink(missing_ok=True)
-        if not keep_maps and self.predictions.is_dir():
-            shutil.rmtree(self.predictions)
+        if not keep_maps:
+            remove(self.predictions)
         self.sweep()
 
     def sweep(self) -> None:
         """Remove what killed writers left; only the owner of the claim may call this."""
         for path in self.path.glob(".*.tmp"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            if is_temporary(path):
+                remove(path)
 
 
 class Store:
@@ -119,17 +143,34 @@ class Store:
             )
 
     def cell(self, cell: Cell) -> CellFolder:
-        """The folder of one cell (not created)."""
-        return CellFolder(self.root, cell)
+        """The folder of one cell (not created); raises `StoreError` for a link in its place."""
+        folder = CellFolder(self.root, cell)
+        refuse_link(folder.path)
+        return folder
 
     def records(self) -> Iterator[Record]:
         """All readable records, done, skipped and failed; damaged ones are set aside."""
         self.check_format()
         for pattern in ("record-*.json", "failed-*.json"):
             for path in sorted((self.root / "cells").glob(f"*/{pattern}")):
+                refuse_link(path.parent)
                 record = _read_record(path)
                 if record is not None:
                     yield record
+
+
+def read_timing(path: Path) -> dict[str, Any] | None:
+    """What was measured of a model's inference, or None where it is absent or damaged."""
+    timing = _read_or_set_aside(path)
+    try:
+        return None if timing is None else shaped(Inference, may_be_empty=False)(timing)
+    except ValueError as error:
+        atomic.say_damaged(path, f"{path.name} holds no timing ({error})")
+        return None
+
+
+def _timing_name(options: dict[str, JSON]) -> str:
+    return f"timing-{atomic.digest(options)[:12]}.json" if options else "timing.json"
 
 
 def _read_record(path: Path) -> Record | None:
@@ -153,17 +194,7 @@ def _read_or_set_aside(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
-        _warn_damaged(path, str(error))
+        atomic.say_damaged(path, str(error))
         return None
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _warn_damaged(path: Path, reason: str) -> None:
-    import sys
-
-    try:
-        kept = atomic.set_aside(path).name
-    except OSError:
-        kept = "(could not be renamed)"
-    print(f"warning: {reason}; set aside as {kept}, will be made again", file=sys.stderr)

@@ -62,16 +62,16 @@ class PixelGaussian(Method):
         """Mean and standard deviation per pixel, summed up one image per step, resumable."""
         import torch
 
-        grey = _grey(train.pixels)
+        sums, squares = _sums(train.pixels)
         state = context.checkpoint.load() or {
             "step": 0,
-            "sum": torch.zeros(grey.shape[1:], dtype=torch.float64),
-            "squares": torch.zeros(grey.shape[1:], dtype=torch.float64),
+            "sum": torch.zeros(sums.shape, dtype=torch.float64),
+            "squares": torch.zeros(sums.shape, dtype=torch.float64),
         }
         for step in range(state["step"], self.hyperparameters.steps):
             time.sleep(self.hyperparameters.step_seconds)
-            state["sum"] = state["sum"] + torch.from_numpy(grey.sum(0))
-            state["squares"] = state["squares"] + torch.from_numpy((grey**2).sum(0))
+            state["sum"] = state["sum"] + torch.from_numpy(sums)
+            state["squares"] = state["squares"] + torch.from_numpy(squares)
             state["step"] = step + 1
             context.progress("fit", step + 1, self.hyperparameters.steps)
             if context.checkpoint.due():
@@ -111,6 +111,18 @@ class PixelGaussian(Method):
         self.std_ = np.load(folder / "std.npy")
         self.seed_ = json.loads((folder / "state.json").read_text())["seed"]
         return self
+
+
+def _sums(pixels: Any, chunk: int = 1024) -> tuple[Any, Any]:
+    """Sum and sum of squares of each pixel's grey value over all images, some at a time."""
+    import numpy as np
+
+    parts = (_grey(pixels[start : start + chunk]) for start in range(0, len(pixels), chunk))
+    sums, squares = np.zeros((2, *pixels.shape[1:3]))
+    for grey in parts:
+        sums += grey.sum(0)
+        squares += (grey**2).sum(0)
+    return sums, squares
 
 
 def _grey(pixels: Any) -> Any:

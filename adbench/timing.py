@@ -30,7 +30,14 @@ def exclusive(device: str) -> Iterator[bool]:
     """Hold the host's lock for `device`; gives False where another timing holds it already."""
     owner = os.getuid() if hasattr(os, "getuid") else 0
     name = f"adbench-timing-{owner}-{device.replace(':', '')}.lock"
-    with (Path(tempfile.gettempdir()) / name).open("w") as stream:
+    # In a folder that all may write to: never through a link, and nothing is ever truncated.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    try:
+        stream = open(os.open(Path(tempfile.gettempdir()) / name, flags, 0o600))
+    except OSError:
+        yield False
+        return
+    with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

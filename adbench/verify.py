@@ -15,7 +15,7 @@ from adbench.contracts import CategoryCard, Dataset, Geometry
 from adbench.errors import DataError, UnknownNameError
 from adbench.findings import Finding, Report, grouped
 from adbench.inspection import Inspected, inspect_category, without_root
-from adbench.verify_names import presence_findings, release_findings
+from adbench.verify_names import name_findings, presence_findings, release_findings
 
 if TYPE_CHECKING:
     from adbench.images import MaskRule
@@ -113,6 +113,7 @@ def _check_names(
             findings.append(Finding("error", category, "layout", without_root(error, root)))
             continue
         inspected[category] = found
+        findings += name_findings(category, found.samples)
         findings += release_findings(category, card.categories.get(category), found)
         findings += grouped(category, found.problems)
     return layout, findings, inspected

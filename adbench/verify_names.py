@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from adbench.contracts import CategoryCard, Sample
 from adbench.findings import Finding, finding_of
 from adbench.inspection import Inspected
+from adbench.printable import is_printable, printable
 
 
 def presence_findings(
@@ -50,6 +51,26 @@ def release_findings(category: str, card: CategoryCard | None, found: Inspected)
         message = f"the names of {' and '.join(differ)} are not those of the release"
         findings.append(Finding("warning", category, "digest", message))
     return findings
+
+
+def name_findings(category: str, samples: Sequence[Sample]) -> list[Finding]:
+    """Names that no table or record can hold; a run refuses them."""
+    paths = [category, *(p for s in samples for p in (s.path, s.mask_path) if p is not None)]
+    bad = [path for path in paths if not is_printable(path)]
+    if not bad:
+        return []
+    more = f" (and {len(bad) - 1} more)" * (len(bad) > 1)
+    shown = [printable(path) for path in bad]
+    message = unprintable_name(bad[0]) + more
+    return [finding_of("error", printable(category), "name", message, shown)]
+
+
+def unprintable_name(path: str) -> str:
+    """What is wrong with a name that is not printable, and the way out."""
+    return (
+        f"the name {path!a} holds a control character or is not UTF-8, which no table or record "
+        "can hold: rename it"
+    )
 
 
 def _wrong_counts(card: CategoryCard, samples: Iterable[Sample]) -> list[str]:

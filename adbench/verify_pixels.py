@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from adbench.contracts import CategoryCard, Geometry, Sample
+from adbench.decode import image_mode
 from adbench.errors import DataError
 from adbench.findings import SHOWN, CategorySummary, Finding, Severity, grouped, several
 from adbench.images import MaskRule, decode_image, decode_mask, resize_mask
 from adbench.inspection import Inspected, without_root
 from adbench.metrics import count_regions
+from adbench.threads import in_threads
 from adbench.verify_names import digests_match
 
 _CHECKS = ("decode", "mask decode", "mask size", "empty mask", "lost mask")
@@ -50,22 +48,27 @@ def look_at(root: Path, threshold: int, geometry: Geometry, rule: MaskRule, samp
     file = root / sample.path
     try:
         height, width, _ = decode_image(file).shape
-        mode, content = _mode_and_content(file)
-    except DataError as error:
-        flaw = _Flaw("error", "decode", without_root(error, root), sample.path)
-        return Seen(None, "", "", [flaw])
+        mode, content = image_mode(file), _content(file)
+    except (DataError, MemoryError, OSError) as error:
+        return Seen(None, "", "", [_undecoded("decode", error, root, sample.path)])
     seen = Seen((width, height), mode, content, [])
     if sample.mask_path is None:
         return seen
     try:
         mask = decode_mask(root / sample.mask_path, threshold)
-    except DataError as error:
-        flaw = _Flaw("error", "mask decode", without_root(error, root), sample.mask_path)
-        return seen._replace(flaws=[flaw])
+    except (DataError, MemoryError) as error:
+        return seen._replace(flaws=[_undecoded("mask decode", error, root, sample.mask_path)])
     kept = resize_mask(mask, geometry, rule)
     flaws = _mask_flaws(sample.mask_path, mask, kept, (width, height), threshold, rule)
     regions = count_regions(mask)
     return seen._replace(flaws=flaws, regions=regions, regions_kept=count_regions(kept))
+
+
+def _undecoded(check: str, error: BaseException, root: Path, path: str) -> _Flaw:
+    message = without_root(error, root)
+    if isinstance(error, MemoryError):
+        message = f"{path}: there is not enough memory to decode it"
+    return _Flaw("error", check, message, path)
 
 
 def _mask_flaws(
@@ -90,20 +93,15 @@ def _mask_flaws(
     return flaws
 
 
-def _mode_and_content(file: Path) -> tuple[str, str]:
-    """The mode that Pillow names, and the SHA-256 of the file."""
-    data = file.read_bytes()
-    with Image.open(io.BytesIO(data)) as image:
-        return image.mode, hashlib.sha256(data).hexdigest()
+def _content(file: Path) -> str:
+    """The SHA-256 of the file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def look_at_all(look: Callable[[Sample], Seen], samples: Sequence[Sample]) -> Iterator[Seen]:
     """What `look` sees in each sample, in order, by a thread a core."""
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        yield from pool.map(look, samples)
-    finally:  # on Ctrl-C, do not decode what is still queued
-        pool.shutdown(cancel_futures=True)
+    yield from in_threads(look, samples)
 
 
 def pixel_findings(

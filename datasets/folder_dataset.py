@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ class FolderDataset(Dataset):
     Required of a subclass: `card`, `layout_at`, `has_category` and `inspect`. A card without
     categories means: whatever categories the folder holds.
     """
+
+    reference: str | None = None
+    """What the command line calls this data set, set where it is loaded; None: its card's name."""
 
     @abstractmethod
     def layout_at(self, root: Path) -> str | None:
@@ -102,7 +106,8 @@ class FolderDataset(Dataset):
             )
 
     def _verify(self, data_root: Path | str) -> str:
-        return f"adbench data verify {self.card.name} --data-root {data_root}"
+        words = ("adbench", "data", "verify", self.reference or self.card.name)
+        return shlex.join([*words, "--data-root", str(data_root)])
 
     def _spellings(self) -> str:
         folders = [f"{s}/" for s in self.card.directory_names]
@@ -122,7 +127,7 @@ def _contents(folder: Path, at_most: int = 8) -> str:
         names = sorted(p.name + "/" * is_folder(p) for p in folder.iterdir())
     except FileNotFoundError:
         return "no such folder"
-    except OSError as error:
-        return f"it cannot be read ({error.strerror})"
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        return f"it cannot be read ({getattr(error, 'strerror', error)})"
     more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
     return f"found {', '.join(names[:at_most]) or 'an empty folder'}{more}"

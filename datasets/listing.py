@@ -6,6 +6,7 @@ stop at the first and `adbench data verify` can show all. Nothing here opens an 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -92,7 +93,7 @@ def _names(folder: Path, *, folders: bool) -> list[str]:
                 e.name
                 for e in entries
                 if not e.name.startswith((".", "__MACOSX"))
-                and (e.is_dir() if folders else e.is_file())
+                and (_is_folder(e) if folders else _is_file(e))
             )
     except (FileNotFoundError, NotADirectoryError):
         return []
@@ -101,6 +102,26 @@ def _names(folder: Path, *, folders: bool) -> list[str]:
             f"{folder} cannot be read ({error.strerror}); expected a folder of images: "
             "check its permissions"
         ) from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file, or a link that leads nowhere: an image that was lost, say, or not
+    fetched with the others, must fail by its name and never be passed over."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return True
 
 
 def pair_masks(

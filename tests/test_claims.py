@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -11,10 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+from ends import until
 from takers import take
 
 from adbench import claims
 from adbench.claims import ClaimWatch, host_identity, process_start
+from adbench.interruptions import ClaimLost
 
 
 def _owner(**changes: object) -> str:
@@ -22,7 +25,7 @@ def _owner(**changes: object) -> str:
         "host": host_identity(),
         "pid": os.getpid(),
         "start": process_start(os.getpid()),
-        "beat": 0,
+        "token": "somebody else's",
     }
     return json.dumps(owner | changes)
 
@@ -65,11 +68,11 @@ def test_another_hosts_claim_waits_for_its_heartbeat(
 ) -> None:
     monkeypatch.setattr(claims, "STALE_SECONDS", 0.2)
     path = tmp_path / "claim.1"
-    path.write_text(_owner(host="elsewhere", beat=1))
+    path.write_text(_owner(host="elsewhere"))
     watch = ClaimWatch()
     assert watch.try_claim(tmp_path) is None
     time.sleep(0.25)
-    path.write_text(_owner(host="elsewhere", beat=2))
+    os.utime(path, (0, 0))  # its clock may be decades behind: a change is a sign of life
     assert watch.try_claim(tmp_path) is None, "it has moved since the last look"
     time.sleep(0.25)
     claim = watch.try_claim(tmp_path)
@@ -82,8 +85,107 @@ def test_an_owner_that_was_replaced_knows_it(tmp_path: Path) -> None:
     assert claim is not None and claim.is_ours()
     (tmp_path / "claim.2").write_text(_owner())
     assert not claim.is_ours()
+    with pytest.raises(ClaimLost):
+        claim.require()
     claim.release()
-    assert [p.name for p in tmp_path.iterdir()] == ["claim.2"]
+    assert (tmp_path / "claim.2").exists(), "only its owner may remove it"
+
+
+def test_a_heartbeat_touches_the_claim_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.02)
+    claim = ClaimWatch().try_claim(tmp_path)
+    assert claim is not None
+    os.utime(claim.path, (0, 0))
+    until(lambda: claim.path.stat().st_mtime > 0, 10)
+    claim.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_paused_owner_neither_revives_nor_removes_what_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A is taken over by B, who is done; C has a new claim under A's old name; A wakes up."""
+    paused = ClaimWatch().try_claim(tmp_path)
+    assert paused is not None
+    paused.path.unlink()
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.02)
+    third = ClaimWatch().try_claim(tmp_path)
+    assert third is not None and third.path == paused.path
+    assert third.is_ours() and not paused.is_ours()
+    paused.release()
+    assert third.is_ours()
+    third.release()
+    time.sleep(0.1)  # several beats
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dead_claim_that_is_taken_over_meanwhile_is_not_taken_again(tmp_path: Path) -> None:
+    (tmp_path / "claim.1").write_text(_owner(pid=_dead_pid()))
+    look = ClaimWatch().look(tmp_path)
+    assert look.state == "dead"
+    (tmp_path / "claim.1").unlink()
+    other = ClaimWatch().try_claim(tmp_path)
+    assert other is not None and other.generation == 1
+    assert claims._take(tmp_path, look.mark) is None
+    assert other.is_ours()
+    other.release()
+
+
+def test_what_a_watcher_found_dead_another_takes_at_once(tmp_path: Path) -> None:
+    (tmp_path / "claim.1").write_text(_owner(host="elsewhere"))
+    mark = ClaimWatch().look(tmp_path).mark
+    assert ClaimWatch().try_claim(tmp_path, "claim.1:another") is None
+    claim = ClaimWatch().try_claim(tmp_path, mark)
+    assert claim is not None and claim.generation == 2
+    claim.release()
+
+
+def test_an_unreadable_claim_is_dead_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "UNREADABLE_SECONDS", 0.1)
+    (tmp_path / "claim.1").write_text('{"host": 1')
+    watch = ClaimWatch()
+    assert watch.try_claim(tmp_path) is None
+    time.sleep(0.15)
+    claim = watch.try_claim(tmp_path)
+    assert claim is not None
+    claim.release()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_claim_appears_whole_with_and_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+
+        def refuse(*_arguments: object) -> None:
+            raise OSError(errno.EPERM, "no links here")
+
+        monkeypatch.setattr(os, "link", refuse)
+    claim = ClaimWatch().try_claim(tmp_path)
+    assert claim is not None
+    assert [p.name for p in tmp_path.iterdir()] == ["claim.1"]
+    assert json.loads(claim.path.read_text())["pid"] == os.getpid()
+    assert ClaimWatch().try_claim(tmp_path) is None
+    claim.release()
+
+
+def test_a_link_whose_answer_was_lost_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def link_twice(source: Path, target: Path) -> None:
+        link(source, target)
+        link(source, target)  # what a network file system does when it heard nothing
+
+    monkeypatch.setattr(os, "link", link_twice)
+    claim = ClaimWatch().try_claim(tmp_path)
+    assert claim is not None and claim.is_ours()
+    claim.release()
 
 
 def test_of_many_takers_of_a_dead_claim_one_wins(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from adbench.store import Store
 from adbench.tables import latest
 
 HEAVY = ("torch", "pandas", "matplotlib", "numpy", "scipy", "PIL", "timm", "diffusers", "faiss")
-COMMANDS = ("run", "plan", "report", "runs", "methods", "datasets", "doctor", "data")
+COMMANDS = ("run", "plan", "report", "runs", "methods", "datasets", "doctor", "data",
+            "compare", "gate", "history", "baseline")  # fmt: skip
 
 
 def strict_json(text: str) -> Any:
@@ -118,6 +119,7 @@ def test_every_json_is_strict_and_alone_on_stdout(
     for command in (
         ["plan", *arguments], ["report"], ["runs"], ["run", *arguments], ["plan", *arguments],
         ["run", *arguments, "--explain-cache"], ["report"], ["runs", "--all"], ["methods"],
+        ["compare", "results", "results"], ["history"],
         ["methods", "patchcore"], ["methods", PIXEL], ["datasets"], ["datasets", "mpdd"],
         ["data", "verify", *data], ["doctor", "--data-root", str(toy.folder)],
     ):  # fmt: skip

@@ -1,4 +1,5 @@
-"""A grid killed with SIGKILL and run again ends in the same table (a few rounds of the script)."""
+"""A grid killed with SIGKILL and run again ends in the same table, and several runs share a folder
+(a few rounds of the scripts in tests/stress)."""
 
 from __future__ import annotations
 
@@ -6,16 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from toy import PIXEL, Toy
 
-SCRIPT = Path(__file__).parent / "stress" / "kill_loop.py"
+STRESS = Path(__file__).parent / "stress"
 
 
-def test_killed_grids_end_in_the_same_table(toy: Toy) -> None:
+@pytest.mark.parametrize(("executor", "count"), [("serial", "4"), ("local", "2")])
+def test_killed_grids_end_in_the_same_table(toy: Toy, executor: str, count: str) -> None:
     done = subprocess.run(
         [
-            sys.executable, str(SCRIPT), "--kills", "4", "--dataset", toy.reference,
-            "--data-root", str(toy.folder), "--seeds", "0-1",
+            sys.executable, str(STRESS / "kill_loop.py"), "--count", count, "--executor", executor,
+            "--dataset", toy.reference, "--data-root", str(toy.folder), "--seeds", "0-1",
             "--methods", f"{PIXEL}[steps=6,step_seconds=0.02,noise=0.5]",
         ],
         capture_output=True,
@@ -23,3 +26,16 @@ def test_killed_grids_end_in_the_same_table(toy: Toy) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 bad" in done.stdout
+
+
+def test_runs_on_one_folder_share_the_cells(toy: Toy) -> None:
+    done = subprocess.run(
+        [
+            sys.executable, str(STRESS / "share_folder.py"), "--runs", "3", "--cells", "12",
+            "--dataset", f"{toy.reference}:a", "--data-root", str(toy.folder),
+        ],
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 not exactly once" in done.stdout

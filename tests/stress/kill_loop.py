@@ -1,18 +1,24 @@
 """Kill a grid with SIGKILL at random instants, run it again to the end, compare the tables.
 
-    python tests/stress/kill_loop.py --kills 20
-    python tests/stress/kill_loop.py --kills 3 --methods lafite,patchcore --dataset synthetic
+    python tests/stress/kill_loop.py --count 100
+    python tests/stress/kill_loop.py --count 70 --executor local
+    python tests/stress/kill_loop.py --count 30 --executor ray
+    python tests/stress/kill_loop.py --count 3 --methods lafite,patchcore --dataset synthetic
 
-Each round starts a grid in a fresh results folder, kills it once at an instant drawn uniformly
-over the time that the undisturbed grid took, and runs the same command until it exits 0. It then
-checks that the rows equal those of the undisturbed grid and that no cell that was finished at
-the kill was run again. Prints a line a round and a summary; exit 1 when a round differs.
+Each round starts a grid in a fresh results folder, kills a process once at an instant drawn
+uniformly over the time that the undisturbed grid took (so that it may hit planning, fit, predict,
+score, writing or the report), and runs the same command until it exits 0. For `local` the victim is
+the launcher or, half of the time, one of its workers; for `ray` the launcher or a process that it
+has started. It then checks that the rows equal those of an undisturbed serial grid, that no cell
+that was finished at the kill was run again, and that nothing but results is left behind. Prints a
+line a round and a summary; exit 1 when a round differs.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import signal
@@ -20,20 +26,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 COMMAND = [sys.executable, "-m", "adbench.cli"]
+ATTEMPTS = 3
+"""Runs after a kill: a killed worker is a failed cell, which the next run makes good."""
 
 
-def rows(arguments: list[str], results: Path) -> tuple[list[dict[str, Any]], str]:
-    """Run the grid to its end; its rows without what legitimately differs, and stderr."""
+def rows(arguments: list[str], results: Path) -> list[dict[str, Any]]:
+    """Run the grid to its end; its rows without what legitimately differs."""
     command = [*COMMAND, "run", *arguments, "--results", str(results), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"the grid ended with {done.returncode}:\n{done.stderr}")
-    table = json.loads(done.stdout)
-    return [{k: v for k, v in row.items() if k != "created"} for row in table], done.stderr
+    for _ in range(ATTEMPTS):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode == 0:
+            table = json.loads(done.stdout)
+            return [{k: v for k, v in row.items() if k != "created"} for row in table]
+    raise SystemExit(f"the grid ended with {done.returncode}:\n{done.stderr}")
 
 
 def finished(results: Path) -> dict[str, int]:
@@ -41,24 +51,64 @@ def finished(results: Path) -> dict[str, int]:
     return {p.as_posix(): p.stat().st_mtime_ns for p in results.glob("cells/*/record-*.json")}
 
 
-def kill_once(arguments: list[str], results: Path, after: float) -> bool:
-    """Start the grid and kill it after some seconds; False when it had ended before."""
+def stage(results: Path) -> str:
+    """What was going on, by what lies about."""
+    if list(results.glob("tables/*")):
+        return "report"
+    for claim in results.glob("cells/*/claim.*"):
+        folder = claim.parent
+        if not (folder / "model").is_dir():
+            return "fit"
+        has_chunks = any(p.is_dir() and p.name != "model" for p in folder.iterdir())
+        return "score or write" if has_chunks else "predict"
+    return "between cells" if list(results.glob("cells/*")) else "start"
+
+
+def left_behind(results: Path) -> list[str]:
+    """Claims and temporary files of cells that are done."""
+    cells = results / "cells"
+    return [p.name for p in [*cells.glob("*/claim.*"), *cells.glob("*/.*.tmp")]]
+
+
+def descendants(pid: int) -> list[int]:
+    """Pids below a process."""
+    try:
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [p for child in map(int, listed) for p in (child, *descendants(child))]
+
+
+def kill_once(
+    arguments: list[str], results: Path, after: float, draw: random.Random, workers: bool
+) -> str:
+    """Start the grid and kill it, or a process below it, after some seconds; says whom."""
     command = [*COMMAND, "run", *arguments, "--results", str(results)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         process.wait(timeout=after)
+        return "nobody"
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
+        below = descendants(process.pid) if workers and draw.random() < 0.5 else []
+        victim = draw.choice(below) if below else process.pid
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            return "nobody"
+        if victim != process.pid:
+            time.sleep(0.5)  # the launcher sees it; then it goes too, or the grid would just end
+            process.kill()
         process.wait()
-        return True
-    return False
+        return "worker" if below else "launcher"
 
 
 def main() -> int:
     """Run the loop."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--count", "--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--executor", default="serial")
+    parser.add_argument("--slots", default="2")
     parser.add_argument(
         "--methods", default="adbench.testing:PixelGaussian[steps=8,step_seconds=0.02,noise=0.5]"
     )
@@ -67,37 +117,50 @@ def main() -> int:
     parser.add_argument("--seeds", default="0-1")
     parser.add_argument("--limit", default="8")
     options = parser.parse_args()
-    arguments = [
+    serial = [
         "--methods", options.methods, "--dataset", options.dataset, "--preset", "smoke",
         "--seeds", options.seeds, "--limit", options.limit, "--no-timing",
         "--checkpoint-every", "0",
     ]  # fmt: skip
     if options.data_root:
-        arguments += ["--data-root", options.data_root]
+        serial += ["--data-root", options.data_root]
+    arguments = [*serial, "--executor", options.executor]
+    spawns = options.executor != "serial"
+    if spawns:
+        arguments += ["--slots", options.slots]
     draw = random.Random(options.seed)
-    bad = killed = 0
+    bad = 0
+    victims: Counter[str] = Counter()
+    stages: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        rows(arguments, Path(folder) / "warm")  # renders data, fills the caches
+        expected = rows(serial, Path(folder) / "reference")  # renders data, fills the caches
         began = time.monotonic()
-        expected, _ = rows(arguments, Path(folder) / "reference")
+        same = rows(arguments, Path(folder) / "undisturbed") == expected
         length = time.monotonic() - began
-        print(f"undisturbed: {len(expected)} rows in {length:.1f} s", flush=True)
-        for number in range(1, options.kills + 1):
+        bad += not same
+        print(f"undisturbed: {len(expected)} rows in {length:.1f} s, equal: {same}", flush=True)
+        for number in range(1, options.count + 1):
             results = Path(folder) / "killed"
             shutil.rmtree(results, ignore_errors=True)
             after = draw.uniform(0.1, length)
-            killed += kill_once(arguments, results, after)
-            before = finished(results)
-            table, _ = rows(arguments, results)
+            victim = kill_once(arguments, results, after, draw, spawns)
+            before, where = finished(results), stage(results)
+            table = rows(arguments, results)
             redone = [p for p, t in before.items() if finished(results).get(p) != t]
+            litter = left_behind(results)
             same = table == expected
-            bad += not same or bool(redone)
+            bad += not same or bool(redone) or bool(litter)
+            victims[victim] += 1
+            stages[where] += victim != "nobody"
             print(
-                f"{number:3d}: killed after {after:.2f} s with {len(before)} cells finished; "
-                f"table {'identical' if same else 'DIFFERS'}, {len(redone)} cells redone",
+                f"{number:3d}: {victim} killed after {after:.2f} s at {where}, with {len(before)} "
+                f"cells finished; table {'identical' if same else 'DIFFERS'}, {len(redone)} cells "
+                f"redone{', left behind: ' + ', '.join(litter) if litter else ''}",
                 flush=True,
             )
-    print(f"{options.kills} rounds, {killed} killed mid-way, {bad} bad")
+    hit = ", ".join(f"{count} at {name}" for name, count in stages.most_common())
+    killed = options.count - victims["nobody"]
+    print(f"{options.executor}: {options.count} rounds, {killed} killed mid-way ({hit}), {bad} bad")
     return 1 if bad else 0
 
 

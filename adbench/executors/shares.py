@@ -1,0 +1,127 @@
+"""Tickets for an engine with jobs of its own: grouped, and worked on by one worker on the spot.
+
+A job of SLURM or a task of Ray is not itself the process of a cell. It is a small launcher with one
+worker of `local` below it, so that a crash is recorded by whoever saw it, the next cell of the
+share goes on, and a signal is answered while a network is deep inside a kernel.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from adbench.claims import ClaimWatch
+from adbench.errors import AdbenchError
+from adbench.executors.attempt import Ticket
+from adbench.executors.base import Crash, Ended, Event
+from adbench.executors.crash import publish_crash
+from adbench.executors.job import Job, Workplace
+from adbench.executors.local import LocalExecutor
+from adbench.executors.slots import whole_machine
+
+SHORT_SECONDS = 300.0
+"""Cells shorter than this share a job, up to about as much work in all."""
+MOST_CELLS = 32
+"""In one share."""
+
+
+@dataclass(frozen=True)
+class ShareEnd:
+    """What a share tells when it returns.
+
+    Attributes:
+        outcomes: index to outcome of every ticket; a crash is recorded and counts as finished.
+        error: message and exit code of a mistake that concerns the whole grid, or None.
+    """
+
+    outcomes: dict[int, str]
+    error: tuple[str, int] | None = None
+
+
+def make_shares(tickets: Iterable[Ticket], workers: int) -> list[tuple[Ticket, ...]]:
+    """Short cells together, as evenly over the workers as they come; a long one for itself.
+
+    Cells that share a fit stay together: the first trains, and their one claim is no matter.
+    """
+    by_fit: dict[str, list[Ticket]] = {}
+    for ticket in tickets:
+        by_fit.setdefault(ticket.fit, []).append(ticket)
+    units = list(by_fit.values())
+    long = [tuple(u) for u in units if _seconds(u) >= SHORT_SECONDS]
+    short = [u for u in units if _seconds(u) < SHORT_SECONDS]
+    fair = min(MOST_CELLS, -(-sum(map(len, short)) // max(1, workers)))  # rounded up
+    shares: list[list[Ticket]] = []
+    for unit in short:
+        joined = [*(shares[-1] if shares else ()), *unit]
+        if shares and len(joined) <= fair and _seconds(joined) <= SHORT_SECONDS:
+            shares[-1] = joined
+        else:
+            shares.append(list(unit))
+    return [*long, *map(tuple, shares)]
+
+
+def _seconds(tickets: Iterable[Ticket]) -> float:
+    return sum(ticket.estimate for ticket in tickets)
+
+
+class Share:
+    """Works on a few tickets in this process's place; `stop` may be called from a signal."""
+
+    def __init__(self, job: Job, tickets: Sequence[Ticket]) -> None:
+        self.job, self.tickets = job, tuple(tickets)
+        self.outcomes: dict[int, str] = {}
+        self._began = time.monotonic()
+        self._pool: LocalExecutor | None = None
+        self._place: Workplace | None = None
+
+    def run(self) -> ShareEnd:
+        """Run ticket after ticket; none is begun after the deadline."""
+        self.job.enter()
+        self._pool = LocalExecutor(self.job, [whole_machine()])
+        done = False
+        try:
+            self._pool.open(self._note)
+            for ticket in self.tickets:
+                self._run(self._pool, ticket)
+            done = True
+        except AdbenchError as error:
+            return ShareEnd(self.outcomes, (str(error), error.exit_code))
+        finally:
+            self.stop(abort=not done)
+        return ShareEnd(self.outcomes)
+
+    def stop(self, *, abort: bool = True) -> None:
+        """End the worker; with `abort` its cell unwinds and the claim is released."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close(abort=abort)
+
+    def unfinished(self) -> tuple[Ticket, ...]:
+        """Tickets that a later job should take up, with the time it has anew."""
+        return tuple(t for t in self.tickets if self.outcomes.get(t.index) in (None, "late"))
+
+    def _run(self, pool: LocalExecutor, ticket: Ticket) -> None:
+        left = ticket.seconds_left
+        if left is not None:
+            left -= time.monotonic() - self._began
+            if left <= 0:
+                self.outcomes[ticket.index] = "late"
+                return
+        pool.submit(replace(ticket, seconds_left=left))
+        while ticket.index not in self.outcomes:
+            pool.wait(1.0)
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, Ended):
+            crash = event.crash
+            self.outcomes[event.index] = (
+                event.outcome if crash is None else self._publish(event.index, crash)
+            )
+
+    def _publish(self, index: int, crash: Crash) -> str:
+        # Planned only now: a launcher without a crash needs neither data nor methods.
+        self._place = self._place or Workplace(self.job)
+        cell = self._place.cell(next(t for t in self.tickets if t.index == index))
+        record = publish_crash(cell, crash, self._place.store, ClaimWatch())
+        return "busy" if record is None else "finished"

@@ -1,0 +1,61 @@
+"""What methods are called in a figure, and what a figure's file is called."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from adbench.records import Record
+
+_LONGEST = 80  # of a file name's part, in bytes; file systems allow 255 for the whole
+
+
+def labeller(records: Iterable[Record]) -> Callable[[Record], str]:
+    """Names that tell the methods of these records apart.
+
+    `lafite[tau=300]`, followed by the preset, scope, mask rule or `--limit` only where the records
+    differ in it. Seeds share a name.
+    """
+    kept = list(records)
+    telling = [n for n in _details(kept[0]) if len({_details(r)[n] for r in kept}) > 1] if kept \
+        else []  # fmt: skip
+
+    def label(record: Record) -> str:
+        variant = f"[{record.variant}]" if record.variant else ""
+        details = _details(record)
+        return " ".join([record.identity["method"] + variant, *(details[n] for n in telling)])
+
+    return label
+
+
+def _details(record: Record) -> dict[str, str]:
+    identity: dict[str, Any] = record.identity
+    rule = record.key_parts.get("mask_rule") or record.protocol.get("mask_rule")
+    return {
+        "preset": record.preset,
+        "scope": identity["scope"],
+        "mask_rule": f"({rule})" if rule else "",
+        "limit": "" if identity["limit"] is None else f"(limit {identity['limit']})",
+    }
+
+
+def series(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """The records of each method, under its label, in order of appearance."""
+    kept = list(records)
+    label = labeller(kept)
+    found: dict[str, list[Record]] = {}
+    for record in kept:
+        found.setdefault(label(record), []).append(record)
+    return found
+
+
+def file_part(text: str) -> str:
+    """A part of a file name, safe on every file system; two texts never become the same."""
+    safe = re.sub(r"[^\w.=-]+", "_", text)
+    if safe == text and len(text.encode()) <= _LONGEST and not text.startswith("."):
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    short = safe.encode()[: _LONGEST - 9].decode(errors="ignore").strip("._")
+    return f"{short}-{digest}"

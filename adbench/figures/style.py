@@ -1,0 +1,117 @@
+"""How every figure looks, and the only place that talks to matplotlib's machinery.
+
+Colours are those of Okabe and Ito, "Color Universal Design" (2008), told apart with any kind of
+colour vision; line styles and markers repeat the distinction for print in grey. Figures are made
+through matplotlib's objects: no pyplot, no window, no state that outlives a figure.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adbench import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+NORMAL_COLOUR, ANOMALOUS_COLOUR = "#56B4E9", "#D55E00"
+_DASHES = ("-", "--", ":", "-.")
+_MARKERS = "osD^vPX*<>"
+_WIDER_FONTS = (
+    "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "PingFang SC", "Hiragino Sans",
+    "Microsoft YaHei", "Segoe UI", "WenQuanYi Zen Hei", "Arial Unicode MS",
+)  # fmt: skip
+"""For letters that DejaVu Sans lacks; the first that is installed and has the letter is used."""
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Our settings while figures are made and saved; the caller's come back afterwards."""
+    from matplotlib import font_manager, rc_context
+
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    families = ["DejaVu Sans", *(name for name in _WIDER_FONTS if name in installed)]
+    settings: Any = {
+        "font.family": families,
+        "font.size": 8,
+        "axes.titlesize": 8,
+        "axes.labelsize": 8,
+        "legend.fontsize": 7,
+        "xtick.labelsize": 7,
+        "ytick.labelsize": 7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.alpha": 0.25,
+        "grid.linewidth": 0.5,
+        "text.usetex": False,
+        "text.parse_math": False,  # a category called a$b$ is a name, not a formula
+        "svg.fonttype": "none",  # text stays text: small, and drawn in the reader's own fonts
+        "svg.hashsalt": "adbench",  # else element ids, hence files, differ from run to run
+        "pdf.fonttype": 42,
+    }
+    with rc_context(settings), warnings.catch_warnings():
+        # A letter that no installed font has becomes a box in PNG and PDF; nothing else is lost.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", append=False)
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty white figure of this size in inches; call inside `drawing()`."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), facecolor="white")
+
+
+def line_style(index: int) -> dict[str, Any]:
+    """Colour and dashes of the `index`-th method: 28 pairs, the first seven in seven colours."""
+    again, colour = divmod(index, len(COLOURS))
+    return {"color": COLOURS[colour], "linestyle": _DASHES[(colour + again) % len(_DASHES)]}
+
+
+def point_style(index: int) -> dict[str, Any]:
+    """Colour and marker of the `index`-th method: 70 pairs."""
+    again, colour = divmod(index, len(COLOURS))
+    return {"color": COLOURS[colour], "marker": _MARKERS[(colour + again) % len(_MARKERS)]}
+
+
+def folded(text: str, width: int) -> str:
+    """`text` in lines of at most `width` letters, broken where a reader would."""
+    return "\n".join(textwrap.wrap(text, width, break_on_hyphens=False)) or text
+
+
+def in_inches(
+    figure: Figure, left: float, bottom: float, width: float, height: float
+) -> tuple[float, float, float, float]:
+    """A rectangle in inches as matplotlib's fractions of the figure."""
+    whole_width, whole_height = figure.get_size_inches()
+    return left / whole_width, bottom / whole_height, width / whole_width, height / whole_height
+
+
+def save(figure: Figure, stem: Path, *, dpi: int = 150) -> list[Path]:
+    """Write `stem`.png and `stem`.pdf, each whole or not at all; equal figures, equal bytes."""
+    written = []
+    undated: dict[str, dict[str, Any]] = {
+        "png": {"Software": None},
+        "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+    }
+    for kind, metadata in undated.items():
+        path = stem.with_name(f"{stem.name}.{kind}")
+        with atomic.replacing(path) as temporary:
+            figure.savefig(temporary, format=kind, dpi=dpi, metadata=metadata)
+        written.append(path)
+    return written
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an SVG document."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()

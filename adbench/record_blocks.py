@@ -1,0 +1,157 @@
+"""The shape of a record's blocks: what every table, figure and test may take for granted.
+
+A block may hold more than stands here. A record that lacks something, whoever wrote it, is
+refused when it is read, and never half-way through a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from adbench.printable import is_printable
+
+T = TypeVar("T")
+
+
+def _printable(text: str) -> str:
+    if not is_printable(text):
+        raise ValueError("holds a control character or is not UTF-8")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_printable)]
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class Identity(_Block):
+    """What was run."""
+
+    method: Name
+    hyperparameters: dict[str, Any]
+    dataset: Name
+    dataset_version: str
+    categories: list[Name] = Field(min_length=1)
+    scope: Literal["separate", "unified"]
+    seed: int
+    limit: int | None
+
+
+class Keys(_Block):
+    """Digests that name the cell's folder, maps and record."""
+
+    fit: str
+    predict: str
+    score: str
+
+
+class Protocol(_Block):
+    """What makes two numbers comparable."""
+
+    dataset: Name
+    dataset_version: str
+    scope: str
+    trained_categories: list[Name]
+    image_size: int
+    crop: int | None
+    evaluation_size: int
+    mask_rule: str
+    mask_threshold: int
+    metrics: str
+    aupro_limits: list[float]
+    selection: str
+    limit: int | None
+    selected: list[str] = []
+    backbone: str | None = None
+    weights_sha256: str | None = None
+
+
+class ImageColumns(_Block):
+    """Per-image results as columns of equal length."""
+
+    id: list[Name]
+    category: list[Name]
+    label: list[Literal[0, 1]]
+    defect: list[Name]
+    score: list[float | Literal["inf", "-inf"]]
+
+
+class _Seconds(_Block):
+    median: float
+    p95: float
+
+
+class Inference(_Block):
+    """What `timing.measure_inference` gives."""
+
+    device_name: str
+    valid: bool
+    seconds_per_image: _Seconds
+    images_per_second: float
+    peak_rss_bytes: int
+    peak_device_bytes: int | None
+    parameters: int
+    flops_per_image: float
+
+
+class _Fit(_Block):
+    seconds: float
+    valid: bool | None = None
+
+
+class Timing(_Block):
+    """Seconds and bytes of training and inference."""
+
+    fit: _Fit
+    inference: Inference | None = None
+
+
+class _Truth(_Block):
+    regions: int
+    regions_after_resize: int
+    masks_lost_in_resize: list[str]
+    empty_masks: list[str]
+
+
+class _Finding(_Block):
+    severity: Literal["error", "warning", "note"]
+    category: str | None = None
+    message: str
+
+
+class DataNotes(_Block):
+    """What was odd about the data."""
+
+    complete: bool | None = None
+    findings: list[_Finding] = []
+    ground_truth: dict[str, _Truth] = {}
+
+
+def shaped(block: type[_Block], *, may_be_empty: bool = True) -> Callable[[T], T]:
+    """A validator that lets a dictionary of this shape pass as it is."""
+    adapter = TypeAdapter(block)
+
+    def check(value: T) -> T:
+        if value or not may_be_empty:
+            try:
+                adapter.validate_python(value)
+            except ValidationError as error:
+                problem = error.errors()[0]
+                where = ".".join(map(str, problem["loc"])) or "block"
+                raise ValueError(f"{where}: {problem['msg']}") from None
+        return value
+
+    return check
+
+
+def check_columns(images: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Raise ValueError where columns differ in length."""
+    lengths = {name: len(column) for name, column in images.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"columns of {' and '.join(map(str, sorted(set(lengths.values()))))} rows")
+    return images

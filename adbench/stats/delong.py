@@ -1,0 +1,102 @@
+"""DeLong's test: the variance of AUROCs, and of their difference on the same images.
+
+DeLong, DeLong and Clarke-Pearson, "Comparing the Areas under Two or More Correlated Receiver
+Operating Characteristic Curves", Biometrics 44, 1988, with the midrank algorithm of Sun and Xu,
+"Fast Implementation of DeLong's Algorithm", IEEE Signal Processing Letters 21, 2014: O(n log n).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from adbench.stats.estimate import Estimate, without_dust
+
+FEWEST = 2
+"""Images of each label below which a variance is undefined."""
+_DUST = 1e-24  # differences of equal placements may leave 1e-17, which is no variance
+
+
+def placements(
+    labels: npt.ArrayLike, scores: npt.ArrayLike
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """DeLong's structural components, (..., P) of anomalous and (..., N) of normal images.
+
+    `labels` (n,), nonzero = anomalous; `scores` (..., n), higher = more anomalous, infinities
+    allowed. An anomalous image's is the share of normal images below it, a normal image's the share
+    of anomalous ones above it, ties counting half; the mean of either is the AUROC.
+
+    Raises ValueError for NaN, and where labels and scores do not fit together or a label is absent.
+    """
+    anomalous = np.asarray(labels) != 0
+    values = np.asarray(scores, dtype=np.float64)
+    if anomalous.ndim != 1 or values.shape[-1:] != anomalous.shape:
+        raise ValueError(
+            f"found labels {anomalous.shape} and scores {values.shape}, expected (n,) and (..., n)"
+        )
+    if np.isnan(values).any():
+        raise ValueError("scores: found NaN, expected numbers (infinities are allowed)")
+    positive, negative = values[..., anomalous], values[..., ~anomalous]
+    if positive.shape[-1] == 0 or negative.shape[-1] == 0:
+        raise ValueError("labels: found one label only, expected normal and anomalous images")
+    ranks = stats.rankdata(values, axis=-1)
+    above = ranks[..., anomalous] - stats.rankdata(positive, axis=-1)
+    below = ranks[..., ~anomalous] - stats.rankdata(negative, axis=-1)
+    return above / negative.shape[-1], 1 - below / positive.shape[-1]
+
+
+def auroc_variance(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[float, float]:
+    """AUROC of (n,) scores and its variance over the choice of images.
+
+    Raises ValueError as `placements`, and for fewer than 2 images of a label.
+    """
+    above, below = placements(labels, scores)
+    _refuse_few(above, below)
+    variance = above.var(ddof=1) / above.size + below.var(ddof=1) / below.size
+    return float(above.mean()), float(variance)
+
+
+def auroc_difference(labels: npt.ArrayLike, base: npt.ArrayLike, head: npt.ArrayLike) -> Estimate:
+    """The AUROC of `head` less that of `base`, two detectors on the same images.
+
+    `base` and `head` are (n,), or (seeds, n): then the mean AUROC over seeds is compared, with the
+    images, shared by all seeds, as the only source of chance. The variance is that of the mean
+    difference of placements, label by label; degrees of freedom by Welch and Satterthwaite.
+    Raises ValueError as `auroc_variance`.
+    """
+    base_above, base_below = _mean_placements(labels, base)
+    head_above, head_below = _mean_placements(labels, head)
+    _refuse_few(base_above, base_below)
+    above, below = head_above - base_above, head_below - base_below
+    parts = _variance_of_mean(above), _variance_of_mean(below)
+    squares = parts[0] ** 2 / (above.size - 1) + parts[1] ** 2 / (below.size - 1)
+    return Estimate(
+        difference=without_dust(float(above.mean())),
+        variance=sum(parts),
+        degrees=sum(parts) ** 2 / squares if squares > 0 else math.inf,
+        num_images=above.size + below.size,
+        test="DeLong",
+    )
+
+
+def _mean_placements(
+    labels: npt.ArrayLike, scores: npt.ArrayLike
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    above, below = placements(labels, np.atleast_2d(np.asarray(scores)))
+    return above.mean(axis=0), below.mean(axis=0)
+
+
+def _variance_of_mean(values: npt.NDArray[np.float64]) -> float:
+    variance = float(values.var(ddof=1)) / values.size
+    return variance if variance > _DUST else 0.0
+
+
+def _refuse_few(above: npt.NDArray[np.float64], below: npt.NDArray[np.float64]) -> None:
+    if min(above.size, below.size) < FEWEST:
+        raise ValueError(
+            f"found {above.size} anomalous and {below.size} normal images, expected at least "
+            f"{FEWEST} of each: a variance needs them"
+        )

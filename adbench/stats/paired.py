@@ -1,0 +1,109 @@
+"""Differences of all metrics between two detectors on the same images, each with its variance.
+
+Image AUROC falls to DeLong's test, everything else to the paired bootstrap: the same images are
+drawn for both sides, so what both find hard cancels. The bootstrap's standard error is read as that
+of a t statistic with as many degrees of freedom as the rarer label has images, less one: unlike the
+share of resamples beyond zero, such a p-value can be small enough to survive a correction for
+hundreds of comparisons, and it keeps its level where few images decide (docs/power.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from adbench.stats.bootstrap import RESAMPLES, image_resamples
+from adbench.stats.delong import FEWEST, auroc_difference
+from adbench.stats.estimate import Estimate, without_dust
+from adbench.stats.pixels import PixelHistograms
+from adbench.stats.resampled import Weights, stratified_weights
+
+
+def image_differences(
+    labels: npt.ArrayLike,
+    base: npt.ArrayLike,
+    head: npt.ArrayLike,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Head less base for every image metric; empty with fewer than 2 images of a label.
+
+    `labels` (n,); `base` and `head` (n,), or (seeds, n), of which the mean over seeds is compared.
+    """
+    anomalous = np.asarray(labels) != 0
+    if not _enough(anomalous):
+        return {}
+    sides = [np.atleast_2d(np.asarray(s, dtype=np.float64)) for s in (base, head)]
+    # Row 0 draws every image once: the observed values.
+    weights = _with_observed(anomalous, resamples, seed)
+    drawn = [
+        _mean_over_seeds([image_resamples(anomalous, row, weights) for row in side])
+        for side in sides
+    ]
+    found = _differences(anomalous, *drawn)
+    found["image_auroc"] = auroc_difference(anomalous, *sides)
+    return found
+
+
+def pixel_differences(
+    labels: npt.ArrayLike,
+    base: Sequence[PixelHistograms],
+    head: Sequence[PixelHistograms],
+    aupro_limits: Sequence[float],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Head less base for every pixel metric, binned; empty with fewer than 2 images of a label.
+
+    `base` and `head` hold one histogram of the same (n,) images per seed; the mean over seeds is
+    compared.
+    """
+    anomalous = np.asarray(labels) != 0
+    if not _enough(anomalous):
+        return {}
+    weights = _with_observed(anomalous, resamples, seed)
+    drawn = [
+        _mean_over_seeds([histograms.metrics(weights, aupro_limits) for histograms in side])
+        for side in (base, head)
+    ]
+    return _differences(anomalous, *drawn)
+
+
+def _enough(anomalous: npt.NDArray[np.bool_]) -> bool:
+    return min(int(anomalous.sum()), int((~anomalous).sum())) >= FEWEST
+
+
+def _with_observed(anomalous: npt.NDArray[np.bool_], resamples: int, seed: int) -> Weights:
+    drawn = stratified_weights(anomalous, resamples, np.random.default_rng(seed))
+    return np.concatenate([np.ones((1, anomalous.size)), drawn])
+
+
+def _mean_over_seeds(values: Sequence[Mapping[str, Weights]]) -> dict[str, Weights]:
+    return {name: np.mean([v[name] for v in values], axis=0) for name in values[0]}
+
+
+def _differences(
+    anomalous: npt.NDArray[np.bool_], base: Mapping[str, Weights], head: Mapping[str, Weights]
+) -> dict[str, Estimate]:
+    """One estimate a metric that is defined on all images and in nearly every resample."""
+    rarer = min(int(anomalous.sum()), int((~anomalous).sum()))
+    found: dict[str, Estimate] = {}
+    for name in base:
+        observed, *rest = head[name] - base[name]
+        drawn = np.array(rest)
+        drawn = drawn[~np.isnan(drawn)]
+        if np.isnan(observed) or drawn.size < 0.9 * len(rest):
+            continue
+        spread = float(drawn.std(ddof=1))
+        found[name] = Estimate(
+            difference=without_dust(float(observed)),
+            variance=without_dust(spread) ** 2,
+            degrees=rarer - 1,
+            num_images=anomalous.size,
+            test="bootstrap",
+        )
+    return found

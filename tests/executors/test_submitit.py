@@ -1,0 +1,143 @@
+"""`--executor submitit`, with submitit's own local executor in the place of SLURM."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from ends import (
+    PATIENCE,
+    ROUGH,
+    arguments,
+    children,
+    claims,
+    interrupt,
+    is_gone,
+    records,
+    table,
+    until,
+)
+from outcomes import the_error
+from toy import PIXEL, Invoke, Toy, spawn
+
+from adbench.executors.attempt import Ticket
+from adbench.executors.job import Job
+from adbench.executors.submitit_share import ShareTask, requeue_signal
+from adbench.session import Request, RunOptions
+
+pytest.importorskip("submitit", reason="needs the extra 'submitit'")
+
+JOBS = ("--executor", "submitit[cluster=local]")
+
+
+def _status(invoke: Invoke, results: Path) -> dict[str, int]:
+    counts: dict[str, int] = json.loads(invoke("status", "--results", str(results), "--json").out)[
+        "counts"
+    ]
+    return counts
+
+
+def test_the_table_is_that_of_serial_and_a_crash_spares_its_share(
+    invoke: Invoke, toy: Toy, tmp_path: Path
+) -> None:
+    one, two = tmp_path / "serial", tmp_path / "jobs"
+    command = arguments(toy, f"{ROUGH}[fate=none|segfault,seed=1]", two, "--seeds", "0-1", *JOBS)
+    process = spawn(*command, "--slots", "2", cwd=tmp_path)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 3, err
+    failures = [r["failure"]["message"] for r in records(two, "failed")]
+    assert failures == ["its process was killed by SIGSEGV (Segmentation fault)"] * 2
+    assert len(records(two)) == 6 and claims(two) == []
+    logs = list(two.glob("jobs/*/*_submitted.pkl"))
+    assert len(logs) == 2, "short cells share a job"
+    method = f"{ROUGH}[fate=none,seed=1]"
+    assert invoke(*arguments(toy, method, one, "--seeds", "0-1")).code == 0
+    whole = [row for row in table(invoke, two) if "segfault" not in row["variant"]]
+    assert whole == table(invoke, one)
+
+
+def test_a_preempted_job_is_requeued_and_its_cell_goes_on(
+    invoke: Invoke, toy: Toy, tmp_path: Path
+) -> None:
+    """The signal is the one that SLURM sends before a time limit, too."""
+    results, whole = tmp_path / "results", tmp_path / "whole"
+    slow = f"{PIXEL}[steps=30,step_seconds=0.1,noise=0.5]"
+    process = spawn(*arguments(toy, slow, results, *JOBS, "--slots", "1"), cwd=tmp_path)
+    until(lambda: list(results.glob("cells/*/checkpoint.pt")))
+    share = json.loads(next(results.glob("jobs/share-*.json")).read_text())
+    (job,) = children(int(share["job"]))
+    os.kill(job, requeue_signal())
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    assert sorted(r["timing"]["fit"]["resumes"] for r in records(results)) == [0, 1]
+    logs = [p.read_text() for p in results.glob("jobs/*/*_log.*")]
+    assert any("Requeued job" in log for log in logs)
+    assert invoke(*arguments(toy, slow, whole)).code == 0
+    assert table(invoke, results) == table(invoke, whole)
+
+
+def test_a_share_that_its_time_ends_asks_to_be_requeued(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request(
+        PIXEL, (toy.reference,), preset="smoke", data_root=toy.folder, results=tmp_path / "r"
+    )
+    cells = request.plan().cells
+    tickets = [
+        Ticket(i, c.score_key, c.fit_key, seconds_left=0.0 if i else 1e6)
+        for i, c in enumerate(cells)
+    ]
+    task = ShareTask(Job.here(request, RunOptions(timing=False)), tickets, tmp_path / "end.json")
+    left: list[tuple[Ticket, ...]] = []
+
+    def requeue(_number: int, _frame: object) -> None:
+        left.append(task.checkpoint().function.tickets)
+        raise SystemExit
+
+    previous = signal.signal(requeue_signal(), requeue)
+    try:
+        with pytest.raises(SystemExit):
+            task()
+    finally:
+        signal.signal(requeue_signal(), previous)
+    assert left == [(tickets[1],)], "with the time that a new job has"
+    assert request.store().cell(cells[0]).record() is not None
+    assert not (tmp_path / "end.json").exists()
+
+
+def test_the_launcher_may_leave_and_come_back(invoke: Invoke, toy: Toy, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    slow = f"{PIXEL}[steps=100,step_seconds=0.1]"
+    command = arguments(toy, slow, results, *JOBS, "--slots", "1")
+    process = spawn(*command, "--no-wait", cwd=tmp_path)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0 and "2 cells left to the jobs: adbench status" in err, err
+    until(lambda: _status(invoke, results)["running"])
+    again = spawn(*command, cwd=tmp_path)
+    _, err = again.communicate(timeout=PATIENCE)
+    assert again.returncode == 0, err
+    assert len(list(results.glob("jobs/*/*_submitted.pkl"))) == 1, "nothing is submitted twice"
+    assert _status(invoke, results)["finished"] == 2
+
+
+def test_an_interrupted_launcher_stops_no_job(invoke: Invoke, toy: Toy, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    slow = f"{PIXEL}[steps=30,step_seconds=0.1]"
+    process = spawn(*arguments(toy, slow, results, *JOBS), cwd=tmp_path, process_group=0)
+    until(lambda: claims(results))
+    code, _ = interrupt(process, signal.SIGINT)
+    assert code == 130
+    until(lambda: _status(invoke, results)["finished"] == 2)
+    share = json.loads(next(results.glob("jobs/share-*.json")).read_text())
+    until(lambda: is_gone(int(share["job"])))
+
+
+def test_an_option_that_submitit_does_not_know_is_told(
+    invoke: Invoke, toy: Toy, tmp_path: Path
+) -> None:
+    for options in ("cluster=local,partitoin=gpu", "cluster=nowhere", "cluster=local,mem_gb=much"):
+        command = arguments(toy, PIXEL, tmp_path / "r", "--executor", f"submitit[{options}]")
+        assert "--executor submitit: " in the_error(invoke(*command), 2)

@@ -1,0 +1,166 @@
+"""What adbench did not make stays: strangers' files in its folders, and what links point to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from outcomes import the_error
+from toy import PIXEL, Invoke, Toy
+
+from adbench.cache import DiskCache
+
+ENTRY = "0" * 64 + ".array"
+TEMPORARY = f"{ENTRY}.{'1' * 32}.tmp"
+
+
+def fill(array: Any) -> None:
+    array[...] = 1
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder` with its bytes."""
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A folder that is none of our business."""
+    folder = tmp_path / "outside"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("photo.png", "record-mine.json", "deep/notes.txt", "checkpoint.pt"):
+        (folder / name).write_text("precious")
+    return folder
+
+
+# ------------------------------------------------------------------------------------- the cache
+
+
+def test_the_cache_removes_no_file_that_it_did_not_name(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    foreign = ("editor.tmp", "old.array", "x.damaged", f"{ENTRY}.tmp", "A" * 64 + ".array")
+    for name in foreign:
+        (cache / name).write_bytes(bytes(1000))
+    DiskCache(cache, 1).array("key", (100,), "uint8", fill)  # sweeps, and everything is too much
+    assert {name for name in foreign if (cache / name).exists()} == set(foreign)
+
+
+def test_the_cache_never_touches_what_a_link_points_to(tmp_path: Path, outside: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    before = contents(outside)
+    (cache / TEMPORARY).symlink_to(outside / "photo.png")
+    (cache / ENTRY).symlink_to(outside / "checkpoint.pt")
+    (cache / f"{'2' * 64}.array").symlink_to(outside)
+    DiskCache(cache, 1).array("key", (100,), "uint8", fill)
+    assert contents(outside) == before
+
+
+def test_an_entry_that_is_a_link_is_read_and_never_written_through(
+    tmp_path: Path, outside: Path
+) -> None:
+    """A link under the right name to a file without a header is damage, not a file of ours."""
+    DiskCache(tmp_path / "a", None).array("key", (100,), "uint8", fill)
+    (entry,) = (tmp_path / "a").iterdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / entry.name).symlink_to(outside / "photo.png")
+    before = contents(outside)
+    with pytest.warns(UserWarning, match="is damaged"):
+        found = DiskCache(tmp_path / "b", None).array("key", (100,), "uint8", fill)
+    assert np.asarray(found).all() and contents(outside) == before
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_an_entry_that_is_no_file_is_set_aside(tmp_path: Path, make: Any) -> None:
+    DiskCache(tmp_path, None).array("key", (100,), "uint8", fill)
+    (entry,) = tmp_path.iterdir()
+    entry.unlink()
+    make(entry)
+    with pytest.warns(UserWarning, match="is no file"):
+        assert DiskCache(tmp_path, None).array("key", (100,), "uint8", fill).all()
+    make(tmp_path / TEMPORARY)
+    assert DiskCache(tmp_path, 1).array("other", (100,), "uint8", fill).all()
+
+
+# ------------------------------------------------------------------------------------ the results
+
+
+@pytest.fixture
+def command(toy: Toy) -> list[str]:
+    return [
+        "run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", "--keep-maps",
+        *toy.arguments("a"),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def cell(invoke: Invoke, command: list[str], tmp_path: Path) -> Path:
+    """The folder of one finished cell."""
+    assert invoke(*command).code == 0
+    (folder,) = (tmp_path / "results" / "cells").iterdir()
+    return folder
+
+
+def test_a_fresh_start_leaves_a_users_files_in_the_cells_folder(
+    invoke: Invoke, command: list[str], cell: Path
+) -> None:
+    (cell / "notes.txt").write_text("mine")
+    (cell / ".draft.tmp").write_text("mine")
+    (cell / "plots").mkdir()
+    (cell / "plots" / "a.png").write_text("mine")
+    assert invoke(*command, "--overwrite", "all").code == 0
+    for name in ("notes.txt", ".draft.tmp", "plots/a.png"):
+        assert (cell / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("again", [["--overwrite", "all"], []])
+@pytest.mark.parametrize("part", ["model", "maps", ".model.123.tmp", "record", "checkpoint.pt"])
+def test_links_in_a_cells_folder_are_removed_themselves(
+    invoke: Invoke, command: list[str], cell: Path, outside: Path, part: str, again: list[str]
+) -> None:
+    maps = next(p for p in cell.iterdir() if p.is_dir() and p.name != "model")
+    record = next(cell.glob("record-*"))
+    place = {"maps": maps, "record": record}.get(part, cell / part)
+    aside = cell.with_name("aside")
+    if place.exists():
+        place.rename(aside)
+    if part != "record":
+        record.unlink()
+    place.symlink_to(outside / "photo.png" if part in ("record", "checkpoint.pt") else outside)
+    before = contents(outside)
+    assert invoke(*command, *again).code == 0
+    assert contents(outside) == before
+
+
+def test_a_cell_that_is_a_link_is_refused(
+    invoke: Invoke, command: list[str], cell: Path, outside: Path
+) -> None:
+    """Else everything behind the link would be ours to write to and to delete."""
+    cell.rename(cell.with_name("elsewhere"))
+    cell.symlink_to(outside)
+    before = contents(outside)
+    for words in (command, [*command, "--overwrite", "all"]):
+        message = the_error(invoke(*words), 2)
+        assert cell.name in message and "link" in message
+    assert invoke("report").code == 2  # and no record is read, or set aside, behind it
+    assert contents(outside) == before
+
+
+def test_results_and_cells_may_be_links_themselves(
+    invoke: Invoke, command: list[str], tmp_path: Path
+) -> None:
+    big = tmp_path / "big disk"
+    big.mkdir()
+    (tmp_path / "results").symlink_to(big)
+    assert invoke(*command).code == 0
+    (tmp_path / "other").mkdir()
+    (big / "cells").rename(tmp_path / "other" / "cells")
+    (big / "cells").symlink_to(tmp_path / "other" / "cells")
+    again = invoke(*command)
+    assert again.code == 0 and "1 there already" in again.err

@@ -1,0 +1,117 @@
+"""Image and mask files of any content: decoded as documented, or refused by name."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from mutations import damaged_bytes
+from PIL import Image
+from sandbox import guarded, usable
+
+from adbench.contracts import Geometry, Sample
+from adbench.decode import decode_image, decode_mask, image_mode, image_size
+from adbench.images import resize_mask
+from adbench.metrics import count_regions
+from adbench.verify_pixels import look_at
+
+SUFFIXES = (".png", ".jpg", ".bmp", ".tif", ".webp", ".JPG", "")
+
+
+def _encoded(image: Image.Image, format: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    if "append_images" in options:
+        options["append_images"] = [other.copy() for other in options["append_images"]]
+    # A copy: an image keeps what one encoder was told, and the next one stumbles over it.
+    image.copy().save(buffer, format=format, **options)
+    return buffer.getvalue()
+
+
+@cache
+def sound_images() -> list[bytes]:
+    """A small file of each kind that data sets hold, and of kinds that they should not."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (9, 13, 3), dtype=np.uint8)
+    rgb, grey = Image.fromarray(pixels), Image.fromarray(pixels[:, :, 0])
+    deep = Image.fromarray(pixels[:, :, 0].astype(np.uint16) * 200)
+    frames = [rgb, Image.fromarray(pixels[::-1].copy())]
+    exif = rgb.getexif()
+    exif[0x0112] = 6
+    several = {"save_all": True, "append_images": frames[1:]}
+    return [
+        _encoded(rgb, "PNG"), _encoded(grey, "PNG"), _encoded(deep, "PNG"),
+        _encoded(rgb.quantize(8), "PNG"), _encoded(rgb.convert("RGBA"), "PNG"),
+        _encoded(grey.convert("LA"), "PNG"), _encoded(grey.convert("1"), "PNG"),
+        _encoded(rgb.quantize(4), "PNG", transparency=b"\0\x80"), _encoded(rgb, "PNG", **several),
+        _encoded(rgb, "JPEG"), _encoded(rgb, "JPEG", progressive=True), _encoded(grey, "JPEG"),
+        _encoded(rgb.convert("CMYK"), "JPEG"), _encoded(rgb, "JPEG", exif=exif),
+        _encoded(rgb, "MPO", **several), _encoded(rgb, "BMP"), _encoded(grey, "BMP"),
+        _encoded(rgb.quantize(8), "BMP"), _encoded(rgb, "GIF"), _encoded(rgb, "GIF", **several),
+        _encoded(rgb, "TIFF"), _encoded(rgb, "TIFF", compression="tiff_lzw"),
+        _encoded(rgb, "TIFF", compression="jpeg"), _encoded(deep, "TIFF"),
+        _encoded(grey, "TIFF", compression="tiff_adobe_deflate"), _encoded(rgb, "TIFF", **several),
+        _encoded(Image.fromarray(pixels[:, :, 0].astype(np.float32)), "TIFF"),
+        _encoded(rgb, "TIFF", exif=exif), _encoded(rgb, "WEBP"), _encoded(rgb, "WEBP", **several),
+        _encoded(rgb, "PPM"), _encoded(grey, "PPM"), _encoded(rgb, "JPEG2000"),
+        _encoded(rgb, "EPS"), _encoded(rgb, "ICO"), _encoded(rgb, "PCX"), _encoded(rgb, "TGA"),
+        _encoded(rgb, "PDF"), b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+    ]  # fmt: skip
+
+
+image_files = st.tuples(st.deferred(lambda: damaged_bytes(sound_images())),
+                        st.sampled_from(SUFFIXES))  # fmt: skip
+
+
+def check_image(given: tuple[bytes, str], folder: Path) -> None:
+    """Every reader of an image agrees with its docstring, and `data verify` goes on."""
+    content, suffix = given
+    path = folder / f"image{suffix}"
+    path.write_bytes(content)
+    try:
+        with guarded():
+            with usable():
+                pixels = decode_image(path)
+                assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3
+                assert pixels.shape[:2] == image_size(path)[::-1]
+            with usable():
+                assert image_mode(path)
+            sample = Sample("a", "test", "good", path.name, None, 0)
+            seen = look_at(folder, 0, Geometry(8), "nearest", sample)
+            assert (seen.size is None) == bool(seen.flaws)
+        assert path.read_bytes() == content
+    finally:
+        path.unlink()
+
+
+mask_files = st.tuples(
+    st.deferred(lambda: damaged_bytes(sound_images())),
+    st.sampled_from([0, 1, 127, 254]),
+    st.sampled_from(["nearest", "area_max"]),
+    st.sampled_from([1, 2, 8, 9, 64]),
+)
+
+
+def check_mask(given: tuple[bytes, int, str, int], folder: Path) -> None:
+    """A mask is binary at its own size and at any other, and a defect never grows from nothing."""
+    content, threshold, rule, side = given
+    image, path = folder / "image.png", folder / "mask.png"
+    path.write_bytes(content)
+    if not image.exists():
+        image.write_bytes(sound_images()[0])
+    with guarded():
+        with usable():
+            mask = decode_mask(path, threshold)
+            assert mask.dtype == np.bool_ and mask.ndim == 2
+            small = resize_mask(mask, Geometry(side), rule)  # type: ignore[arg-type]
+            assert small.shape == (side, side) and small.dtype == np.bool_
+            assert mask.any() or not small.any()
+            assert rule == "nearest" or small.any() == mask.any()
+            assert count_regions(mask) >= int(mask.any())
+        sample = Sample("a", "test", "d", image.name, path.name, 1)
+        look_at(folder, threshold, Geometry(side), rule, sample)  # type: ignore[arg-type]
+    assert path.read_bytes() == content

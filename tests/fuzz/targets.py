@@ -1,0 +1,73 @@
+"""All fuzz targets: what is drawn, what is checked, and each one's share of a long run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fuzz_commands import check_call, check_process, command_lines
+from fuzz_folders import check_tree, trees
+from fuzz_images import check_image, check_mask, image_files, mask_files
+from fuzz_names import check_name, names
+from fuzz_records import check_record, record_files
+from fuzz_stored import check_stored, stored_files
+from fuzz_words import check_hyperparameters, check_selector, hyperparameters, selectors
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.strategies import SearchStrategy
+
+Check = Callable[[Any, Path], None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """`check(drawn, folder)` raises AssertionError, or anything, for a bug of ours."""
+
+    name: str
+    inputs: SearchStrategy[Any]
+    check: Check
+    share: float
+    """Of all inputs of a long run."""
+    quick: int
+    """Inputs of the test that runs with every change."""
+
+    def run(self, count: int, folder: Path, *, start: int, shrink: bool = False) -> int:
+        """Check `count` inputs, or fewer where there are no more; gives how many.
+
+        Raises what the first failing one raised, with `shrink` once it is as small as can be.
+        """
+        folder.mkdir(exist_ok=True)
+        done = 0
+
+        @seed(start)
+        @settings(
+            max_examples=count,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, *[Phase.shrink] * shrink],
+            report_multiple_bugs=False,
+        )
+        @given(self.inputs)
+        def every(drawn: Any) -> None:
+            nonlocal done
+            done += 1
+            self.check(drawn, folder)
+
+        every()
+        return done
+
+
+TARGETS = (
+    Target("image files", image_files, check_image, 0.27, 150),
+    Target("mask files", mask_files, check_mask, 0.14, 100),
+    Target("folder trees", trees, check_tree, 0.03, 25),
+    Target("records", record_files, check_record, 0.04, 30),
+    Target("stored files", stored_files, check_stored, 0.16, 150),
+    Target("selectors", selectors, check_selector, 0.21, 150),
+    Target("hyper-parameters", hyperparameters, check_hyperparameters, 0.10, 80),
+    Target("names in tables", names, check_name, 0.03, 30),
+    Target("command lines", command_lines, check_call, 0.017, 25),
+    Target("command lines, spawned", command_lines, check_process, 0.003, 2),
+)

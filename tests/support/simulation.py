@@ -1,0 +1,131 @@
+"""Two detectors whose true difference is known, for measuring false alarms and power."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import special
+from scored import scored_record
+
+from adbench.gate import Rules, run_gate
+from adbench.records import Record
+from adbench.regress import DEFAULT_METRICS
+from adbench.sides import Side
+from adbench.stats.delong import auroc_difference
+from adbench.stats.paired import image_differences, pixel_differences
+from adbench.stats.pixels import PixelHistograms, pixel_histograms
+
+Kept = dict[str, PixelHistograms]
+SEED = 20261122
+"""Of every simulation; fixed before the first was run."""
+
+
+def binormal(
+    rng: np.random.Generator,
+    normal: int,
+    anomalous: int,
+    base: float,
+    head: float,
+    correlation: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels and the scores of base and head: unit Gaussians, shifted to the AUROCs asked for.
+
+    Within a label the scores of one image correlate by `correlation` between base and head.
+    """
+    labels = np.r_[np.zeros(normal, bool), np.ones(anomalous, bool)]
+    shared, own_base, own_head = rng.normal(size=(3, labels.size))
+    shifts = np.sqrt(2) * special.ndtri([base, head])
+    own, common = np.sqrt(1 - correlation), np.sqrt(correlation)
+    return (
+        labels,
+        common * shared + own * own_base + shifts[0] * labels,
+        common * shared + own * own_head + shifts[1] * labels,
+    )
+
+
+def image_p_values(
+    seed: int, *setting: float, metrics: bool = True, resamples: int = 1000
+) -> dict[str, float]:
+    """One trial: p-values for a drop of every image metric (of AUROC alone without `metrics`).
+
+    `setting` is that of `binormal`: normal, anomalous, base, head, correlation.
+    """
+    rng = np.random.default_rng([SEED, seed])
+    labels, base, head = binormal(rng, int(setting[0]), int(setting[1]), *setting[2:])
+    if not metrics:
+        return {"image_auroc": auroc_difference(labels, base, head).p_value("less")}
+    found = image_differences(labels, base, head, seed=seed, resamples=resamples)
+    return {name: estimate.p_value("less") for name, estimate in found.items()}
+
+
+def maps_without_difference(
+    rng: np.random.Generator, images: int, side: int = 12
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Masks (half of the images have a square) and two detectors' maps of equal quality.
+
+    Images differ in how easy they are, alike for both: the units of chance are images.
+    """
+    masks = np.zeros((images, side, side), bool)
+    for index in range(images // 2):
+        top, left = rng.integers(0, side - 4, 2)
+        masks[index, top : top + 4, left : left + 4] = True
+    ease = rng.normal(1.2, 0.5, (images, 1, 1))
+    shared = rng.normal(size=masks.shape) + rng.normal(0, 0.3, (images, 1, 1))
+    base, head = (
+        (shared + rng.normal(0, 0.3, (images, 1, 1)) + 0.5 * rng.normal(size=masks.shape))
+        + masks * (ease + rng.normal(0, 0.3, (images, 1, 1)))
+        for _ in range(2)
+    )
+    return masks, base.astype(np.float32), head.astype(np.float32)
+
+
+def histograms_of(maps: np.ndarray, masks: np.ndarray) -> PixelHistograms:
+    return pixel_histograms(lambda: [(maps, masks)], len(maps))
+
+
+def pixel_p_values(seed: int, images: int, resamples: int = 1000) -> dict[str, float]:
+    """One trial without a true difference: p-values for a drop of every pixel metric."""
+    rng = np.random.default_rng([SEED, 1, seed])
+    masks, *sides = maps_without_difference(rng, images)
+    base, head = ([histograms_of(maps, masks)] for maps in sides)
+    labels = masks.any(axis=(1, 2))
+    found = pixel_differences(labels, base, head, (0.3, 0.05), seed=seed, resamples=resamples)
+    return {name: estimate.p_value("less") for name, estimate in found.items()}
+
+
+def gate_alarms(seed: int, categories: int, images: int) -> bool:
+    """One trial of the whole gate without a true difference and with tolerance 0: is it red?"""
+    rng = np.random.default_rng([SEED, 2, seed])
+    records: tuple[list[Record], list[Record]] = ([], [])
+    pixels: tuple[Kept, Kept] = ({}, {})
+    for number in range(categories):
+        name = f"c{number}"
+        masks, *maps = maps_without_difference(rng, images)
+        labels, *scores = binormal(rng, images // 2, images // 2, 0.93, 0.93, 0.9)
+        # `binormal` has the normal images first, the maps have them last.
+        for side in range(2):
+            own = scores[side][::-1]
+            record = scored_record(labels[::-1], own, name, maps=maps[side], masks=masks)
+            records[side].append(record)
+            pixels[side][record.keys["score"]] = histograms_of(maps[side], masks)
+    base, head = (_side(*both) for both in zip(records, pixels, strict=True))
+    return run_gate(base, head, Rules(DEFAULT_METRICS, tolerance=0.0)).exit_code == 1
+
+
+@dataclass(frozen=True)
+class _KeptSide(Side):
+    """A side whose statistics were never packed, which would take a third of a trial's time."""
+
+    kept: Kept = field(default_factory=dict)
+
+    def pixels(self, record: Record, category: str) -> PixelHistograms:
+        return self.kept[record.keys["score"]]
+
+
+def _side(records: list[Record], pixels: Kept) -> Side:
+    return _KeptSide("side", tuple(records), lambda record: {}, kept=pixels)
+
+
+def rate(outcomes: list[bool]) -> float:
+    return float(np.mean(outcomes))

@@ -1,0 +1,211 @@
+"""`adbench compare`: pairing, reasons, sorting, three kinds of sides, three formats."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from outcomes import the_error
+from scored import PROTOCOL, failed, scored_record, write_results
+from simulation import binormal
+from toy import PIXEL, Invoke, Toy
+
+from adbench.compare import compare
+from adbench.pairing import pair
+from adbench.records import Record
+from adbench.regress import DEFAULT_METRICS, check_metrics
+from adbench.sides import Side
+
+RNG = np.random.default_rng(0)
+LABELS, BASE, HEAD = binormal(np.random.default_rng(4), 40, 40, 0.95, 0.80, 0.9)
+
+OTHER = [f"x{i}" for i in range(80)]
+
+
+def side(*records: Record, method: str | None = None) -> Side:
+    return Side("side", tuple(records), lambda record: {}, method=method)
+
+
+def test_equal_records_do_not_differ() -> None:
+    record = scored_record(LABELS, BASE)
+    result = compare(side(record), side(record), DEFAULT_METRICS)
+    assert {c.difference.metric for c in result.compared} == {"image_auroc", "image_aupr"}
+    for compared in result.compared:
+        assert compared.difference.change == 0 and compared.p_holm == 1
+        assert compared.interval == (0, 0) and not compared.significant
+
+
+def test_drops_come_first_then_gains_then_the_rest_by_size() -> None:
+    better = BASE + 0.5 * LABELS
+    categories = {"a": (BASE, better), "b": (BASE, BASE), "c": (BASE, HEAD)}
+    base, head = (
+        side(*(scored_record(LABELS, both[i], name) for name, both in categories.items()))
+        for i in (0, 1)
+    )
+    result = compare(base, head, ["image_auroc"])
+    names = [c.difference.category for c in result.compared]
+    assert names[0] == "c" and names.index("a") < names.index("b")
+    first = result.compared[0]
+    assert first.significant and first.interval is not None and first.interval[1] < 0
+    (over,) = result.over_categories
+    assert over.categories == 3 and over.p_value == 1.0 and over.p_holm == 1.0
+
+
+def test_the_mean_over_categories_finds_what_each_alone_hides() -> None:
+    rng = np.random.default_rng(8)
+    drawn = {f"c{i}": binormal(rng, 25, 25, 0.92, 0.885, 0.95) for i in range(12)}
+    base, head = (
+        side(*(scored_record(d[0], d[i], name) for name, d in drawn.items())) for i in (1, 2)
+    )
+    result = compare(base, head, ["image_auroc"])
+    mean = next(c for c in result.compared if c.difference.category == "mean")
+    assert mean.difference.categories == 12 and mean.significant
+    each = [c for c in result.compared if c.difference.category != "mean"]
+    assert mean.p_value is not None and mean.p_value < min(c.p_value or 1 for c in each)
+    assert mean.difference.change == pytest.approx(
+        np.mean([c.difference.change for c in each]), abs=1e-12
+    )
+    assert result.over_categories[0].p_value < 0.01
+
+
+def test_seeds_are_averaged_and_missing_ones_named() -> None:
+    base = [scored_record(LABELS, BASE + i, seed=i) for i in range(3)]
+    head = [scored_record(LABELS, HEAD + i, seed=i) for i in range(2)]
+    result = compare(side(*base), side(*head), ["image_auroc"])
+    (only,) = result.compared
+    assert only.difference.seeds == (0, 1)
+    (missing,) = result.incomparable
+    assert missing.where.endswith("seed 2") and missing.reason == "absent from head"
+
+
+def unlike(**changes) -> Record:
+    return scored_record(LABELS, HEAD, **changes)
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (unlike(protocol={"image_size": 64}), "protocol differs: image_size 32 → 64"),
+        (unlike(protocol={"limit": 4}), "protocol differs: limit None → 4"),
+        (unlike(ids=OTHER), "other images: 80 only in base, 80 only in head (first: a/0000.png)"),
+        (scored_record(~LABELS, HEAD), "other labels for 80 images (first: a/0000.png)"),
+        (failed(unlike()), "failed in head: it broke"),
+        (unlike(status="skipped", reason="no", metrics={}), "skipped in head: no"),
+        (unlike(key_parts={"test": "2"}), "other images: the same names, but their content"),
+        (unlike(images={}), "no per-image scores in head"),
+        (scored_record(LABELS, HEAD, "b"), "absent from head"),
+    ],
+)  # fmt: skip
+def test_what_is_not_comparable_says_why(head: Record, reason: str) -> None:
+    base = scored_record(LABELS, BASE, key_parts={"test": "1"})
+    pairing = pair(side(base), side(head))
+    assert pairing.cases == ()
+    (found,) = pairing.incomparable
+    assert found.reason.startswith(reason)
+    assert found.where == "toy:a m fast separate seed 0"
+
+
+def test_other_masks_leave_the_image_metrics() -> None:
+    maps, masks = RNG.normal(size=(80, 6, 6)), np.zeros((80, 6, 6), bool)
+    masks[40:, :2, :2] = True
+    base, head = (
+        scored_record(LABELS, s, maps=maps, masks=masks, key_parts={"masks": digest})
+        for s, digest in ((BASE, "1"), (HEAD, "2"))
+    )
+    result = compare(side(base), side(head), ["image_auroc", "pixel_auroc"])
+    assert [c.difference.metric for c in result.compared] == ["image_auroc"]
+    assert [i.reason for i in result.incomparable] == ["other masks: their content changed"]
+
+
+def test_an_undefined_metric_on_one_side_is_told() -> None:
+    base = scored_record(LABELS, BASE)
+    head = base.model_copy(deep=True)
+    head.metrics["a"]["image_auroc"] = None
+    result = compare(side(base), side(head), ["image_auroc", "pixel_auroc"])
+    assert result.compared == ()
+    assert [i.reason for i in result.incomparable] == ["undefined in head"]
+
+
+def test_other_protocols_are_compared_on_request_and_marked() -> None:
+    head = unlike(protocol={"backbone": "b"}, method="n")
+    sides = side(scored_record(LABELS, BASE), method="m"), side(head, method="n")
+    assert compare(*sides, ["image_auroc"]).compared == ()
+    (compared,) = compare(*sides, ["image_auroc"], any_protocol=True).compared
+    assert compared.difference.marks == ("backbone",)
+    assert compared.difference.method == "m → n"
+
+
+def test_the_record_of_the_same_protocol_is_chosen() -> None:
+    limited = unlike(protocol={"limit": 4}, created="2026-06-01T00:00:00Z")
+    head = side(limited, scored_record(LABELS, BASE))
+    pairing = pair(side(scored_record(LABELS, BASE)), head)
+    assert len(pairing.cases) == 1 and pairing.incomparable == ()
+    assert PROTOCOL["limit"] is None and pairing.cases[0].pairs[0][1].protocol["limit"] is None
+
+
+def test_metrics_are_checked() -> None:
+    assert check_metrics(None) == DEFAULT_METRICS
+    assert check_metrics("aupro@0.3, image_auroc") == ("aupro@0.3", "image_auroc")
+
+
+# ------------------------------------------------------------------------- on the command line
+
+
+def test_two_folders_in_every_format(invoke: Invoke, tmp_path: Path) -> None:
+    write_results(tmp_path / "one", [scored_record(LABELS, BASE, "a|b")])
+    write_results(tmp_path / "two", [scored_record(LABELS, HEAD, "a|b")])
+    text = invoke("compare", "one", "two")
+    assert text.code == 0 and "m fast. Differences" in text.out and " toy:a|b " in text.out
+    assert "2 significant drops" in text.out
+    page = invoke("compare", "one", "two", "--format", "markdown").out
+    assert page.startswith("### one → two") and r"a\|b" in page
+    data = json.loads(invoke("compare", "one", "two", "--json").out)
+    assert data["comparisons"][0]["metric"] in ("image_auroc", "image_aupr")
+    assert data["comparisons"][0]["interval"][1] < 0
+    out = invoke("compare", "one", "two", "--out", "page.md", "--format", "markdown")
+    assert out.out == "" and (tmp_path / "page.md").read_text() == page
+
+
+def test_a_baseline_is_a_side(invoke: Invoke, tmp_path: Path) -> None:
+    write_results(tmp_path / "one", [scored_record(LABELS, BASE)])
+    assert invoke("baseline", "save", "base.json", "--results", "one").code == 0
+    outcome = invoke("compare", "base.json", "one")
+    assert outcome.code == 0 and "0 significant drops, 0 significant gains" in outcome.out
+
+
+def test_two_methods_of_one_folder(invoke: Invoke, toy: Toy) -> None:
+    methods = f"{PIXEL},{PIXEL}[noise=0.9]"
+    assert invoke(
+        "run", "--methods", methods, *toy.arguments(), "--preset", "smoke", "--no-timing"
+    ).code == 0  # fmt: skip
+    outcome = invoke("compare", "pixel_gaussian", "pixel_gaussian[noise=0.9]", "--json")
+    assert outcome.code == 0, outcome.err
+    data = json.loads(outcome.out)
+    found = {(c["category"], c["metric"]) for c in data["comparisons"]}
+    assert {("a", "image_auroc"), ("b", "aupro@0.05"), ("mean", "pixel_aupr")} <= found
+    pixel = [c for c in data["comparisons"] if c["metric"].startswith("pixel")]
+    # The noise is in the image scores alone: the maps are the same, and known to be.
+    assert pixel and all(c["change"] == 0 and c["p_value"] == 1 for c in pixel)
+    assert all(c["test"] == "bootstrap" for c in pixel)
+    assert data["comparisons"][0]["method"] == "pixel_gaussian → pixel_gaussian[noise=0.9]"
+
+
+def test_mistakes_are_one_line(invoke: Invoke, tmp_path: Path) -> None:
+    write_results(tmp_path / "results", [scored_record(LABELS, BASE, method="mine")])
+    assert "did you mean 'mine'" in the_error(invoke("compare", "mine", "mime"), 2)
+    assert "there is no a/b" in the_error(invoke("compare", "a/b", "mine"), 2)
+    assert "several methods" in the_error(invoke("compare", "m,n", "mine"), 2)
+    message = the_error(invoke("compare", "mine", "mine", "--metrics", "image_auc"), 2)
+    assert "did you mean 'image_auroc'" in message
+    assert "unknown --format" in the_error(invoke("compare", "mine", "mine", "--format", "pdf"), 2)
+
+
+def test_nothing_comparable_is_exit_code_5(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    write_results(tmp_path / "one", [scored_record(LABELS, BASE)])
+    outcome = invoke("compare", "one", "empty")
+    assert outcome.code == 5 and "absent from head" in outcome.out
+    assert outcome.err == "nothing comparable in one and empty\n"
+    assert invoke("compare", "empty", "empty", "--json").code == 5
