@@ -32,7 +32,10 @@ def test_the_example_method_runs_on_the_example_data_set(invoke: Invoke, toy: To
 def test_every_option_that_the_readme_names_exists(invoke: Invoke) -> None:
     helps = "".join(
         invoke(*shlex.split(command), "--help").out
-        for command in ("run", "plan", "report", "runs", "data verify", "doctor")
+        for command in (
+            "run", "plan", "report", "runs", "select", "selected", "gate", "cite",
+            "data verify", "doctor",
+        )  # fmt: skip
     )
     for option in sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))):
         assert option in helps, f"README names {option}"

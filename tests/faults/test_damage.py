@@ -1,0 +1,272 @@
+"""A flipped byte or a cut in any stored file is found, named, and never trusted."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from outcomes import warnings_of
+from toy import PIXEL, Invoke, Toy
+
+from adbench import atomic
+from adbench.cache import DiskCache
+from adbench.checkpoint import FileCheckpoint
+from adbench.contracts import Prediction
+from adbench.digests import content_digests
+from adbench.errors import AdbenchError
+from adbench.model_files import read_model_report
+from adbench.plan_files import read_plans
+from adbench.predictions import PredictionChunks
+from adbench.store import Store, read_timing
+
+BOUND = (0, 8)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of file: where one lies in `folder`, and how the product reads it."""
+
+    find: Callable[[Path], Path]
+    read: Callable[[Path], Any]
+    """Of the folder; what was stored, or None for what is damaged."""
+
+
+def only(folder: Path, pattern: str) -> Path:
+    return sorted(folder.glob(pattern))[0]
+
+
+def first_cell(folder: Path) -> Path:
+    return only(folder, "results/cells/*")
+
+
+def records(folder: Path) -> Any:
+    found = [r.model_dump() for r in Store(folder / "results").records()]
+    return found if len(found) == 2 else None
+
+
+def marker(folder: Path) -> Any:
+    Store(folder / "results").check_format()
+    path = folder / "results" / "adbench.json"
+    return atomic.read_json(path) if path.exists() else None
+
+
+def chunks(folder: Path) -> Any:
+    stored = PredictionChunks(only(first_cell(folder), "*/chunk-*").parent, [BOUND])
+    return None if stored.missing() else stored.read(BOUND).scores.tolist()
+
+
+def checkpoint(folder: Path) -> Any:
+    state = FileCheckpoint(folder / "checkpoint.pt", 0).load()
+    return state and state["tensor"].tolist()
+
+
+def array(folder: Path) -> Any:
+    cache = DiskCache(folder / "arrays", None)
+    values = np.asarray(cache.array("key", (50,), "int64", lambda a: a.fill(8)))
+    return values.tolist() if cache.hits else None
+
+
+def index(folder: Path) -> Any:
+    """The index is a shortcut: its digests are right, damaged or not."""
+    paths = sorted(p.name for p in (folder / "files").iterdir())
+    return content_digests(folder / "files", paths, folder / "index")
+
+
+KINDS = {
+    "record": Kind(lambda f: only(first_cell(f), "record-*.json"), records),
+    "marker": Kind(lambda f: f / "results/adbench.json", marker),
+    "timing": Kind(lambda f: first_cell(f) / "timing.json",
+                   lambda f: read_timing(first_cell(f) / "timing.json")),
+    "plan": Kind(lambda f: only(f, "results/plans/plan-*.json"),
+                 lambda f: read_plans(f / "results") or None),
+    "maps": Kind(lambda f: only(first_cell(f), "*/chunk-*"), chunks),
+    "model": Kind(lambda f: first_cell(f) / "model/mean.npy",
+                  lambda f: read_model_report(first_cell(f) / "model")),
+    "report of the fit": Kind(lambda f: first_cell(f) / "model/fit.json",
+                              lambda f: read_model_report(first_cell(f) / "model")),
+    "checkpoint": Kind(lambda f: f / "checkpoint.pt", checkpoint),
+    "cached array": Kind(lambda f: only(f, "arrays/*.array"), array),
+    "index": Kind(lambda f: only(f, "index/*.index"), index),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a file of each kind, as a run leaves it."""
+    import contextlib
+    import io
+    import os
+    import time
+
+    from sandbox import call
+    from toy import write_toy
+
+    folder = tmp_path_factory.mktemp("whole")
+    toy = write_toy(folder / "data")
+    command = ["run", "--methods", PIXEL, "--preset", "smoke", "--keep-maps", *toy.arguments()]
+    done = call(*command, "--results", str(folder / "results"), "--cache", str(folder / "cache"))
+    assert done.code == 0, done.err
+    with contextlib.redirect_stderr(io.StringIO()):
+        FileCheckpoint(folder / "checkpoint.pt", 0).save({"tensor": torch.arange(9.0)})
+    DiskCache(folder / "arrays", None).array("key", (50,), "int64", lambda a: a.fill(8))
+    (folder / "files").mkdir()
+    for number in range(3):
+        path = folder / "files" / f"{number}.bin"
+        path.write_bytes(bytes(number))
+        os.utime(path, (1, 1))
+    time.sleep(0.2)  # only what did not change just now is remembered
+    content_digests(folder / "files", ["0.bin", "1.bin", "2.bin"], folder / "index")
+    return folder
+
+
+def flips(content: bytes) -> list[bytes]:
+    """The content with one bit flipped, at up to 60 places, the first and the last among them."""
+    draw = random.Random(0)
+    places = {0, len(content) - 1, *draw.sample(range(len(content)), min(58, len(content)))}
+    flipped = []
+    for place in sorted(places):
+        other = bytearray(content)
+        other[place] ^= 1 << draw.randrange(8)
+        flipped.append(bytes(other))
+    return flipped
+
+
+def cuts(content: bytes) -> list[bytes]:
+    """The content up to 40 places; cut to nothing, and by one byte, among them."""
+    step = max(1, len(content) // 38)
+    return [content[:n] for n in sorted({*range(0, len(content), step), len(content) - 1})]
+
+
+@pytest.mark.parametrize("damage", [flips, cuts])
+@pytest.mark.parametrize("name", KINDS)
+def test_damage_is_found_named_and_set_aside(
+    whole: Path,
+    tmp_path: Path,
+    name: str,
+    damage: Callable[[bytes], list[bytes]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kind = KINDS[name]
+    folder = whole  # an index counts for one folder only
+    if name != "index":
+        folder = tmp_path / "copy"
+        shutil.copytree(whole, folder, symlinks=True)
+    path, expected = kind.find(folder), kind.read(folder)
+    assert expected is not None
+    content = path.read_bytes()
+    capsys.readouterr()
+    for damaged in damage(content):
+        if path.parent.name == "model":
+            shutil.rmtree(path.parent, ignore_errors=True)
+            shutil.copytree(kind.find(whole).parent, path.parent)
+        path.write_bytes(damaged)
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            found = kind.read(folder)
+        said = capsys.readouterr().err + "".join(str(w.message) for w in heard)
+        if damaged.strip() == content.strip() or (found == expected and name != "index"):
+            continue  # a cut final newline, 1e-5 for 1E-5: the same value, and nothing is lost
+        assert "damaged" in said or "checksum" in said or "JSON" in said, (name, damaged)
+        assert path.name in said or path.parent.name in said or name in said, said
+        assert found is None or found == expected
+        for aside in folder.rglob("*.damaged*"):
+            shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+
+
+def test_a_flip_in_a_header_of_the_cache_is_found_wherever_it_is(tmp_path: Path) -> None:
+    DiskCache(tmp_path, None).array("key", (3,), "uint8", lambda a: a.fill(1))
+    (path,) = tmp_path.iterdir()
+    content = path.read_bytes()
+    for place in [*range(200), 4095]:
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        with pytest.warns(UserWarning, match="is damaged"):
+            DiskCache(tmp_path, None).array("key", (3,), "uint8", lambda a: a.fill(1))
+
+
+# ----------------------------------------------------------------------------- a run over damage
+
+
+@pytest.mark.parametrize("pattern", ["results/cells/*/*/chunk-*", "cache/*.array", "cache/*.index"])
+@pytest.mark.parametrize("size", [0, 100, -1])
+@pytest.mark.filterwarnings("ignore::adbench.cache.CacheWarning")
+def test_a_run_over_damaged_files_ends_in_the_same_table(
+    invoke: Invoke, toy: Toy, tmp_path: Path, pattern: str, size: int
+) -> None:
+    import time
+
+    time.sleep(0.2)  # the index remembers what did not change just now
+    command = ["run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", "--keep-maps",
+               "--cache", str(tmp_path / "cache"), "--json", *toy.arguments()]  # fmt: skip
+    first = invoke(*command)
+    assert first.code == 0
+    for record in tmp_path.glob("results/cells/*/record-*.json"):
+        record.unlink()
+    if "array" in pattern:  # else the training images are not asked for
+        for model in tmp_path.glob("results/cells/*/model"):
+            shutil.rmtree(model)
+    paths = list(tmp_path.glob(pattern))
+    assert paths
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:size])
+    again = invoke(*command)
+    assert again.code == 0 and without_time(again.out) == without_time(first.out)
+    if "array" not in pattern:
+        assert len(warnings_of(again)) >= len(paths)
+        assert all(any(p.name in line for line in warnings_of(again)) for p in paths)
+    assert len([p for p in tmp_path.rglob("*.damaged*")]) == len(paths)
+
+
+def without_time(text: str) -> Any:
+    import json
+
+    return [{k: v for k, v in row.items() if k != "created"} for row in json.loads(text)]
+
+
+def test_maps_that_vanish_while_they_are_scored_fail_their_cell_only(
+    invoke: Invoke, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", *toy.arguments()]
+    read = PredictionChunks.read
+
+    def lose(self: PredictionChunks, bound: tuple[int, int]) -> Prediction:
+        if "lost" not in seen:
+            seen.add("lost")
+            self._path(bound).unlink()
+        return read(self, bound)
+
+    seen: set[str] = set()
+    with monkeypatch.context() as losing:
+        losing.setattr(PredictionChunks, "read", lose)
+        outcome = invoke(*command)
+    assert outcome.code == 3 and "run the same command again" in outcome.err
+    assert outcome.err.count("FAILED") == 1
+    assert invoke(*command).code == 0
+
+
+def test_what_no_checksum_can_guard_is_checked_for_its_shape(tmp_path: Path) -> None:
+    """A right checksum over another content: a file of another program, or of another version."""
+    (tmp_path / "model").mkdir()
+    for content in ({}, {"files": []}, {"files": {"../../etc/passwd": "0"}, "protocol": {},
+                    "diagnostics": {}, "timing": {}}):  # fmt: skip
+        atomic.write_json(tmp_path / "model" / "fit.json", content)
+        assert read_model_report(tmp_path / "model") is None
+        (tmp_path / "model").mkdir()
+    atomic.write_json(tmp_path / "timing.json", {"valid": True})
+    assert read_timing(tmp_path / "timing.json") is None
+    chunk = PredictionChunks(tmp_path, [(0, 2)])
+    chunk.write((0, 2), Prediction(np.zeros((3, 4, 4), np.float32), np.zeros(3, np.float32)))
+    assert chunk.missing() == [(0, 2)]
+    with pytest.raises(AdbenchError, match="removed or damaged"):
+        chunk.read((0, 2))
