@@ -88,13 +88,13 @@ def set_aside(path: Path) -> Path:
     return target
 
 
-def say_damaged(path: Path, reason: str) -> None:
+def say_damaged(path: Path, reason: str, remedy: str = "will be made again") -> None:
     """Warn on stderr and set a damaged file or folder aside; where it cannot be, it stays."""
     try:
         kept = set_aside(path).name
     except OSError:
         kept = "(could not be renamed)"
-    print(f"warning: {reason}; set aside as {kept}, will be made again", file=sys.stderr)
+    print(f"warning: {reason}; set aside as {kept}, {remedy}", file=sys.stderr)
 
 
 def explain_os_error(error: OSError, path: Path) -> StoreError:

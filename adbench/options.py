@@ -147,9 +147,7 @@ MetricNames = Annotated[
         help="default: image_auroc,image_aupr,pixel_auroc,pixel_aupr,aupro@0.3,aupro@0.05",
     ),
 ]
-TextFormat = Annotated[
-    str, typer.Option("--format", metavar="NAME", help="terminal or markdown")
-]
+TextFormat = Annotated[str, typer.Option("--format", metavar="NAME", help="terminal or markdown")]
 OutFile = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="write there instead of to stdout")
 ]

@@ -10,7 +10,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from adbench import atomic
 from adbench.contracts import Images, Method, Prediction
@@ -52,11 +52,12 @@ class PredictionChunks:
         """Store one range atomically."""
         import numpy as np
 
-        buffer = io.BytesIO()
-        np.savez(buffer, maps=prediction.maps, scores=prediction.scores)
         with atomic.replacing(self._path(bound)) as temporary, temporary.open("wb") as stream:
-            stream.write(hashlib.sha256(buffer.getbuffer()).digest())
-            stream.write(buffer.getbuffer())
+            stream.write(bytes(_DIGEST_BYTES))
+            body = _Digesting(stream)
+            np.savez(body, maps=prediction.maps, scores=prediction.scores)
+            stream.seek(0)
+            stream.write(body.digest())
 
     def read(self, bound: tuple[int, int]) -> Prediction:
         """One stored range; raises `AdbenchError` when it was lost since it was written."""
@@ -74,7 +75,9 @@ class PredictionChunks:
     def _load(self, bound: tuple[int, int]) -> Prediction | None:
         path = self._path(bound)
         try:
-            return _decoded(path.read_bytes(), bound[1] - bound[0])
+            with path.open("rb") as stream:
+                digest, body = stream.read(_DIGEST_BYTES), stream.read()
+            return _decoded(digest, body, bound[1] - bound[0])
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -83,16 +86,34 @@ class PredictionChunks:
             return None
 
 
-def _decoded(content: bytes, count: int) -> Prediction:
+class _Digesting(io.RawIOBase):
+    """Writes through and digests on the way, so that no second copy of the maps is needed."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._sha256 = stream, hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._sha256.update(data)
+        return self._stream.write(data)
+
+    def digest(self) -> bytes:
+        return self._sha256.digest()
+
+
+def _decoded(digest: bytes, body: bytes, count: int) -> Prediction:
     """The arrays of a chunk of `count` images; raises ValueError for any other content."""
     import numpy as np
 
-    body = memoryview(content)[_DIGEST_BYTES:]
-    if hashlib.sha256(body).digest() != content[:_DIGEST_BYTES]:
+    if hashlib.sha256(body).digest() != digest:
         raise ValueError("the content does not match its SHA-256")
     try:
         with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
             prediction = Prediction(arrays["maps"], arrays["scores"])
+    except (ImportError, MemoryError):
+        raise
     except Exception as error:  # zip and npy readers raise a dozen kinds
         raise ValueError("no maps and scores in it") from error
     maps, scores = prediction.maps, prediction.scores
@@ -111,10 +132,13 @@ def predict_in_batches(method: Method, images: Images, divisor: int = 1) -> Pred
     import numpy as np
 
     size = max(1, method.batch_size // divisor)
-    parts = [_checked(method, images[batch]) for batch in _batches(len(images), size)]
-    return Prediction(
-        np.concatenate([p.maps for p in parts]), np.concatenate([p.scores for p in parts])
-    )
+    side = method.geometry.size
+    maps = np.empty((len(images), side, side), np.float32)
+    scores = np.empty(len(images), np.float32)
+    for batch in _batches(len(images), size):
+        part = _checked(method, images[batch])
+        maps[batch], scores[batch] = part.maps, part.scores
+    return Prediction(maps, scores)
 
 
 def predict_missing(

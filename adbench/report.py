@@ -212,5 +212,6 @@ def _markdown_row(cells: Sequence[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    """Keep names from data from becoming markup."""
-    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
+    """Keep names from data from becoming markup; the _ in a word is none, and stays legible."""
+    markup = r"([\\`*\[\]<>|&~]|(?<![^\W_])_|_(?![^\W_]))"
+    return re.sub(markup, r"\\\1", " ".join(text.split()))

@@ -113,10 +113,11 @@ class PixelGaussian(Method):
         return self
 
 
-def _sums(pixels: Any, chunk: int = 1024) -> tuple[Any, Any]:
+def _sums(pixels: Any) -> tuple[Any, Any]:
     """Sum and sum of squares of each pixel's grey value over all images, some at a time."""
     import numpy as np
 
+    chunk = max(1, 2**19 // (pixels.shape[1] * pixels.shape[2]))
     parts = (_grey(pixels[start : start + chunk]) for start in range(0, len(pixels), chunk))
     sums, squares = np.zeros((2, *pixels.shape[1:3]))
     for grey in parts:

@@ -325,7 +325,7 @@ def _record(
             "limit": changes.pop("limit", None),
         },
         "protocol": protocol, "metrics": {category: dict.fromkeys(METRICS, value)},
-        "timing": {"fit": None, "inference": {
+        "timing": {"fit": {"seconds": 1.0, "valid": True}, "inference": {
             "device_name": "GPU", "valid": valid,
             "seconds_per_image": {"median": seconds, "p95": seconds}, "images_per_second": 1.0,
             "peak_rss_bytes": 1, "peak_device_bytes": None, "parameters": 1, "flops_per_image": 1.0,

@@ -122,16 +122,14 @@ def without_memory(*_arguments: object) -> None:
 def test_verify_goes_on_where_one_image_takes_too_much_memory(
     invoke: Invoke, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import adbench.verify_pixels as verify_pixels
-
-    original = verify_pixels.decode_image
+    original = decode_image
 
     def decode(path: Path) -> object:
         if path.name == "002.png":
             raise MemoryError
         return original(path)
 
-    monkeypatch.setattr(verify_pixels, "decode_image", decode)
+    monkeypatch.setattr("adbench.verify_pixels.decode_image", decode)
     outcome = invoke("data", "verify", toy.reference, "--data-root", str(toy.folder))
     assert outcome.code == 4 and "memory" in outcome.out and "Traceback" not in outcome.err
 

@@ -78,9 +78,7 @@ def test_any_other_name_becomes_files_of_the_results_folder_only(
 
 
 @pytest.mark.parametrize("prefix", ["/etc/", "../", "a/../../toy/"])
-def test_an_image_outside_the_data_set_is_refused(
-    invoke: Invoke, toy: Toy, prefix: str
-) -> None:
+def test_an_image_outside_the_data_set_is_refused(invoke: Invoke, toy: Toy, prefix: str) -> None:
     message = the_error(invoke(*RUN, *plugin(toy, "a", prefix)), 4)
     assert prefix in message and "inside" in message
 

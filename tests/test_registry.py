@@ -112,7 +112,7 @@ def test_what_a_plugin_prints_never_mixes_with_json(
         ("Prediction(found.maps.astype('float64'), found.scores)", "type float64; expected"),
         ("Prediction(found.maps * float('nan'), found.scores)", "gave NaN for"),
         ("None", "mine.predict returned NoneType"),
-        ("__import__('sys').exit(0)", "FAILED: 0"),
+        ("__import__('sys').exit(0)", "FAILED: SystemExit: 0"),
     ],
 )
 def test_a_wrong_prediction_fails_its_cells_and_no_others(

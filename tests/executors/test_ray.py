@@ -66,7 +66,7 @@ def test_an_interrupt_ends_the_tasks_and_releases_their_claims(
     cluster: Cluster, toy: Toy, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
-    slow = f"{PIXEL}[steps=600,step_seconds=0.1]"
+    slow = f"{PIXEL}[steps=20000,step_seconds=0.1]"
     process = spawn(*arguments(toy, slow, results, *_ray(cluster)), cwd=tmp_path)
     until(lambda: len(list(results.glob("cells/*/checkpoint.pt"))) == 2)
     code, err = interrupt(process, signal.SIGINT)

@@ -13,8 +13,10 @@ from mutations import texts
 from sandbox import LONGEST_SECONDS, Outcome, call, check_outcome, fingerprint, guarded
 from toy import PIXEL, Toy, write_toy
 
-_COMMANDS = ("run", "plan", "report", "runs", "methods", "datasets", "doctor", "data", "cite", "compare",
-             "gate", "baseline", "select", "status", "figures", "nonsense")  # fmt: skip
+_COMMANDS = (
+    "run", "plan", "report", "runs", "methods", "datasets", "doctor", "data", "cite", "compare",
+    "gate", "baseline", "select", "status", "figures", "nonsense",
+)  # fmt: skip
 _OPTIONS = (
     "--methods", "--dataset", "--preset", "--seeds", "--scope", "--set", "--limit", "--shard",
     "--mask-rule", "--results", "--format", "--out", "--json", "--explain-cache", "--overwrite",
@@ -22,23 +24,23 @@ _OPTIONS = (
     "--evaluation-size", "--baseline", "--executor", "--device", "--cache-limit", "--data-root",
 )  # fmt: skip
 _VALUES = (
-    PIXEL, f"{PIXEL}[steps=1|2]", f"{PIXEL}[steps=", "lafite", "patchcore[tau=1]", "all", "TOY", "TOY:a",
-    "TOY:a,b", "TOY:..", "mpdd", "synthetic:x", "smoke", "fast", "0", "0-1", "1/2", "2/1", "nearest",
-    "results", "json", "markdown", "csv", "terminal", "out.md", "out/../x", "verify", "prepare",
-    "save", "failed", "never", "cpu", "cuda:7", "local", "serial", "8", "DATA", "results/cells",
+    PIXEL, f"{PIXEL}[steps=1|2]", f"{PIXEL}[steps=", "lafite", "patchcore[tau=1]", "all", "TOY",
+    "TOY:a", "TOY:a,b", "TOY:..", "mpdd", "synthetic:x", "smoke", "fast", "0", "0-1", "1/2", "2/1",
+    "nearest", "results", "json", "markdown", "csv", "terminal", "out.md", "out/../x", "verify",
+    "prepare", "save", "failed", "never", "cpu", "cuda:7", "local", "serial", "8", "DATA", "results/cells",  # noqa: E501
 )  # fmt: skip
+_BASE: dict[str, tuple[str, ...]] = {
+    "run": ("--methods", PIXEL, "--dataset", "TOY:a", "--data-root", "DATA", "--preset", "smoke",
+            "--no-timing"),
+    "plan": ("--methods", PIXEL, "--dataset", "TOY", "--data-root", "DATA", "--preset", "smoke"),
+    "data": ("verify", "TOY", "--data-root", "DATA"),
+}  # fmt: skip
 _argv = st.lists(st.sampled_from(_OPTIONS) | st.sampled_from(_VALUES) | texts, max_size=6)
 _plausible = st.builds(
     lambda command, more: [command, *_BASE.get(command, ()), *more],
     st.sampled_from(("run", "plan", "report", "runs", "data")),
     st.lists(st.sampled_from(_OPTIONS) | st.sampled_from(_VALUES), max_size=4),
 )
-_BASE = {
-    "run": ("--methods", PIXEL, "--dataset", "TOY:a", "--data-root", "DATA", "--preset", "smoke",
-            "--no-timing"),
-    "plan": ("--methods", PIXEL, "--dataset", "TOY", "--data-root", "DATA", "--preset", "smoke"),
-    "data": ("verify", "TOY", "--data-root", "DATA"),
-}  # fmt: skip
 command_lines = st.one_of(
     st.tuples(st.sampled_from(_COMMANDS), _argv).map(lambda t: [t[0], *t[1]]), _plausible
 )
@@ -52,9 +54,7 @@ def _toy(folder: Path) -> Toy:
 def _words(given: list[str], folder: Path) -> list[str]:
     """The words with the toy data set's place filled in; only what a shell can pass on."""
     toy = _toy(folder)
-    words = [
-        word.replace("TOY", toy.reference).replace("DATA", str(toy.folder)) for word in given
-    ]
+    words = [word.replace("TOY", toy.reference).replace("DATA", str(toy.folder)) for word in given]
     clean = [w.replace("\0", "") for w in words]
     return [w.encode("utf-8", "surrogatepass").decode("utf-8", "replace") for w in clean]
 

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path, PurePosixPath
 from typing import Literal
+from unittest import mock
 
 from fuzz_images import sound_images
 from hypothesis import strategies as st
@@ -13,14 +14,13 @@ from mutations import NAMES
 from sandbox import check_message, fingerprint, guarded, usable
 
 from adbench.contracts import Dataset
-from adbench.data import select_data
+from adbench.data import DataSelection, select_data
 from adbench.datasets.btad import BTAD
 from adbench.datasets.magnetic_tile import MagneticTile
 from adbench.datasets.mpdd import MPDD
 from adbench.datasets.mvtec_layout import MVTecLayout
 from adbench.datasets.visa import VisA
 from adbench.datasets.visa_split import SPLIT_FILE
-from adbench.errors import AdbenchError
 from adbench.printable import printable
 from adbench.verify import verify
 
@@ -33,7 +33,18 @@ class AnyFolder(MVTecLayout):
 
 DATASETS: tuple[type[Dataset], ...] = (AnyFolder, MPDD, VisA, BTAD, MagneticTile)
 
-_CATEGORIES = ("a", "b", "tubes", "metal_plate", "candle", "pcb1", "01", "02", "MT_Free", "MT_Crack")
+_CATEGORIES = (
+    "a",
+    "b",
+    "tubes",
+    "metal_plate",
+    "candle",
+    "pcb1",
+    "01",
+    "02",
+    "MT_Free",
+    "MT_Crack",
+)
 _FOLDERS = (
     "train/good", "test/good", "test/hole", "ground_truth/hole", "train/ok", "test/ko", "test/bad",
     "ground_truth/ko", "ground_truth/bad", "Data/Images/Normal", "Data/Images/Anomaly", "train",
@@ -106,20 +117,15 @@ def _select(dataset: Dataset, root: Path, category: str | None, cache: Path) -> 
                 assert os.path.realpath(found / path).startswith(os.path.realpath(found))
         for part in ("train", "test", "masks"):
             assert len(selection.digest([own], part)) == 64
-    selection.name.isidentifier()
 
 
-def select_data_of(dataset: Dataset, root: Path, category: str | None, cache: Path):  # type: ignore[no-untyped-def]
+def select_data_of(
+    dataset: Dataset, root: Path, category: str | None, cache: Path
+) -> DataSelection:
     """`select_data` for an instance, where the command line has a name."""
-    import adbench.data
-
-    original = adbench.data.load_dataset
-    adbench.data.load_dataset = lambda _reference: dataset
-    try:
-        text = dataset.card.name + (f":{category}" if category else "")
+    text = dataset.card.name + (f":{category}" if category else "")
+    with mock.patch("adbench.data.load_dataset", lambda _reference: dataset):
         return select_data(text, root, limit=None, index_folder=cache)
-    finally:
-        adbench.data.load_dataset = original
 
 
 def _build(root: Path, entries: list[tuple[str, Kind, int]], split: bytes | None) -> None:
@@ -157,6 +163,3 @@ def _build(root: Path, entries: list[tuple[str, Kind, int]], split: bytes | None
 def _encodable(name: str) -> str:
     """Surrogates that stand for no byte become ones that do."""
     return "".join("\udcff" if "\ud800" <= c <= "\udfff" else c for c in name)
-
-
-__all__ = ["AdbenchError", "check_tree", "trees"]

@@ -16,8 +16,9 @@ from adbench.printable import printable
 from adbench.records import Record
 
 _MARKUP = st.sampled_from(
-    ["*", "_", "`", "~~", "|", "<", ">", "&", "&lt;", "&#60;", "[", "]", "(", ")", "!", "#", "-", "+",
-     "1.", "\\", "http://x.y", "www.x.y", "<img src=x>", "$$", ":smile:", "@x", "a", "b", " ", "^", "="]
+    ["*", "_", "`", "~~", "|", "<", ">", "&", "&lt;", "&#60;", "[", "]", "(", ")", "!", "#", "-",
+     "+", "1.", "\\", "http://x.y", "www.x.y", "<img src=x>", "$$", ":smile:", "@x", "a", "b", " ",
+     "^", "="]
 )  # fmt: skip
 names = st.one_of(
     st.lists(_MARKUP, min_size=1, max_size=8).map("".join),
@@ -50,9 +51,7 @@ def check_name(name: str, folder: Path) -> None:
 
 def _table_cells(text: str) -> list[Any]:
     tokens = _reader().parse(text)
-    return [
-        tokens[i + 1] for i, token in enumerate(tokens) if token.type in ("td_open", "th_open")
-    ]
+    return [tokens[i + 1] for i, token in enumerate(tokens) if token.type in ("td_open", "th_open")]
 
 
 def _text(token: Any) -> str:

@@ -62,13 +62,16 @@ def _bodies() -> list[bytes]:
         _npz(maps=maps, scores=scores), _npz(maps=maps), _npz(maps=maps[:1], scores=scores),
         _npz(maps=maps.astype(np.float64), scores=scores), _npz(maps=1, scores=2),
         _npz(maps=np.array([Bomb(), Bomb()], object), scores=scores), state.getvalue(),
-        odd.getvalue(), pickle.dumps(Bomb()), pickle.dumps({"state": Bomb()}, protocol=2), b"", b"PK",
+        odd.getvalue(), pickle.dumps(Bomb()), pickle.dumps({"state": Bomb()}, protocol=2), b"",
+        b"PK",
     ]  # fmt: skip
 
 
 _chunk = st.deferred(
-    lambda: damaged_bytes(_bodies()).map(_with_digest)
-    | damaged_bytes([_with_digest(body) for body in _bodies()])
+    lambda: (
+        damaged_bytes(_bodies()).map(_with_digest)
+        | damaged_bytes([_with_digest(body) for body in _bodies()])
+    )
 )
 _object = damaged_json(REPORT | {"format": 1, "created": "x", "cells": [{"fit": "0"}]})
 _json = _object.map(sealed) | damaged_bytes([sealed(REPORT), sealed({"format": 1})])

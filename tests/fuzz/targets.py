@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fuzz_baselines import baseline_files, check_baseline
 from fuzz_commands import check_call, check_process, command_lines
 from fuzz_folders import check_tree, trees
 from fuzz_images import check_image, check_mask, image_files, mask_files
@@ -60,10 +61,11 @@ class Target:
 
 
 TARGETS = (
-    Target("image files", image_files, check_image, 0.27, 150),
-    Target("mask files", mask_files, check_mask, 0.14, 100),
+    Target("image files", image_files, check_image, 0.26, 150),
+    Target("mask files", mask_files, check_mask, 0.13, 100),
     Target("folder trees", trees, check_tree, 0.03, 25),
     Target("records", record_files, check_record, 0.03, 30),
+    Target("baselines", baseline_files, check_baseline, 0.02, 15),
     Target("stored files", stored_files, check_stored, 0.16, 150),
     Target("selectors", selectors, check_selector, 0.22, 150),
     Target("hyper-parameters", hyperparameters, check_hyperparameters, 0.10, 80),

@@ -26,9 +26,7 @@ BATCH = 1_000
 """Inputs per call of hypothesis, which remembers all that it has drawn."""
 
 
-def fuzz(
-    target: Target, count: int, folder: Path, seed: int, shrink: bool
-) -> tuple[int, bool]:
+def fuzz(target: Target, count: int, folder: Path, seed: int, shrink: bool) -> tuple[int, bool]:
     """Up to `count` inputs; gives how many were tried, and whether all passed."""
     done = batch = 0
     while done < count:
@@ -62,7 +60,9 @@ def main() -> int:
         for number, target in enumerate(chosen):
             began = time.monotonic()
             count = max(1, round(options.count * target.share / shares))
-            done, passed = fuzz(target, count, Path(folder) / str(number), options.seed, options.shrink)
+            done, passed = fuzz(
+                target, count, Path(folder) / str(number), options.seed, options.shrink
+            )
             seconds = time.monotonic() - began
             total, sound = total + done, sound and passed
             verdict = "no traceback, no hang, no foreign write" if passed else "FAILED"

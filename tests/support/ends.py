@@ -13,7 +13,7 @@ from typing import Any
 
 from toy import Invoke, Toy
 
-PATIENCE = 600.0
+PATIENCE = 240.0
 """Seconds until something that has to happen counts as never: machines of CI are slow at times."""
 ROUGH = f"{Path(__file__).with_name('rough.py')}:Rough"
 

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-EVERYTHING = "scoring, testing, timing, images\nimport torch"
+EVERYTHING = (
+    "report, scoring, testing, timing, images, stats\n"
+    "import encodings.cp437, pandas, statistics, torch"
+)
 """Modules that a whole run needs, for `imports`."""
 
 

@@ -1,0 +1,125 @@
+"""A disk that fills at any moment stops the run with one line; with room, it goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy import PIXEL, Toy, write_toy
+
+WORDS = ["run", "--no-timing", "--methods", f"{PIXEL}[image_size=64]", "--preset", "smoke",
+         "--keep-maps", "--checkpoint-every", "0", "--json"]  # fmt: skip
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, kilobytes: int) -> Iterator[None]:
+    """A file system of its own at `folder`; skips the test where none may be mounted."""
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(["mount", *options], capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("there is no command `mount` here")
+    if done.returncode != 0:
+        pytest.skip("this user may not mount a small file system")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def enlarge(folder: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True)
+
+
+def run(
+    toy: Toy, folder: Path, *words: str, cache: Path, limit: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own, whose files may have `limit` bytes at most."""
+
+    def restrict() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.run(
+        [sys.executable, "-m", "adbench.cli", *WORDS, *toy.arguments(), *words],
+        cwd=folder, capture_output=True, text=True, preexec_fn=restrict,
+        env={**os.environ, "ADBENCH_CACHE": str(cache)},
+    )  # fmt: skip
+
+
+def table(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert done.returncode == 0, done.stderr
+    return [{k: v for k, v in row.items() if k != "created"} for row in json.loads(done.stdout)]
+
+
+def check_refusal(done: subprocess.CompletedProcess[str]) -> None:
+    """One line, the last, that says what to do; or a cell that failed for it, said likewise."""
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode in (2, 3), done.stderr
+    last = done.stderr.rstrip("\n").split("\n")[-1]
+    assert last.startswith("error: ") or done.returncode == 3, done.stderr
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A data set, the cache that a run on it filled, and its table."""
+
+    toy: Toy
+    cache: Path
+    table: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    toy, cache = write_toy(folder / "data"), folder / "cache"
+    return Undisturbed(toy, cache, table(run(toy, folder, cache=cache)))
+
+
+@pytest.mark.parametrize("kilobytes", [4, 120])
+def test_a_results_folder_on_a_disk_that_fills(
+    undisturbed: Undisturbed, tmp_path: Path, kilobytes: int
+) -> None:
+    """Before the first file fits, and while maps are written."""
+    disk = tmp_path / "disk"
+    words = ("--results", str(disk / "results"))
+    with small_disk(disk, kilobytes):
+        done = run(undisturbed.toy, tmp_path, *words, cache=undisturbed.cache)
+        check_refusal(done)
+        assert "full" in done.stderr and "free space" in done.stderr, done.stderr
+        assert not list(disk.rglob("*.tmp")), list(disk.rglob("*"))
+        enlarge(disk)
+        again = run(undisturbed.toy, tmp_path, *words, cache=undisturbed.cache)
+        assert table(again) == undisturbed.table
+
+
+@pytest.mark.parametrize("kilobytes", [4, 120])
+def test_a_cache_on_a_disk_that_fills(
+    undisturbed: Undisturbed, tmp_path: Path, kilobytes: int
+) -> None:
+    disk = tmp_path / "disk"
+    with small_disk(disk, kilobytes):
+        done = run(undisturbed.toy, tmp_path, cache=disk / "cache")
+        check_refusal(done)
+        assert "ADBENCH_CACHE" in done.stderr, done.stderr
+        assert not list(disk.rglob("*.tmp"))
+        enlarge(disk)
+        assert table(run(undisturbed.toy, tmp_path, cache=disk / "cache")) == undisturbed.table
+
+
+@pytest.mark.parametrize("limit", [0, 5_000, 40_000])
+def test_files_that_may_not_grow(undisturbed: Undisturbed, tmp_path: Path, limit: int) -> None:
+    """A quota of any kind ends like a full disk; this one needs no rights."""
+    done = run(undisturbed.toy, tmp_path, cache=tmp_path / "cache", limit=limit)
+    check_refusal(done)
+    assert table(run(undisturbed.toy, tmp_path, cache=tmp_path / "cache")) == undisturbed.table

@@ -1,0 +1,228 @@
+"""No file that is data runs code: weights, models, checkpoints; plug-ins only where named."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from outcomes import the_error, warnings_of
+from toy import PIXEL, Invoke, Toy
+
+from adbench.checkpoint import FileCheckpoint
+from adbench.contracts import Method
+from adbench.errors import MethodError
+from adbench.methods.backbone_weights import load_weights
+from adbench.methods.transfusion.weights import read_checkpoint
+from adbench.registry import load_method, method_names
+
+
+class Payload:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.fixture
+def executed(tmp_path: Path) -> Path:
+    """What would exist if any payload had run."""
+    return tmp_path / "executed"
+
+
+def plain_pickle(payload: Payload) -> bytes:
+    return pickle.dumps(payload)
+
+
+def state_dict(payload: Payload) -> bytes:
+    return pickle.dumps({"conv.weight": payload})
+
+
+def torch_archive(payload: Payload) -> bytes:
+    buffer = io.BytesIO()
+    torch.save({"state_dict": {"conv.weight": payload}}, buffer)
+    return buffer.getvalue()
+
+
+def old_torch_file(payload: Payload) -> bytes:
+    buffer = io.BytesIO()
+    torch.save({"conv.weight": payload}, buffer, _use_new_zipfile_serialization=False)
+    return buffer.getvalue()
+
+
+def script_archive(payload: Payload) -> bytes:
+    """What `torch.load` would hand over to TorchScript."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x/constants.pkl", pickle.dumps(payload))
+        archive.writestr("x/data.pkl", pickle.dumps(payload))
+        archive.writestr("x/version", "3")
+    return buffer.getvalue()
+
+
+PICKLES = [plain_pickle, state_dict, torch_archive, old_torch_file, script_archive]
+
+
+def test_the_payload_is_a_real_one(executed: Path) -> None:
+    pickle.loads(plain_pickle(Payload(executed)))
+    assert executed.is_dir()
+
+
+@pytest.mark.parametrize("make", PICKLES)
+@pytest.mark.parametrize("suffix", [".pth", ".pkl", ".safetensors"])
+def test_weights_run_no_code(
+    tmp_path: Path, executed: Path, make: Callable[[Payload], bytes], suffix: str
+) -> None:
+    file = tmp_path / f"weights{suffix}"
+    file.write_bytes(make(Payload(executed)))
+    with pytest.raises(MethodError, match="weights"):
+        load_weights(torch.nn.Linear(1, 1), "tf_efficientnet_lite0", file)
+    with pytest.raises(MethodError, match="weights"):
+        read_checkpoint(file)
+    assert not executed.exists()
+
+
+@pytest.mark.parametrize("make", PICKLES)
+def test_a_checkpoint_with_a_right_digest_runs_no_code(
+    tmp_path: Path, executed: Path, make: Callable[[Payload], bytes]
+) -> None:
+    body = make(Payload(executed))
+    (tmp_path / "checkpoint.pt").write_bytes(hashlib.sha256(body).digest() + body)
+    try:
+        FileCheckpoint(tmp_path / "checkpoint.pt", 0).load()
+    except Exception as error:
+        assert not isinstance(error, FileExistsError)
+    assert not executed.exists()
+
+
+def pickled_array(payload: Payload) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([payload], object), allow_pickle=True)
+    return buffer.getvalue()
+
+
+def test_a_model_of_a_right_digest_runs_no_code(
+    invoke: Invoke, toy: Toy, tmp_path: Path, executed: Path
+) -> None:
+    from adbench import atomic
+
+    command = ["run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", *toy.arguments("a")]
+    assert invoke(*command).code == 0
+    (record,) = tmp_path.glob("results/cells/*/record-*.json")
+    record.unlink()
+    file = record.parent / "model" / "mean.npy"
+    file.write_bytes(pickled_array(Payload(executed)))
+    report = atomic.read_json(file.with_name("fit.json"))
+    report["files"]["mean.npy"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    atomic.write_json(file.with_name("fit.json"), report)
+    outcome = invoke(*command)
+    assert outcome.code == 3 and "Traceback" not in outcome.err
+    assert not executed.exists()
+
+
+def test_no_source_of_ours_unpickles() -> None:
+    """Every call that can run code names the option that forbids it."""
+    import ast
+
+    import adbench
+
+    root = Path(str(adbench.__file__)).parent
+    sources = [p for top in (root, root / "methods", root / "datasets") for p in top.rglob("*.py")]
+    assert len(sources) > 100
+    for path in sources:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+                assert not names & {"pickle", "dill", "cloudpickle", "joblib", "shelve"}, path
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                options = {k.arg: getattr(k.value, "value", None) for k in node.keywords}
+                owner = getattr(node.func.value, "id", "")
+                if node.func.attr == "load" and owner == "torch":
+                    assert options.get("weights_only") is True, f"{path}:{node.lineno}"
+                assert options.get("allow_pickle") is not True, f"{path}:{node.lineno}"
+
+
+# -------------------------------------------------------------------------------------- plug-ins
+
+PLUGIN = """
+from pathlib import Path
+Path({marker!r}).mkdir(exist_ok=True)
+from adbench.testing import PixelGaussian
+class Mine(PixelGaussian):
+    pass
+"""
+
+
+def console(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The installed command, which has no working folder on its path."""
+    command = Path(sys.executable).with_name("adbench")
+    if not command.exists():
+        pytest.skip("adbench is not installed as a command here")
+    return subprocess.run([str(command), *words], cwd=cwd, capture_output=True, text=True)
+
+
+def test_plug_ins_are_imported_only_when_named(toy: Toy, tmp_path: Path, executed: Path) -> None:
+    source = PLUGIN.format(marker=str(executed))
+    places = (
+        "plugin.py",
+        "toy.py",
+        "torch.py",
+        "numpy.py",
+        "adbench_plugin.py",
+        "conftest.py",
+        "sitecustomize.py",
+        "results/cells/x.py",
+        "data/plugin.py",
+        "data/toy/a/x.py",
+    )
+    for place in places:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(source)
+    words = ["--preset", "smoke", *toy.arguments()]
+    for command in (["plan", "--methods", PIXEL, *words], ["report"], ["doctor"], ["methods"]):
+        console(*command, cwd=tmp_path)
+        assert not executed.exists(), command
+    done = console("plan", "--methods", "plugin.py:Mine", *words, cwd=tmp_path)
+    assert done.returncode == 0 and executed.exists(), done.stderr
+
+
+def test_installed_plug_ins_are_not_imported_for_another_ones_sake(tmp_path: Path) -> None:
+    script = (
+        "import sys; from adbench.registry import load_method; load_method('patchcore'); "
+        "print([m for m in sys.modules if m.startswith('adbench.methods.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "adbench.methods.patchcore" in done.stdout
+    for name in ("lafite", "transfusion"):
+        assert name not in done.stdout
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_a_weights_file_that_is_none_is_one_line(
+    invoke: Invoke, toy: Toy, tmp_path: Path, executed: Path, name: str
+) -> None:
+    """From the command line, for each method that takes weights."""
+    method: type[Method] = load_method(name)
+    if "weights" not in method.Hyperparameters.model_fields:
+        pytest.skip("takes no weights")
+    (tmp_path / "w.pth").write_bytes(torch_archive(Payload(executed)))
+    words = ["--preset", "smoke", *toy.arguments("a"), "--limit", "2"]
+    missing = invoke("plan", "--methods", f"{name}[weights=absent.pth]", *words)
+    assert "weights" in the_error(missing, 2)
+    outcome = invoke("run", "--methods", f"{name}[weights=w.pth]", "--no-timing", *words)
+    assert outcome.code in (2, 3) and "Traceback" not in outcome.err, outcome.err
+    assert "w.pth" in outcome.err and not warnings_of(outcome)
+    assert not executed.exists()
