@@ -17,6 +17,11 @@ import difflib
 from collections.abc import Iterable
 
 
+def shortened(text: str, most: int = 200) -> str:
+    """Of a very long text only how it begins, so that a message stays one to read."""
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 class AdbenchError(Exception):
     """Base of all: a mistake with a known way out, shown without a traceback."""
 
@@ -34,7 +39,9 @@ class UnknownNameError(UsageError):
         names = sorted(valid)
         close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
         offer = f"did you mean {close[0]!r}? " if close else ""
-        message = f"unknown {kind} {name!r}: {offer}valid: {', '.join(names) or '(none)'}"
+        message = (
+            f"unknown {kind} {shortened(name)!r}: {offer}valid: {', '.join(names) or '(none)'}"
+        )
         super().__init__(f"{message}. {hint}".rstrip(". ") if hint else message)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import ValidationError
 
 from adbench.contracts import Hyperparameters, Method
-from adbench.errors import UnknownNameError, UsageError
+from adbench.errors import UnknownNameError, UsageError, shortened
 
 PRESETS = ("paper", "fast", "smoke")
 
@@ -35,6 +35,11 @@ def build_hyperparameters(
         built = method.Hyperparameters(**values)
     except ValidationError as error:
         raise UsageError(_explain(error, name)) from None
+    except OSError as error:  # a path that the system does not take
+        raise UsageError(
+            f"{name}: {shortened(str(error.filename))}: {error.strerror}. `adbench methods {name}` "
+            "lists the valid ranges"
+        ) from None
     for option in values:
         value = getattr(built, option)
         if isinstance(value, float) and not math.isfinite(value):
@@ -84,6 +89,6 @@ def _explain(error: ValidationError, name: str) -> str:
     for problem in error.errors():
         where = ".".join(map(str, problem["loc"])) or "combination"
         message = problem["msg"].removeprefix("Value error, ")
-        given = f" (got {problem['input']!r})" if problem["loc"] else ""
+        given = f" (got {shortened(repr(problem['input']))})" if problem["loc"] else ""
         parts.append(f"{name}.{where}: {message}{given}")
     return "; ".join(parts) + f". `adbench methods {name}` lists the valid ranges"

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adbench.contracts import Dataset, DatasetCard, Hyperparameters, Method, MethodCard
-from adbench.errors import PluginError, UnknownNameError, UsageError
+from adbench.errors import PluginError, UnknownNameError, UsageError, shortened
 
 METHOD_GROUPS = ("diffusion", "baselines")
 
@@ -144,13 +145,16 @@ def _load(reference: str, kind: _Kind) -> Any:
 def _load_reference(reference: str, kind: _Kind) -> Any:
     where, _, class_name = reference.rpartition(":")
     is_file = where.endswith(".py")
-    if is_file and not Path(where).is_file():
-        raise UsageError(f"{kind.word} file {where} does not exist; expected FILE.py:Class")
+    if is_file and not os.path.isfile(where):
+        raise UsageError(
+            f"{kind.word} file {shortened(where)} does not exist; expected FILE.py:Class"
+        )
     if not (where and class_name):
         raise UsageError(f"{kind.word} {reference!r}: expected FILE.py:Class or MODULE:Class")
     with _explained(kind, reference):
         module = _load_file(Path(where)) if is_file else _import_module(where)
-    if not hasattr(module, class_name):
+        is_there = hasattr(module, class_name)  # a module may answer this by code of its own
+    if not is_there:
         own = [n for n, v in vars(module).items() if _is_subclass(v, kind.base)]
         classes = [n for n in own if n != kind.base.__name__]
         raise UnknownNameError(f"{kind.word} class in {where}", class_name, classes)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from adbench.errors import UsageError
+from adbench.errors import UsageError, shortened
 
 MAX_COMBINATIONS = 10_000
 """Of swept values of one method, and seeds of one run: beyond it somebody mistyped."""
@@ -147,6 +147,6 @@ def _parse_method(text: str) -> MethodSelector:
     return MethodSelector(match[1].strip(), tuple(options))
 
 
-def _short(text: str, most: int = 200) -> str:
+def _short(text: str) -> str:
     """The text in quotes; of a very long one only how it begins."""
-    return repr(text) if len(text) <= most else f"{text[:most]!r}..."
+    return repr(shortened(text))

@@ -23,7 +23,7 @@ def rows_of(outcome: Outcome) -> dict[str, dict[str, Any]]:
 
 
 def record_of(results: Path, category: str) -> dict[str, Any]:
-    for path in [p for kind in ("record", "failed") for p in results.glob(f"cells/*/{kind}-*.json")]:
+    for path in [p for kind in ("record", "failed") for p in results.glob(f"cells/*/{kind}-*.json")]:  # noqa: E501
         record: dict[str, Any] = json.loads(path.read_text())
         if record["identity"]["categories"] == [category]:
             return record

@@ -126,9 +126,7 @@ def test_a_filter_that_matches_nothing_names_what_is_there(invoke: Invoke, toy: 
     assert "--preset paper (there: smoke)" in message
 
 
-def test_a_table_is_not_written_over_a_folder(
-    invoke: Invoke, toy: Toy, tmp_path: Path
-) -> None:
+def test_a_table_is_not_written_over_a_folder(invoke: Invoke, toy: Toy, tmp_path: Path) -> None:
     invoke("run", "--methods", PIXEL, *toy.arguments("a"), "--preset", "smoke", "--no-timing")
     assert "is a folder: expected a file" in the_error(invoke("report", "--out", str(tmp_path)), 2)
 
@@ -172,3 +170,29 @@ def test_an_estimate_of_days_without_a_gpu_stops_and_offers_the_fast_preset(
     outcome = invoke("run", "--methods", PIXEL, *toy.arguments("a"), "--no-timing")
     message = the_error(outcome, 2)
     assert "--preset fast" in message and "--yes" in message
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a" * 300 + "/b", "a\0b"])
+def test_a_path_that_no_system_takes_is_a_usage_error_of_bounded_length(name: str) -> None:
+    from adbench.errors import AdbenchError
+    from adbench.registry import load_method
+
+    method = load_method("lafite")
+    for call in (
+        lambda: load_method(f"{name}.py:A"),
+        lambda: load_method(name),
+        lambda: build_hyperparameters(method, "smoke", {"weights": name}),
+        lambda: build_hyperparameters(method, "smoke", {name: "1"}),
+        lambda: build_hyperparameters(method, name, {}),
+    ):
+        with pytest.raises(AdbenchError) as caught:
+            call()
+        assert 20 < len(str(caught.value)) < 1500
+
+
+def test_a_module_that_fails_when_it_is_asked_for_a_name_is_a_plugin_error(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    (tmp_path / "lazy.py").write_text("def __getattr__(name):\n    raise RuntimeError('later')\n")
+    outcome = invoke("plan", "--methods", "lazy.py:Mine", "--dataset", "synthetic")
+    assert "RuntimeError: later" in the_error(outcome, 2)

@@ -102,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", nargs="*", default=["plan", "overhead", "throughput"])
     parser.add_argument("--cells", type=int, default=60)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=20_000)
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for what in options.what:

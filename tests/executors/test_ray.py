@@ -58,6 +58,10 @@ def cluster() -> Iterator[Cluster]:
     started.close()
 
 
+def checkpoints(results: Path) -> list[Path]:
+    return list(results.glob("cells/*/checkpoint.pt"))
+
+
 def _ray(cluster: Cluster) -> tuple[str, str]:
     return "--executor", f"ray[address={cluster.address}]"
 
@@ -68,7 +72,8 @@ def test_an_interrupt_ends_the_tasks_and_releases_their_claims(
     results = tmp_path / "results"
     slow = f"{PIXEL}[steps=20000,step_seconds=0.1]"
     process = spawn(*arguments(toy, slow, results, *_ray(cluster)), cwd=tmp_path)
-    until(lambda: len(list(results.glob("cells/*/checkpoint.pt"))) == 2)
+    until(lambda: process.poll() is not None or len(checkpoints(results)) == 2)
+    assert process.poll() is None, process.communicate()
     code, err = interrupt(process, signal.SIGINT)
     assert code == 130 and "error: interrupted" in err, err
     until(lambda: not claims(results))

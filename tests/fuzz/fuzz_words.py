@@ -31,7 +31,7 @@ PIXEL = "adbench.testing:PixelGaussian"
 _words = st.sampled_from(
     ["lafite", "patchcore", "all", "diffusion", PIXEL, "tau", "steps", "noise", "image_size", "=",
      "|", ",", "[", "]", ":", "/", "-", ".", "0", "1", "4", "300", "true", "none", "nan", "inf",
-     "1e400", "9" * 30, " ", "\n", "\0", "x.py", "../x.py", "mpdd", "synthetic", "tubes", "٣", "½", "−1"]  # noqa: E501
+     "1e400", "9" * 30, " ", "\n", "\0", "x.py", "../x.py", ".py:A", "mpdd", "synthetic", "tubes", "٣", "½", "−1"]  # noqa: E501
 )  # fmt: skip
 _mixture = st.lists(_words | texts, max_size=12).map("".join)
 

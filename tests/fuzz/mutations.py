@@ -14,7 +14,8 @@ EDGES = (b"\0", b"\xff", b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", 
 """Values at which sizes and offsets overflow."""
 
 NAMES = (
-    "", ".", "..", "../x", "/etc/passwd", "a/b", "a\\b", "x" * 300, "größe", "漢字", "a\nb",
+    "", ".", "..", "../x", "/etc/passwd", "a/b", "a\\b", "x" * 300, "x" * 5000, "größe",
+    "漢字", "a\nb",
     "\x1b[2J", "a\0b", "|", "*a*", "_a_", "`", "<b>", "[x](http://x)", "~", "$HOME", "%s", "{}",
     "{0.__class__}", "-n", "--help", "nan", "none", "null", "true", "0", "-1", "1e999", "9" * 50,
     "\ud800", "\u202e", "\u2028", "a b", " ", "\t", "'", '"', "&lt;", "#", "!", ":", ";", "=", ",", "CON", "__proto__",  # noqa: E501
