@@ -46,7 +46,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--cells", type=int, default=200)
-    parser.add_argument("--dataset", default="synthetic:texture")
+    parser.add_argument("--dataset", default="synthetic:gear")
     parser.add_argument("--data-root", default=None)
     parser.add_argument("--executor", default="serial")
     options = parser.parse_args()
