@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adbench import __version__, atomic
-from adbench.errors import StoreError
+from adbench.errors import StoreError, shortened
 from adbench.records import Record, now
 
 _KEY_PARTS = ("test", "masks", "mask_rule")
@@ -69,8 +69,8 @@ def read_baseline(path: Path) -> Baseline:
         raise StoreError(f"cannot read the baseline {path}: {error.strerror or error}") from error
     except ValidationError as error:
         problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"])) or "content"
-        raise StoreError(f"{path} is no baseline of this version ({where}: {problem['msg']}): "
+        where = shortened(".".join(map(str, problem["loc"]))) or "content"
+        raise StoreError(f"{path} is no baseline of this version ({where}: {shortened(problem['msg'])}): "
                          f"{remedy}") from None  # fmt: skip
     except ValueError as error:
         raise StoreError(f"the baseline {path} is damaged ({error}): {remedy}") from error

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from adbench import atomic
 from adbench.contracts import JSON
-from adbench.errors import StoreError
+from adbench.errors import StoreError, shortened
 from adbench.pixel_statistics import pixel_statistics_path
 from adbench.plan import Cell
 from adbench.record_blocks import Inference, shaped
@@ -181,9 +181,10 @@ def _read_record(path: Path) -> Record | None:
         return Record.model_validate(value)
     except ValidationError as error:
         problem = error.errors()[0]
+        where = shortened(".".join(map(str, problem["loc"])))
         raise StoreError(
-            f"{path} is not a record of this version ({'.'.join(map(str, problem['loc']))}: "
-            f"{problem['msg']}): upgrade adbench, or give another folder with --results DIR"
+            f"{path} is not a record of this version ({where}: "
+            f"{shortened(problem['msg'])}): upgrade adbench, or give another folder with --results DIR"
         ) from None
 
 
