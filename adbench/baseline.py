@@ -70,8 +70,8 @@ def read_baseline(path: Path) -> Baseline:
     except ValidationError as error:
         problem = error.errors()[0]
         where = shortened(".".join(map(str, problem["loc"]))) or "content"
-        raise StoreError(f"{path} is no baseline of this version ({where}: {shortened(problem['msg'])}): "
-                         f"{remedy}") from None  # fmt: skip
+        what = f"{where}: {shortened(problem['msg'])}"
+        raise StoreError(f"{path} is no baseline of this version ({what}): {remedy}") from None
     except ValueError as error:
         raise StoreError(f"the baseline {path} is damaged ({error}): {remedy}") from error
 

@@ -13,11 +13,13 @@ from adbench import __version__
 from adbench.errors import AdbenchError
 from adbench.exits import CommandGroup, end
 from adbench.options import (
+    Accumulate,
     CacheFolder,
     DataRoot,
     Datasets,
     ExecutorName,
     ExplainCache,
+    FitDevices,
     Json,
     Limit,
     MaskRuleName,
@@ -100,6 +102,8 @@ def run(
     executor: ExecutorName = "serial",
     slots: Slots = None,
     time_limit: TimeLimit = None,
+    fit_devices: FitDevices = 1,
+    accumulate: Accumulate = 1,
     yes: Annotated[bool, typer.Option("--yes", help="run even where it takes days")] = False,
     explain_cache: ExplainCache = False,
     as_json: Json = False,
@@ -120,8 +124,17 @@ def run(
     commands.run(
         replace(request, device=device, cache_limit_gb=cache_limit),
         commands.run_options(
-            overwrite, wait, keep_maps or figures, keep_model, timing, checkpoint_every,
-            executor, slots, time_limit,
+            overwrite,
+            wait,
+            keep_maps or figures,
+            keep_model,
+            timing,
+            checkpoint_every,
+            executor,
+            slots,
+            time_limit,
+            fit_devices,
+            accumulate,
         ),  # fmt: skip
         explain=explain_cache,
         figures=figures,

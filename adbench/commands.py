@@ -42,6 +42,8 @@ def run_options(
     executor: str,
     slots: int | None,
     time_limit: str | None,
+    fit_devices: int = 1,
+    accumulate: int = 1,
 ) -> RunOptions:
     """Check `--overwrite`, `--executor` and `--time-limit` and bundle the rest."""
     parse_executor(executor)
@@ -55,6 +57,8 @@ def run_options(
         executor,
         slots,
         None if time_limit is None else parse_duration(time_limit),
+        fit_devices,
+        accumulate,
     )
 
 

@@ -301,6 +301,25 @@ class ArrayCache(Protocol):
         ...
 
 
+class Team(Protocol):
+    """Processes that train one network together, each on a device of its own.
+
+    Attributes:
+        rank: of this process, in [0, size).
+        size: how many there are.
+    """
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def sum(self, tensor: torch.Tensor) -> None:
+        """Replace `tensor` by its sum over all members, in place; every member must call it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Context:
     """All that a method may use beside its data; no method touches a global.
@@ -314,6 +333,10 @@ class Context:
         progress: called as `progress(stage, done, total, **numbers)`; cheap enough for each step.
         deadline: `time.monotonic()` value after which `fit` should save and stop, or None.
         category_cards: cards of the trained categories (kind: object or texture, and the like).
+        batch_parts: parts in which a training batch goes through the network, its gradients
+            accumulated: less memory, other random numbers. At least the team's size.
+        team: the processes that share the training of this cell, None for one alone. Only its
+            member 0 saves and goes on to `predict`.
     """
 
     device: str
@@ -324,6 +347,8 @@ class Context:
     progress: Callable[..., None] = field(default=lambda *_args, **_numbers: None)
     deadline: float | None = None
     category_cards: Mapping[str, CategoryCard] = field(default_factory=dict)
+    batch_parts: int = 1
+    team: Team | None = None
 
     def generator(self, *purpose: str | int, device: str = "cpu") -> torch.Generator:
         """A fresh generator for one purpose, a function of the seed and the purpose alone.
@@ -352,6 +377,8 @@ class Method(ABC):
     Hyperparameters: ClassVar[type[Hyperparameters]]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     """Preset name ("paper", "fast", "smoke") to the values that differ from the defaults."""
+    splits_batches: ClassVar[bool] = False
+    """Whether `fit` heeds `Context.batch_parts` and `Context.team`."""
 
     def __init__(self, hyperparameters: Any) -> None:
         self.hyperparameters = hyperparameters

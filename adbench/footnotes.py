@@ -7,6 +7,7 @@ from typing import Any
 
 from adbench.output import counted
 from adbench.records import Record
+from adbench.training_notes import place_of, training_notes
 
 
 def footnotes(records: Sequence[Record]) -> list[str]:
@@ -16,6 +17,7 @@ def footnotes(records: Sequence[Record]) -> list[str]:
         *_limits(records),
         *_chosen(records),
         *_failures(records),
+        *training_notes(records),
         *_ground_truth(records),
         *_data(records),
         *_undefined(records),
@@ -129,7 +131,7 @@ def _chosen(records: Sequence[Record]) -> list[str]:
             own = record.identity["hyperparameters"]
             values = ", ".join(f"{name}={own[name]}" for name in names)
             notes.append(
-                f"{record.identity['method']}[{record.variant}] on {_where(record)}: {values}, "
+                f"{record.identity['method']}[{record.variant}] on {place_of(record)}: {values}, "
                 "chosen without test data."
             )
     return notes
@@ -149,7 +151,7 @@ def _limits(records: Sequence[Record]) -> list[str]:
 def _failures(records: Sequence[Record]) -> list[str]:
     notes = []
     for record in records:
-        where = f"{record.identity['method']} on {_where(record)}, seed {record.identity['seed']}"
+        where = f"{record.identity['method']} on {place_of(record)}, seed {record.identity['seed']}"
         if record.failure is not None:
             notes.append(f"Failed: {where}: {record.failure.message}")
         elif record.status == "skipped":
@@ -239,9 +241,3 @@ def timing_notes(records: Sequence[Record]) -> list[str]:
             "during training, or features or coresets came from the cache."
         )
     return notes
-
-
-def _where(record: Record) -> str:
-    categories = record.identity["categories"]
-    where = categories[0] if len(categories) == 1 else f"{len(categories)} categories"
-    return f"{record.identity['dataset']}:{where}"

@@ -107,6 +107,20 @@ Slots = Annotated[
         help="cells at a time, for executors but serial (default: one per GPU, or by cores)",
     ),
 ]  # fmt: skip
+FitDevices = Annotated[
+    int,
+    typer.Option(
+        min=1, max=64, metavar="N",
+        help="devices that train one cell together (with accelerate), same batch size",
+    ),
+]  # fmt: skip
+Accumulate = Annotated[
+    int,
+    typer.Option(
+        min=1, max=4096, metavar="N",
+        help="parts of a device's training batch, gradients accumulated: less memory",
+    ),
+]  # fmt: skip
 TimeLimit = Annotated[
     str | None,
     typer.Option(

@@ -7,13 +7,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adbench.checkpoint import FileCheckpoint
 from adbench.claims import Claim
-from adbench.contracts import Context, Images, Method, Sample
+from adbench.contracts import Checkpoint, Context, Images, Method, Sample, Team
 from adbench.devices import Precision, device_name
 from adbench.environment import environment
 from adbench.errors import AdbenchError, StoreError
@@ -37,12 +38,15 @@ Progress = Callable[..., None]
 
 @dataclass(frozen=True)
 class Settings:
-    """How cells are run; nothing here changes a number (beyond the device's rounding).
+    """How cells are run; only parts of training batches change a number beyond rounding.
 
     Attributes:
         deadline: `time.monotonic()` after which a cell saves its state and stops, or None.
-        batch_divisor: 1, or 2 where the cell ran out of memory before: `predict`, whose batch is
-            only a matter of speed, gets half the images at a time.
+        batch_divisor: 1, or 2 where the cell ran out of memory before: half the images go
+            through a network at a time.
+        fit_devices: devices that train a cell together, where its method can.
+        accumulate: parts in which each of them works through its share of a batch.
+        recruit: calls up the team for a cell's `fit`; None for one device.
     """
 
     device: str
@@ -54,6 +58,37 @@ class Settings:
     checkpoint_seconds: float = 60.0
     deadline: float | None = None
     batch_divisor: int = 1
+    fit_devices: int = 1
+    accumulate: int = 1
+    recruit: Callable[[Cell], AbstractContextManager[Team]] | None = None
+
+    def batch_parts(self, cell: Cell) -> int:
+        """Into how many parts a training batch is split."""
+        if not cell.build().splits_batches:
+            return 1
+        return self.fit_devices * self.accumulate * self.batch_divisor
+
+
+def cell_context(
+    cell: Cell,
+    settings: Settings,
+    checkpoint: Checkpoint,
+    progress: Progress = lambda *_args, **_numbers: None,
+    team: Team | None = None,
+) -> Context:
+    """What a cell's method gets beside its data, alone or as a member of a team."""
+    return Context(
+        device=settings.device,
+        precision=settings.precision,
+        seed=cell.seed,
+        checkpoint=checkpoint,
+        cache=settings.cache,
+        progress=progress,
+        deadline=settings.deadline,
+        category_cards=cell.category_cards(),
+        batch_parts=settings.batch_parts(cell),
+        team=team,
+    )
 
 
 def run_cell(
@@ -137,16 +172,7 @@ class _CellRun:
         self.checkpoint = FileCheckpoint(
             folder.checkpoint, settings.checkpoint_seconds, before_save=self._require_claim
         )
-        self.context = Context(
-            device=settings.device,
-            precision=settings.precision,
-            seed=cell.seed,
-            checkpoint=self.checkpoint,
-            cache=settings.cache,
-            progress=progress,
-            deadline=settings.deadline,
-            category_cards=cell.category_cards(),
-        )
+        self.context = cell_context(cell, settings, self.checkpoint, progress)
         self._method: Method | None = None
 
     def run(self) -> Record:
@@ -204,7 +230,8 @@ class _CellRun:
         train = self._images(cell.data.split(cell.categories, "train"))
         memory, load = PeakMemory(self.settings.device), ForeignLoad()
         hits = self.settings.cache.hits
-        method = cell.build().fit(train, self.context)
+        with self._team() as team:
+            method = cell.build().fit(train, replace(self.context, team=team))
         reused = self.settings.cache.hits - hits
         report = {
             **self._describe(method),
@@ -218,12 +245,20 @@ class _CellRun:
                 "peak_device_bytes": memory.device_bytes(),
                 "device": self.settings.device.partition(":")[0],
                 "device_name": device_name(self.settings.device),
+                "devices": 1 if team is None else team.size,
+                "batch_parts": self.context.batch_parts,
             },
         }
         self._require_claim()
         publish_model(method, report, self.folder.model)
         self._method = method
         return report
+
+    def _team(self) -> AbstractContextManager[Team | None]:
+        recruit = self.settings.recruit
+        if recruit is None or not self.cell.build().splits_batches:
+            return nullcontext()
+        return recruit(self.cell)
 
     def _describe(self, fitted: Method) -> dict[str, Any]:
         """What a fitted method says of itself."""
@@ -306,7 +341,7 @@ def _environment(settings: Settings) -> dict[str, Any]:
     found = environment(settings.device, settings.precision)
     if settings.batch_divisor > 1:
         found["out_of_memory"] = (
-            f"tried again alone, predicting 1/{settings.batch_divisor} of a batch at a time"
+            f"tried again alone with 1/{settings.batch_divisor} of a batch at a time"
         )
     return found
 

@@ -107,6 +107,8 @@ class RunOptions:
     Attributes:
         executor: "serial", "local", "submitit" or "ray", the last two with options in brackets.
         slots: cells at a time; None: as many as there are GPUs, or what fits the cores.
+        fit_devices: devices of this machine that train one cell together.
+        accumulate: parts of a device's share of a training batch, one after the other.
         time_limit: seconds after which running cells save their state and stop: of the whole run,
             or of each job for "submitit". None: no limit.
     """
@@ -120,6 +122,8 @@ class RunOptions:
     executor: str = "serial"
     slots: int | None = None
     time_limit: float | None = None
+    fit_devices: int = 1
+    accumulate: int = 1
 
 
 def execute(request: Request, plan: Plan, options: RunOptions, reporter: Reporter) -> GridResult:
@@ -155,6 +159,11 @@ def execute(request: Request, plan: Plan, options: RunOptions, reporter: Reporte
 def open_executor(request: Request, plan: Plan, options: RunOptions) -> Executor:
     """What `options.executor` names; raises `UsageError` for what it cannot do here."""
     name, settings = parse_executor(options.executor)
+    if name != "serial" and options.fit_devices > 1:
+        raise UsageError(
+            f"--fit-devices {options.fit_devices} with --executor {options.executor}: one process "
+            "per cell is what that executor starts; expected --executor serial"
+        )
     if name == "serial":
         return SerialExecutor(plan, request.store(), make_settings(request, options))
     from adbench.executors.job import Job
@@ -168,6 +177,13 @@ def open_executor(request: Request, plan: Plan, options: RunOptions) -> Executor
 def make_settings(request: Request, options: RunOptions) -> Settings:
     """How the calling process runs cells; imports torch."""
     device = choose_device(request.device)
+    recruit = None
+    if options.fit_devices > 1:
+        from adbench.data_parallel.leader import Recruiter, check_devices
+        from adbench.executors.job import Job
+
+        check_devices(options.fit_devices, device)
+        recruit = Recruiter(Job.here(request, options), options.fit_devices, device).team
     return Settings(
         device=device,
         precision=choose_precision(device),
@@ -176,6 +192,9 @@ def make_settings(request: Request, options: RunOptions) -> Settings:
         keep_model=options.keep_model,
         timing=options.timing,
         checkpoint_seconds=options.checkpoint_seconds,
+        fit_devices=options.fit_devices,
+        accumulate=options.accumulate,
+        recruit=recruit,
     )
 
 

@@ -183,8 +183,8 @@ def _read_record(path: Path) -> Record | None:
         problem = error.errors()[0]
         where = shortened(".".join(map(str, problem["loc"])))
         raise StoreError(
-            f"{path} is not a record of this version ({where}: "
-            f"{shortened(problem['msg'])}): upgrade adbench, or give another folder with --results DIR"
+            f"{path} is not a record of this version ({where}: {shortened(problem['msg'])}): "
+            "upgrade adbench, or give another folder with --results DIR"
         ) from None
 
 

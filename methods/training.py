@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from adbench.contracts import Context
 from adbench.errors import MethodError
+from adbench.methods.gradients import accumulate_gradients
 
 Loss = Callable[[Tensor, torch.Generator], Tensor]
-"""Called with the indices (B,) of a batch and this step's generator, which lives on the context's
-device; returns the mean loss."""
+"""Called with the indices (B,) of a batch, or of a part of one, and its generator, which lives on
+the context's device; returns the mean loss."""
 
 LOOK_EVERY = 10
 """Steps between looks at the losses: each look makes a GPU wait."""
@@ -55,7 +56,8 @@ def train(
     """Train `network` in place; afterwards it holds the averaged weights, frozen.
 
     Resumes from `context.checkpoint`. All randomness comes from generators named by step or
-    epoch, so that a resumed run equals an uninterrupted one bit for bit.
+    epoch, so that a resumed run equals an uninterrupted one bit for bit. Members of
+    `context.team` share each batch.
 
     Returns:
         The loss of every step.
@@ -66,10 +68,15 @@ def train(
     state = _TrainingState(network, plan)
     step = state.restore(context.checkpoint.load())
     network.train()
+
+    def cast_loss(indices: Tensor, generator: torch.Generator) -> Tensor:
+        with autocast(context.device, plan.precision):
+            return loss(indices, generator)
+
     while step < plan.steps:
         indices = batch_indices(step, num_samples, plan.batch_size, context)
-        with autocast(context.device, plan.precision):
-            value = loss(indices, context.generator("train", step, device=context.device))
+        state.optimizer.zero_grad(set_to_none=True)
+        value = accumulate_gradients(cast_loss, state.parameters, indices, step, context)
         state.update(value, step)
         step += 1
         if step % LOOK_EVERY == 0 or step == plan.steps:
@@ -131,35 +138,32 @@ class _TrainingState:
 
     def __init__(self, network: nn.Module, plan: TrainingPlan) -> None:
         self.network, self.plan = network, plan
+        self.parameters: list[nn.Parameter] = list(network.parameters())
         self.losses: list[float] = []
         self._unread: list[Tensor] = []
         self.average = deepcopy(network).requires_grad_(False) if plan.ema_decay else None
         self.optimizer = torch.optim.AdamW(
-            network.parameters(),
+            self.parameters,
             lr=plan.learning_rate,
             weight_decay=plan.weight_decay,
             fused=True,
         )
 
     def update(self, value: Tensor, step: int) -> None:
-        """One step of the optimiser and of the average."""
+        """One step of the optimiser and of the average, once the gradients are there."""
         plan = self.plan
         drop = 0.1 if step >= plan.drop_at * plan.steps else 1.0
         for group in self.optimizer.param_groups:
             group["lr"] = plan.learning_rate * drop
-        self.optimizer.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
         if plan.gradient_clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), plan.gradient_clip)
+            nn.utils.clip_grad_norm_(self.parameters, plan.gradient_clip)
         self.optimizer.step()
-        self._unread.append(value.detach())
+        self._unread.append(value)
         if self.average is not None:
             # A short run must not average over its random start: the decay warms up.
             decay = min(plan.ema_decay, (1 + step) / (10 + step))
             with torch.no_grad():
-                torch._foreach_lerp_(
-                    list(self.average.parameters()), list(self.network.parameters()), 1 - decay
-                )
+                torch._foreach_lerp_(list(self.average.parameters()), [*self.parameters], 1 - decay)
 
     def look(self, step: int) -> None:
         """Read the losses of the last steps and stop at the first that is not finite."""

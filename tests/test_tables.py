@@ -145,6 +145,22 @@ def test_invalid_timing_is_left_out_and_said() -> None:
     assert any("Fit time left out" in note for note in footnotes([disturbed]))
 
 
+@pytest.mark.parametrize("last", [31.8, float("nan")])
+def test_a_training_that_diverged_is_a_footnote(last: float) -> None:
+    good = _record(diagnostics={"training": {"loss_first": 0.9, "loss_last": 0.2}})
+    assert not any("diverged" in note for note in footnotes([good]))
+    bad = _record(diagnostics={"base": {"training": {"loss_first": 0.9, "loss_last": last}}})
+    (note,) = [note for note in footnotes([good, bad]) if "diverged" in note]
+    assert "toy:a" in note and f"{last:.4g}" in note
+
+
+def test_divided_batches_are_a_footnote() -> None:
+    record = _record(timing={"fit": {"devices": 2, "batch_parts": 4}})
+    (note,) = [note for note in footnotes([record]) if "4 parts" in note]
+    assert "2 devices" in note
+    assert not any("parts" in note for note in footnotes([_record()]))
+
+
 def test_lost_regions_and_empty_masks_are_footnotes() -> None:
     truth = {
         "regions": 5, "regions_after_resize": 3, "masks_lost_in_resize": ["x"],

@@ -142,7 +142,7 @@ class _Worker:
         self._lines: deque[str] = deque(maxlen=STDERR_LINES)
         ours, theirs = socket.socketpair()
         with theirs:
-            self.process = _spawn(theirs.fileno(), slot)
+            self.process = spawn("adbench.executors.worker", theirs.fileno(), slot)
         self.connection: Connection[Any, Any] = Connection(ours.detach())
         assert self.process.stderr is not None
         self._reader = threading.Thread(target=self._read, args=(self.process.stderr,), daemon=True)
@@ -197,18 +197,18 @@ class _Worker:
                     sys.stderr.write(line)
 
 
-def _spawn(descriptor: int, slot: Slot) -> subprocess.Popen[str]:
-    code = (
-        f"import sys; sys.path[:] = {sys.path!r}; "
-        f"from adbench.executors.worker import main; main({descriptor})"
-    )
+def spawn(
+    module: str, descriptor: int, slot: Slot, stderr: int | IO[str] = subprocess.PIPE
+) -> subprocess.Popen[str]:
+    """A child process that calls `main` of `module` with its end of a socket."""
+    code = f"import sys; sys.path[:] = {sys.path!r}; from {module} import main; main({descriptor})"
     return subprocess.Popen(
         [sys.executable, "-P", "-c", code],
         env=slot.environment(),
         pass_fds=[descriptor],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         errors="backslashreplace",
         # Out of the terminal's foreground: Ctrl-C is for the parent, which unwinds its workers.

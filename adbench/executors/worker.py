@@ -47,7 +47,7 @@ class Refused:
 def main(descriptor: int) -> NoReturn:
     """Work for the parent at the other end of the socket `descriptor`."""
     connection: Connection[Any, Any] = Connection(descriptor)
-    _live_with_parent(connection)
+    live_with_parent(connection)
     code = 0
     try:
         _serve(connection)
@@ -105,7 +105,8 @@ class _Throttled:
         self._relay.progress(stage, done, total, **numbers)
 
 
-def _live_with_parent(connection: Connection[Any, Any]) -> None:
+def live_with_parent(connection: Connection[Any, Any]) -> None:
+    """Make the calling process a child that unwinds and ends when its parent hangs up."""
     faulthandler.enable(all_threads=False)  # a segmentation fault says where, on stderr
     signal.signal(signal.SIGTERM, _unwind)
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):

@@ -32,6 +32,7 @@ class DRDC(Method):
     card: ClassVar[MethodCard] = CARD
     Hyperparameters: ClassVar[type[contracts.Hyperparameters]] = DRDCHyperparameters
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+    splits_batches = True
 
     hyperparameters: DRDCHyperparameters
     detector_: Detector

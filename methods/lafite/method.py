@@ -32,6 +32,7 @@ class LafitE(Method):
     card: ClassVar[MethodCard] = CARD
     Hyperparameters: ClassVar[type[contracts.Hyperparameters]] = LafitEHyperparameters
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+    splits_batches = True
 
     hyperparameters: LafitEHyperparameters
     detector_: Detector

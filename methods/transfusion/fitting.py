@@ -110,8 +110,8 @@ def _train(
     }
     detector.diagnostics = {
         "steps": len(losses),
-        "first_loss": first,
-        "last_loss": last,
+        "loss_first": first,
+        "loss_last": last,
         "terms_before": before,
         "terms_after": after,
         "foreground_share": batches.foreground_share,

@@ -31,6 +31,7 @@ class TransFusion(Method):
     card: ClassVar[MethodCard] = CARD
     Hyperparameters: ClassVar[type[contracts.Hyperparameters]] = TransFusionHyperparameters
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+    splits_batches = True
 
     hyperparameters: TransFusionHyperparameters
     detector_: Detector

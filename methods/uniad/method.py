@@ -31,6 +31,7 @@ class UniAD(Method):
     card: ClassVar[MethodCard] = CARD
     Hyperparameters: ClassVar[type[contracts.Hyperparameters]] = UniADHyperparameters
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+    splits_batches = True
 
     hyperparameters: UniADHyperparameters
     detector_: UniADDetector

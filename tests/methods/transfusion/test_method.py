@@ -140,7 +140,7 @@ def test_diagnostics_hold_each_term_before_and_after(fitted):
     found = fitted.diagnostics()
     assert set(found["terms_before"]) == {"anomaly", "mask", "normal", "consistency"}
     assert sum(found["terms_after"].values()) < sum(found["terms_before"].values())
-    assert found["steps"] == 4 and found["last_loss"] < found["first_loss"]
+    assert found["steps"] == 4 and found["loss_last"] < found["loss_first"]
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(fitted, images):

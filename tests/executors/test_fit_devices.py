@@ -1,0 +1,85 @@
+"""`--fit-devices` and `--accumulate`: one training shared by processes, on the CPU here."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ends import children, claims, interrupt, records, until
+from outcomes import the_error
+from toy import Invoke, spawn
+
+pytest.importorskip("accelerate", reason="the extra adbench-diffusion[accelerate]")
+
+SMALL = ("--dataset", "synthetic:cover", "--preset", "smoke", "--device", "cpu", "--no-timing")
+
+
+def run(invoke: Invoke, folder: Path, *more: str, methods: str = "uniad"):
+    return invoke(
+        "run", "--methods", methods, *SMALL, "--results", str(folder), "--cache",
+        str(folder.parent / "cache"), *more,
+    )  # fmt: skip
+
+
+def test_two_devices_train_what_one_trains_in_two_parts(invoke: Invoke, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    done = run(invoke, one, "--accumulate", "2", methods="uniad,patchcore")
+    assert done.code == 0, done.err
+    done = run(invoke, two, "--fit-devices", "2", methods="uniad,patchcore")
+    assert done.code == 0, done.err
+    assert "on 2 devices" in done.out
+    for single, team in zip(records(one), records(two), strict=True):
+        assert single["keys"] == team["keys"]
+        fit, shared = single["timing"]["fit"], team["timing"]["fit"]
+        divided = single["identity"]["method"] == "uniad"
+        assert fit["devices"] == 1 and shared["devices"] == (2 if divided else 1)
+        assert fit["batch_parts"] == shared["batch_parts"] == (2 if divided else 1)
+        np.testing.assert_allclose(team["images"]["score"], single["images"]["score"], rtol=1e-4)
+    assert claims(two) == []
+
+
+def test_a_batch_in_one_part_says_nothing(invoke: Invoke, tmp_path: Path) -> None:
+    done = run(invoke, tmp_path / "plain")
+    assert done.code == 0 and "parts" not in done.out
+    assert records(tmp_path / "plain")[0]["timing"]["fit"]["batch_parts"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--executor", "local"), "--executor local: one process per cell"),
+        (("--fit-devices", "64"), "expected at most"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused(
+    invoke: Invoke, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = run(invoke, tmp_path / "results", "--fit-devices", "2", *words)
+    assert said in the_error(done, 2)
+
+
+def test_a_partner_that_cannot_come_is_one_failed_cell_with_what_it_said(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adbench.data_parallel.leader.FOLLOWER", "adbench.no_such_module")
+    done = run(invoke, tmp_path / "results", "--fit-devices", "2")
+    assert done.code == 3
+    (failure,) = [record["failure"] for record in records(tmp_path / "results", "failed")]
+    assert "ended with exit code 1" in failure["message"]
+    assert "no_such_module" in failure["message"]
+
+
+def test_an_interrupt_takes_the_partners_along(tmp_path: Path) -> None:
+    process = spawn(
+        "run", "--methods", "uniad", *SMALL, "--set", "uniad.steps=100000", "--results",
+        str(tmp_path / "results"), "--cache", str(tmp_path / "cache"), "--fit-devices", "2",
+        "--checkpoint-every", "1", cwd=tmp_path,
+    )  # fmt: skip
+    until(lambda: list((tmp_path / "results").glob("cells/*/checkpoint*")))
+    partners = children(process.pid)
+    assert len(partners) == 1
+    interrupt(process, signal.SIGINT)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in partners))
+    assert claims(tmp_path / "results") == []
