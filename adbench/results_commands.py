@@ -66,11 +66,6 @@ def report_layout(
     is_paper = name == "paper" or (name is None and (style == "latex" or cells or transpose))
     if not is_paper and (cells or transpose):
         raise UsageError("--cells and --transpose shape --layout paper: found --layout long")
-    if style == "html" and is_paper:
-        raise UsageError(
-            "--format html has a layout of its own, sortable: leave out --layout, --cells and "
-            "--transpose"
-        )
     return Layout(
         name="paper" if is_paper else "long",
         cells=_metrics(cells) if cells else DEFAULT_CELLS,
@@ -138,7 +133,7 @@ def _render(
     if style == "html":
         from adbench import html
 
-        return html.document(records, results, layout.numbers or None)
+        return html.document(records, results, layout)
     if style == "latex":
         return reports.latex(records, layout, fragment)
     write = reports.markdown if style == "markdown" else reports.csv

@@ -17,6 +17,7 @@ from toy import PIXEL, Invoke, write_toy
 from adbench.html import document
 from adbench.html.pictures import Budget, gallery_views
 from adbench.records import METRICS, Failure, Record
+from adbench.report import Layout
 from adbench.reported import published_numbers
 
 HOSTILE = '</script><img src=x onerror="window.broken=1">\'"&<b>{{7*7}}'
@@ -204,10 +205,23 @@ def test_infinite_scores_are_counted_and_not_drawn(tmp_path: Path) -> None:
 def test_published_numbers_are_shown_as_reported(tmp_path: Path) -> None:
     record = make_record("patchcore", "metal_plate", dataset="mpdd")
     numbers = published_numbers()
-    page = render([record], tmp_path, published=numbers)
+    page = render([record], tmp_path, layout=Layout(numbers=numbers))
     assert any("reported" in (a.get("class") or "") for a in page.of("tr"))
     without = render([record], tmp_path)
     assert not any("reported" in (a.get("class") or "") for a in without.of("tr"))
+
+
+def test_the_layout_of_papers_has_two_numbers_a_cell_and_its_best_in_bold(tmp_path: Path) -> None:
+    records = [
+        make_record(method, category, value, dataset="mpdd")
+        for method, value in (("patchcore", 0.75), ("lafite", 0.5))
+        for category in ("metal_plate", "tubes")
+    ]
+    layout = Layout("paper", numbers=published_numbers())
+    page = render(records, tmp_path, layout=layout)
+    assert "75.00 / 75.00" in page.text and "50.00 / 50.00" in page.text
+    assert len(page.of("b")) >= 2 * 3  # both numbers, of two categories and their mean
+    assert any("reported" in (a.get("class") or "") for a in page.of("td"))
 
 
 def test_plots_are_drawn_where_there_is_enough_and_explained_where_not(tmp_path: Path) -> None:

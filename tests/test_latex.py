@@ -230,7 +230,6 @@ def test_the_command_line_writes_a_document_or_its_tables(
         (["--cells", "image_auroc/pixel_auroc/aupro@0.3"], "expected one or two"),
         (["--layout", "long", "--transpose"], "shape --layout paper"),
         (["--fragment"], "expected --format latex"),
-        (["--format", "html", "--layout", "paper"], "layout of its own"),
     ],
 )
 def test_wrong_options_are_said(invoke: Invoke, arguments: list[str], words: str) -> None:

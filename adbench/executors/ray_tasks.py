@@ -16,6 +16,7 @@ from typing import Any
 from adbench.errors import AdbenchError, UsageError
 from adbench.executors.attempt import Ticket
 from adbench.executors.base import Crash, Ended, Event
+from adbench.executors.beacon import Beacon
 from adbench.executors.crash import STDERR_LINES, portable_line
 from adbench.executors.job import Job
 from adbench.executors.shares import Share, ShareEnd, make_shares
@@ -25,7 +26,8 @@ RETRIES = 3
 AHEAD = 8
 """Tickets that are out for each cell that can run: short ones share a task, as starting one takes
 seconds, and the rest stays with the grid, which looks again whether somebody else has done them."""
-STOP_SECONDS = 20.0
+STOP_SECONDS = 30.0
+"""For a task to see that its launcher has gone, and for its worker to unwind."""
 
 
 class RayExecutor:
@@ -47,6 +49,7 @@ class RayExecutor:
             )
         self._collected: list[Ticket] = []
         self._running: dict[Any, tuple[Ticket, ...]] = {}
+        self._beacon: Beacon | None = None
 
     def open(self, hear: Callable[[Event], None]) -> None:
         """Join the cluster at `address` or $RAY_ADDRESS, or start one on this machine."""
@@ -69,6 +72,7 @@ class RayExecutor:
             on_gpu = self._job.request.device != "cpu" and self._resource("GPU") > 0
             gpus = 1.0 if on_gpu else 0.0
         self._gpus, self._cpus = gpus, 1.0 if self._cpus is None else self._cpus
+        self._beacon = Beacon.light(self._job.request.results)
         self._work = ray.remote(
             num_gpus=self._gpus, num_cpus=self._cpus, max_calls=1, max_retries=RETRIES
         )(run_share)
@@ -98,27 +102,24 @@ class RayExecutor:
             self._collect(reference, self._running.pop(reference))
 
     def close(self, *, abort: bool) -> None:
-        """Leave the cluster; with `abort`, interrupt the tasks first, and then end them."""
+        """Leave the cluster; with `abort`, give the tasks time to unwind, and then end them."""
         import ray
 
+        if self._beacon is not None:
+            self._beacon.put_out()
         if not ray.is_initialized():
             return
         try:
             if abort and self._running:
-                for force, seconds in ((False, STOP_SECONDS), (True, 1.0)):
-                    for reference in self._running:
-                        ray.cancel(reference, force=force)
-                    _, alive = ray.wait(
-                        list(self._running), num_returns=len(self._running), timeout=seconds
-                    )
-                    self._running = {r: self._running[r] for r in alive}
-                    if not alive:
-                        break
+                tasks = list(self._running)
+                _, alive = ray.wait(tasks, num_returns=len(tasks), timeout=STOP_SECONDS)
+                for reference in alive:
+                    ray.cancel(reference, force=True)
         finally:
             ray.shutdown()
 
     def _send(self, share: tuple[Ticket, ...]) -> None:
-        self._running[self._work.remote(self._job, share)] = share
+        self._running[self._work.remote(self._job, share, self._beacon)] = share
 
     def _collect(self, reference: Any, tickets: tuple[Ticket, ...]) -> None:
         import ray
@@ -167,9 +168,9 @@ class RayExecutor:
         return self._address in (None, "local") and not os.environ.get("RAY_ADDRESS")
 
 
-def run_share(job: Job, tickets: tuple[Ticket, ...]) -> ShareEnd:
+def run_share(job: Job, tickets: tuple[Ticket, ...], beacon: Beacon) -> ShareEnd:
     """The task: Ray tells its end to the driver, and nothing else goes through Ray."""
-    return Share(job, tickets).run()
+    return Share(job, tickets, beacon).run()
 
 
 def _number(options: dict[str, str], name: str) -> float | None:

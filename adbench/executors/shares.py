@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from adbench.claims import ClaimWatch
-from adbench.errors import AdbenchError
+from adbench.errors import AdbenchError, StoreError
 from adbench.executors.attempt import Ticket
 from adbench.executors.base import Crash, Ended, Event
+from adbench.executors.beacon import Beacon
 from adbench.executors.crash import publish_crash
 from adbench.executors.job import Job, Workplace
 from adbench.executors.local import LocalExecutor
@@ -68,8 +69,9 @@ def _seconds(tickets: Iterable[Ticket]) -> float:
 class Share:
     """Works on a few tickets in this process's place; `stop` may be called from a signal."""
 
-    def __init__(self, job: Job, tickets: Sequence[Ticket]) -> None:
-        self.job, self.tickets = job, tuple(tickets)
+    def __init__(self, job: Job, tickets: Sequence[Ticket], beacon: Beacon | None = None) -> None:
+        """With a `beacon`, all stops when it goes out."""
+        self.job, self.tickets, self._beacon = job, tuple(tickets), beacon
         self.outcomes: dict[int, str] = {}
         self._began = time.monotonic()
         self._pool: LocalExecutor | None = None
@@ -83,6 +85,7 @@ class Share:
         try:
             self._pool.open(self._note)
             for ticket in self.tickets:
+                self._look()
                 self._run(self._pool, ticket)
             done = True
         except AdbenchError as error:
@@ -111,6 +114,15 @@ class Share:
         pool.submit(replace(ticket, seconds_left=left))
         while ticket.index not in self.outcomes:
             pool.wait(1.0)
+            self._look()
+
+    def _look(self) -> None:
+        if self._beacon is not None and not self._beacon.is_lit():
+            # Nobody reads this where the launcher has put it out.
+            raise StoreError(
+                f"a task does not see {self._beacon.path.name} in the results folder, expected "
+                "a folder that all nodes share: give one with --results DIR"
+            )
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Ended):

@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from adbench import __version__
-from adbench.comparison import comparison, notes, timing_table
+from adbench.comparison import notes, timing_table
 from adbench.footnotes import protocol_notes
 from adbench.html.cells import METRIC_TITLES, cell_views, environments_of, settings_of
 from adbench.html.charts import category_charts
@@ -27,37 +27,35 @@ from adbench.html.pictures import Budget, gallery_views, plots
 from adbench.html.protocols import differences, protocols_of
 from adbench.html.tables import table_view
 from adbench.records import Record
-from adbench.reported import Reported
+from adbench.report import LONG, Layout
 
 
-def document(
-    records: Sequence[Record], results: Path, published: Sequence[Reported] | None = None
-) -> str:
+def document(records: Sequence[Record], results: Path, layout: Layout = LONG) -> str:
     """The report of `records` as one HTML document.
 
     Args:
         records: those to show, the latest of each cell; none failed, all failed, both are fine.
         results: the results folder; pictures that were drawn there (`figures/`) are shown, its
             maps and the data set are not read.
-        published: numbers of papers, shown in the comparison tables as reported.
+        layout: of the comparison tables, with the published numbers to show in them.
     """
     budget = Budget()
-    numbers = list(published or ())
     protocols = protocols_of(records)
     environments = environments_of(records)
     settings = settings_of(records)
     cells = cell_views(records, protocols, environments, settings)
-    timing = timing_table(records, numbers)
+    timing = timing_table(records, layout.numbers)
     galleries, pixel_curves = gallery_views(records, results / "figures", budget)
     charts = category_charts(records, pixel_curves, budget.notes)
     said = [n for n in protocol_notes(records) if n.startswith("Protocol")]
+    below = notes(records, layout.numbers, layout.metrics)
     page = {
         "version": __version__,
         "facts": _facts(records),
         "banners": _banners(records),
-        "tables": [table_view(t, cells) for t in comparison(records, numbers)],
+        "tables": [table_view(t, cells) for t in layout.tables(records)],
         "timing": table_view(timing, ()) if timing else None,
-        "notes": [n for n in notes(records, numbers) if n not in said],  # protocols have a section
+        "notes": [n for n in below if n not in said],  # protocols have a section
         "protocols": protocols,
         "differences": differences(protocols),
         "failures": [cell for cell in cells if cell.failure or cell.reason],

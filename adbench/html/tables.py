@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adbench.text_table import Table
+from adbench.text_table import Table, joined
 
 if TYPE_CHECKING:
     from adbench.html.cells import CellView
@@ -16,13 +16,26 @@ FILTERED_FROM = 16
 
 
 @dataclass(frozen=True)
-class CellText:
-    """One table cell. `link` is where the run behind it is described, or None."""
+class Half:
+    """A number or a name, and its emphasis: "best", "second" or ""."""
 
     text: str
-    numeric: bool
     emphasis: str
+
+
+@dataclass(frozen=True)
+class CellText:
+    """One table cell, of one text or of two that belong together.
+
+    Attributes:
+        link: where the run behind it is described, or None.
+        reported: whether a paper says so and not a record.
+    """
+
+    halves: tuple[Half, ...]
+    numeric: bool
     link: str | None
+    reported: bool
 
 
 @dataclass(frozen=True)
@@ -62,16 +75,17 @@ def table_view(table: Table, cells: Sequence[CellView]) -> TableView:
         for category in cell.categories
         for name in (cell.run, f"{cell.run} ({cell.mark})")
     }
+    columns = table.cells()
     rows = tuple(
         RowView(
             tuple(
                 CellText(
-                    text,
-                    column >= table.text_columns,
-                    _emphasis(table, (number, column)),
-                    link_of.get((line[0], text)) if column == 1 else None,
+                    _halves(table, number, cell),
+                    cell[0] >= table.text_columns,
+                    link_of.get((line[0], line[1])) if cell[0] == 1 else None,
+                    cell[0] in table.reported_columns,
                 )
-                for column, text in enumerate(line)
+                for cell in columns
             ),
             number in table.reported_rows,
             number in table.breaks,
@@ -79,10 +93,19 @@ def table_view(table: Table, cells: Sequence[CellView]) -> TableView:
         for number, line in enumerate(table.rows)
     )
     head = tuple(
-        (" ".join(text.split()), column >= table.text_columns)
-        for column, text in enumerate(table.head)
+        (" ".join(table.head[cell[0]].split()), cell[0] >= table.text_columns) for cell in columns
     )
     return TableView(table.title, head, rows)
+
+
+def _halves(table: Table, row: int, cell: Sequence[int]) -> tuple[Half, ...]:
+    texts = [table.rows[row][column] for column in cell]
+    if not joined(texts):
+        return ()
+    return tuple(
+        Half(text, _emphasis(table, (row, column)))
+        for text, column in zip(texts, cell, strict=True)
+    )
 
 
 def _emphasis(table: Table, place: tuple[int, int]) -> str:
