@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adbench.commands.progress import SilentReporter
 from adbench.executors.attempt import Overwrite
-from adbench.progress import SilentReporter
+from adbench.reports.tables import frame, latest, rows
 from adbench.session import Request, RunOptions, execute
 from adbench.store import Store
-from adbench.tables import frame, latest, rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,7 +24,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adbench.cache_files import (
+from adbench.errors import StoreError
+from adbench.storage.cache_files import (
     ENTRY,
     HEADER,
     TEMPORARY,
@@ -40,7 +41,6 @@ from adbench.cache_files import (
     open_regular,
     remove_unless_locked,
 )
-from adbench.errors import StoreError
 
 
 class CacheWarning(UserWarning):

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adbench import __version__
-from adbench.errors import AdbenchError
-from adbench.exits import CommandGroup, end
-from adbench.options import (
+from adbench.commands.exits import CommandGroup, end
+from adbench.commands.options import (
     Accumulate,
     CacheFolder,
     DataRoot,
@@ -40,6 +39,7 @@ from adbench.options import (
     TimeLimit,
     selecting_cells,
 )
+from adbench.errors import AdbenchError
 
 if TYPE_CHECKING:
     from adbench.session import Request
@@ -119,7 +119,7 @@ def run(
     adbench run --methods 'lafite[tau=200|300]' --dataset mpdd:tubes --seeds 0-4 --preset fast
     adbench run --methods all --dataset mpdd --executor local --slots 4 --time-limit 8h
     """
-    from adbench import commands
+    from adbench.commands import run as commands
 
     commands.run(
         replace(request, device=device, cache_limit_gb=cache_limit),
@@ -153,7 +153,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show the cells of a run, which are there already and a rough estimate; run nothing."""
-    from adbench import commands
+    from adbench.commands import run as commands
 
     commands.plan(request, overwrite, explain=explain_cache, as_json=as_json)
 
@@ -199,7 +199,7 @@ def select(
     adbench select --methods lafite --dataset mpdd --preset fast
     adbench select --methods patchcore --dataset mpdd:tubes --grid 'patchcore.num_neighbours=1|5|9'
     """
-    from adbench import select_commands
+    from adbench.commands import select as select_commands
     from adbench.session import Request
 
     request = Request(
@@ -229,7 +229,8 @@ def selected(
     as_json: Json = False,
 ) -> None:
     """Show a selection again, on request beside test curves from finished records."""
-    from adbench import select_commands
+    from adbench.commands import select as select_commands
+
 
     select_commands.selected(file, compare_with_test, plot, as_json)
 
@@ -283,7 +284,8 @@ def report(
     adbench report --format latex --out table.tex       a document that pdflatex compiles
     adbench report --layout paper --cells image_auroc/aupro@0.3 --published
     """
-    from adbench import results_commands
+    from adbench.commands import results as results_commands
+
 
     style = "json" if as_json else style
     shape = results_commands.report_layout(layout, style, cells, transpose, published)
@@ -303,7 +305,8 @@ def figures(
     Writes PNG and PDF into RESULTS/figures, and what the HTML report shows of them. Contact sheets
     and steps need the data set and a run with --keep-maps or --figures; the rest needs neither.
     """
-    from adbench import figures_commands
+    from adbench.commands import figures as figures_commands
+
 
     figures_commands.figures(
         results.expanduser(),
@@ -320,7 +323,8 @@ def runs(
     as_json: Json = False,
 ) -> None:
     """List the records of a results folder, oldest first."""
-    from adbench import results_commands
+    from adbench.commands import results as results_commands
+
 
     results_commands.runs(results, every, as_json)
 
@@ -328,7 +332,7 @@ def runs(
 @app.command()
 def status(results: Results = Path("results"), as_json: Json = False) -> None:
     """Show how far the runs on a results folder are: finished, running, interrupted, failed."""
-    from adbench import status as states
+    from adbench.commands import status as states
 
     states.status(results, as_json)
 
@@ -360,7 +364,8 @@ def compare(
     adbench compare results-main results
     adbench compare lafite 'lafite[reconstruction=false]' --preset fast
     """
-    from adbench import regress_commands
+    from adbench.commands import regress as regress_commands
+
 
     regress_commands.compare(
         base, head, results, metrics=metrics, any_protocol=any_protocol, every=every, out=out,
@@ -384,7 +389,8 @@ def save_baseline(
     preset: OnlyPreset = None,
 ) -> None:
     """Write the finished records of a results folder, per-image scores included, to one file."""
-    from adbench import regress_commands
+    from adbench.commands import regress as regress_commands
+
 
     only = {"method": method, "dataset": dataset, "preset": preset}
     regress_commands.save_baseline(file, results, only)
@@ -426,7 +432,8 @@ def gate(
     Exit codes: 0 no regression, 1 regression found, 2 wrong usage or file, 3 some cells failed,
     4 a cell failed for its data, 5 nothing comparable; the first of 2, 4, 3, 1, 5 that applies.
     """
-    from adbench import regress_commands
+    from adbench.commands import regress as regress_commands
+
 
     rules = regress_commands.make_rules(
         metrics, tolerance, alpha, timing, timing_tolerance, require_all
@@ -453,7 +460,8 @@ def history(
     as_json: Json = False,
 ) -> None:
     """Show a metric over the runs and commits of a results folder."""
-    from adbench import regress_commands
+    from adbench.commands import regress as regress_commands
+
 
     only = {"method": method, "dataset": dataset, "preset": preset}
     regress_commands.history(results, metric, category, only=only, out=out, as_json=as_json)
@@ -465,7 +473,7 @@ def methods(
     as_json: Json = False,
 ) -> None:
     """List the methods, or describe one: paper, hyper-parameters, presets, deviations."""
-    from adbench import listing
+    from adbench.commands import listing
 
     listing.methods(name, as_json)
 
@@ -476,7 +484,7 @@ def datasets(
     as_json: Json = False,
 ) -> None:
     """List the data sets, or describe one: licence, where to get it, expected folders."""
-    from adbench import listing
+    from adbench.commands import listing
 
     listing.datasets(name, as_json)
 
@@ -500,7 +508,7 @@ def cite(
     \b
     adbench cite lafite patchcore --dataset mpdd >> references.bib
     """
-    from adbench.cite import cite as cite_all
+    from adbench.reports.cite import cite as cite_all
 
     cite_all(method or [], dataset, results, as_json)
 
@@ -512,7 +520,7 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check this installation and say how to mend it; exit code 2 if it is broken."""
-    from adbench import doctor as checks
+    from adbench.machine import doctor as checks
 
     checks.doctor(results, data_root, as_json)
 
@@ -535,7 +543,8 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Open every image and mask of a data set and say what is wrong; exit code 4 for an error."""
-    from adbench import data_commands
+    from adbench.commands import data as data_commands
+
 
     data_commands.verify(name, data_root, strict, evaluation_size, mask_rule, as_json)
 
@@ -546,7 +555,8 @@ def prepare(
     data_root: DataRoot = None,
 ) -> None:
     """Render the synthetic set, or say where to get another one and where to put it."""
-    from adbench import data_commands
+    from adbench.commands import data as data_commands
+
 
     data_commands.prepare(name, data_root)
 

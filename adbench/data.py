@@ -14,8 +14,8 @@ from adbench.errors import DataError, UnknownNameError, UsageError
 from adbench.printable import is_printable
 from adbench.registry import load_dataset
 from adbench.selectors import parse_dataset
-from adbench.verify import Finding, quick_check
-from adbench.verify_names import unprintable_name
+from adbench.verification.names import unprintable_name
+from adbench.verification.verify import Finding, quick_check
 
 
 @dataclass(frozen=True)

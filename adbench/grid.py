@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from adbench.claims import ClaimWatch
 from adbench.executors.attempt import Overwrite, Ticket, cached_outcome
 from adbench.executors.base import Crash, Ended, Event, Executor, Progressed, Started
 from adbench.executors.crash import publish_crash
 from adbench.executors.interrupt import terminate_as_interrupt
 from adbench.executors.serial import SerialExecutor
 from adbench.plan import Cell, Plan
-from adbench.records import Record, now
 from adbench.runner import Settings, is_timed
+from adbench.storage.claims import ClaimWatch
+from adbench.storage.records import Record, now
 from adbench.store import Store
 
 POLL_SECONDS = 1.0

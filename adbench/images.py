@@ -21,8 +21,8 @@ from adbench.decode import decode_mask as decode_mask
 from adbench.decode import image_size
 from adbench.digests import content_digests
 from adbench.errors import DataError, UsageError
+from adbench.machine.threads import in_threads
 from adbench.metrics import count_regions
-from adbench.threads import in_threads
 
 MaskRule = Literal["nearest", "area_max"]
 

@@ -12,23 +12,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adbench.checkpoint import FileCheckpoint
-from adbench.claims import Claim
 from adbench.contracts import Checkpoint, Context, Images, Method, Sample, Team
-from adbench.devices import Precision, device_name
-from adbench.environment import environment
 from adbench.errors import AdbenchError, StoreError
-from adbench.inspection import without_root
 from adbench.interruptions import OutOfMemory, TimeLimitReached, is_out_of_memory
-from adbench.load import ForeignLoad
-from adbench.memory import PeakMemory
-from adbench.model_files import publish_model, read_model_report
-from adbench.pixel_statistics import pixel_statistics_path, write_pixel_statistics
+from adbench.machine.devices import Precision, device_name
+from adbench.machine.environment import environment
+from adbench.machine.load import ForeignLoad
+from adbench.machine.memory import PeakMemory
 from adbench.plan import AUPRO_LIMITS, Cell
-from adbench.predictions import PredictionChunks, chunk_bounds, predict_missing
 from adbench.protocol import protocol_as_scored, protocol_of
-from adbench.records import Failure, Record, now
+from adbench.storage.checkpoint import FileCheckpoint
+from adbench.storage.claims import Claim
+from adbench.storage.model_files import publish_model, read_model_report
+from adbench.storage.pixel_statistics import pixel_statistics_path, write_pixel_statistics
+from adbench.storage.predictions import PredictionChunks, chunk_bounds, predict_missing
+from adbench.storage.records import Failure, Record, now
 from adbench.store import CellFolder, Store
+from adbench.verification.inspection import without_root
 
 if TYPE_CHECKING:
     from adbench.cache import DiskCache
@@ -286,7 +286,7 @@ class _CellRun:
 
     def _time(self, images: Images) -> dict[str, Any] | None:
         """Timings measured before on this kind of device, else measured now."""
-        from adbench.timing import measure_inference
+        from adbench.machine.timing import measure_inference
 
         if not self.settings.timing:
             return None

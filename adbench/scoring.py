@@ -8,14 +8,14 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from adbench.contracts import Sample
-from adbench.records import encode_scores, jsonable
+from adbench.storage.records import encode_scores, jsonable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from adbench.images import Masks
-    from adbench.predictions import PredictionChunks
+    from adbench.storage.predictions import PredictionChunks
 
 
 def score_categories(

@@ -12,18 +12,18 @@ from pathlib import Path
 
 from adbench.cache import DiskCache, default_cache_folder
 from adbench.data import select_data
-from adbench.devices import choose_device, choose_precision, gpu_visible
 from adbench.errors import UnknownNameError, UsageError
 from adbench.executors import make_executor, parse_executor
 from adbench.executors.attempt import OVERWRITES, Overwrite, cached_outcome
 from adbench.executors.base import Executor
 from adbench.executors.serial import SerialExecutor
 from adbench.grid import GridOptions, GridResult, Reporter, run_on
+from adbench.machine.devices import choose_device, choose_precision, gpu_visible
 from adbench.output import counted
 from adbench.plan import Cell, Plan, make_plan
-from adbench.plan_files import write_plan
 from adbench.runner import Settings
 from adbench.selectors import parse_seeds, parse_shard
+from adbench.storage.plan_files import write_plan
 from adbench.store import Store
 
 CPU_FLOPS_PER_CORE = 8e10

@@ -27,11 +27,11 @@ from pydantic import ValidationError
 from adbench import atomic
 from adbench.contracts import JSON
 from adbench.errors import StoreError, shortened
-from adbench.pixel_statistics import pixel_statistics_path
 from adbench.plan import Cell
-from adbench.record_blocks import Inference, shaped
-from adbench.records import FORMAT, Record
-from adbench.removal import is_ours, is_temporary, refuse_link, remove
+from adbench.storage.pixel_statistics import pixel_statistics_path
+from adbench.storage.record_blocks import Inference, shaped
+from adbench.storage.records import FORMAT, Record
+from adbench.storage.removal import is_ours, is_temporary, refuse_link, remove
 
 MARKER = "adbench.json"
 

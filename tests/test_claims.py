@@ -15,9 +15,9 @@ import pytest
 from ends import until
 from takers import take
 
-from adbench import claims
-from adbench.claims import ClaimWatch, host_identity, process_start
 from adbench.interruptions import ClaimLost
+from adbench.storage import claims
+from adbench.storage.claims import ClaimWatch, host_identity, process_start
 
 
 def _owner(**changes: object) -> str:

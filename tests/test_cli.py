@@ -19,9 +19,9 @@ from rich.console import Console
 from toy import PIXEL, Invoke, Toy, spawn
 
 import adbench
-from adbench.report import print_report
+from adbench.reports.report import print_report
+from adbench.reports.tables import latest
 from adbench.store import Store
-from adbench.tables import latest
 
 HEAVY = ("torch", "pandas", "matplotlib", "numpy", "scipy", "PIL", "timm", "diffusers", "faiss")
 COMMANDS = ("run", "plan", "report", "runs", "methods", "datasets", "doctor", "data",

@@ -12,11 +12,11 @@ from scored import PROTOCOL, failed, scored_record, write_results
 from simulation import binormal
 from toy import PIXEL, Invoke, Toy
 
-from adbench.compare import compare
-from adbench.pairing import pair
-from adbench.records import Record
-from adbench.regress import DEFAULT_METRICS, check_metrics
-from adbench.sides import Side
+from adbench.regression.compare import compare
+from adbench.regression.pairing import pair
+from adbench.regression.regress import DEFAULT_METRICS, check_metrics
+from adbench.regression.sides import Side
+from adbench.storage.records import Record
 
 RNG = np.random.default_rng(0)
 LABELS, BASE, HEAD = binormal(np.random.default_rng(4), 40, 40, 0.95, 0.80, 0.9)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from toy import Invoke, Toy, write_toy
 
-from adbench import doctor
-from adbench.environment import package_versions
 from adbench.errors import PluginError
+from adbench.machine import doctor
+from adbench.machine.environment import package_versions
 
 
 def check(invoke: Invoke, name: str, *arguments: str) -> list[tuple[str, str]]:
@@ -88,7 +88,7 @@ def test_an_absent_module_is_a_problem(
         return None if wanted == module else original(wanted)
 
     with monkeypatch.context() as changed:
-        changed.setattr("adbench.doctor.importlib.util.find_spec", find_spec)
+        changed.setattr("adbench.machine.doctor.importlib.util.find_spec", find_spec)
         ((status, text),) = check(invoke, name)
     assert status == "problem" and detail in text
 
@@ -97,10 +97,10 @@ def test_a_gpu_that_torch_does_not_see_is_a_problem(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("adbench.devices.gpu_visible", lambda: True)
+    monkeypatch.setattr("adbench.machine.devices.gpu_visible", lambda: True)
     ((status, detail),) = check(invoke, "device")
     assert status == "problem" and "nvidia-smi" in detail
-    monkeypatch.setattr("adbench.devices.gpu_visible", lambda: False)
+    monkeypatch.setattr("adbench.machine.devices.gpu_visible", lambda: False)
     ((status, detail),) = check(invoke, "device")
     assert status == "note" and "no GPU: use --preset fast or smoke" in detail
 

@@ -13,8 +13,8 @@ from PIL import Image
 from scored import failed, scored_record, write_results
 from toy import PIXEL, Invoke, Toy
 
-from adbench.history import history
-from adbench.records import Record
+from adbench.regression.history import history
+from adbench.storage.records import Record
 
 LABELS = np.arange(8) % 2 == 1
 GOOD, POOR = LABELS.astype(float), np.arange(8.0)

@@ -129,7 +129,7 @@ def test_verify_goes_on_where_one_image_takes_too_much_memory(
             raise MemoryError
         return original(path)
 
-    monkeypatch.setattr("adbench.verify_pixels.decode_image", decode)
+    monkeypatch.setattr("adbench.verification.pixels.decode_image", decode)
     outcome = invoke("data", "verify", toy.reference, "--data-root", str(toy.folder))
     assert outcome.code == 4 and "memory" in outcome.out and "Traceback" not in outcome.err
 

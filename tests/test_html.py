@@ -16,9 +16,9 @@ from toy import PIXEL, Invoke, write_toy
 
 from adbench.html import document
 from adbench.html.pictures import Budget, gallery_views
-from adbench.records import METRICS, Failure, Record
-from adbench.report import Layout
-from adbench.reported import published_numbers
+from adbench.reports.report import Layout
+from adbench.reports.reported import published_numbers
+from adbench.storage.records import METRICS, Failure, Record
 
 HOSTILE = '</script><img src=x onerror="window.broken=1">\'"&<b>{{7*7}}'
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -264,11 +264,11 @@ def test_the_same_records_give_the_same_file(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record]]:
     """A results folder with figures of two methods on two categories, and its records."""
-    from adbench.figures_commands import draw_run
-    from adbench.progress import SilentReporter
+    from adbench.commands.figures import draw_run
+    from adbench.commands.progress import SilentReporter
+    from adbench.reports.tables import latest
     from adbench.session import Request, RunOptions, execute
     from adbench.store import Store
-    from adbench.tables import latest
 
     folder = tmp_path_factory.mktemp("drawn")
     toy = write_toy(folder / "data")

@@ -11,12 +11,12 @@ from PIL import Image
 from adbench.cache import DiskCache
 from adbench.contracts import Context, Geometry, Sample
 from adbench.images import load_images, load_masks
+from adbench.machine.threads import in_threads
 from adbench.plan import AUPRO_LIMITS
-from adbench.predictions import PredictionChunks, chunk_bounds, predict_missing
 from adbench.scoring import ground_truth_notes, image_columns, score_categories
+from adbench.storage.predictions import PredictionChunks, chunk_bounds, predict_missing
 from adbench.testing import PixelGaussian
-from adbench.threads import in_threads
-from adbench.verify_pixels import look_at, look_at_all
+from adbench.verification.pixels import look_at, look_at_all
 
 SIDE = 128
 FEW, MANY = 128, 384

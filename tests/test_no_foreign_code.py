@@ -19,12 +19,12 @@ import torch
 from outcomes import the_error, warnings_of
 from toy import PIXEL, Invoke, Toy
 
-from adbench.checkpoint import FileCheckpoint
 from adbench.contracts import Method
 from adbench.errors import MethodError
 from adbench.methods.backbone_weights import load_weights
 from adbench.methods.transfusion.weights import read_checkpoint
 from adbench.registry import load_method, method_names
+from adbench.storage.checkpoint import FileCheckpoint
 
 
 class Payload:

@@ -11,14 +11,14 @@ from toy import PIXEL, Invoke, Toy
 
 from adbench import testing
 from adbench.atomic import digest
-from adbench.claims import ClaimWatch
-from adbench.explain import explain_cell
+from adbench.commands.explain import explain_cell
+from adbench.commands.progress import SilentReporter
 from adbench.grid import GridResult, run_grid
 from adbench.plan import Cell
-from adbench.progress import SilentReporter
 from adbench.registry import load_method, method_names
 from adbench.runner import Settings
 from adbench.session import Request, estimate_seconds
+from adbench.storage.claims import ClaimWatch
 
 PLUGIN = """
 from typing import ClassVar

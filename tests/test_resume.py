@@ -16,12 +16,12 @@ import pytest
 from toy import PIXEL, Invoke, Toy
 
 from adbench import testing
+from adbench.commands.progress import SilentReporter
 from adbench.grid import GridResult, run_grid
 from adbench.plan import Plan
-from adbench.progress import SilentReporter
-from adbench.records import Record
 from adbench.runner import Settings
 from adbench.session import Request
+from adbench.storage.records import Record
 
 
 @pytest.fixture

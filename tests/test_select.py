@@ -16,13 +16,13 @@ from knob import KnobPlugin, write_knob
 from toy import PIXEL, Invoke, Toy
 
 from adbench import atomic
-from adbench.records import Record
 from adbench.registry import load_method
+from adbench.reports.tables import latest
 from adbench.selection.afterwards import TestPoint, _correlation
 from adbench.selection.file import read_selection
 from adbench.selection.study import choose
+from adbench.storage.records import Record
 from adbench.store import Store
-from adbench.tables import latest
 
 GRID = ["--grid", "knob.quantile=0.0|0.5|0.9|1.0"]
 
@@ -573,7 +573,7 @@ def test_help_of_both_commands_imports_nothing_heavy() -> None:
 def test_a_search_that_another_process_does_is_told(
     invoke: Invoke, toy: Toy, knob: KnobPlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adbench.claims import ClaimWatch
+    from adbench.storage.claims import ClaimWatch
 
     monkeypatch.setattr(ClaimWatch, "try_claim", lambda self, folder: None)
     outcome = invoke("select", *arguments(knob, toy, "a"))
@@ -584,7 +584,7 @@ def test_a_search_that_another_process_does_is_told(
 def test_days_of_work_without_a_gpu_are_refused(
     invoke: Invoke, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adbench.devices.gpu_visible", lambda: False)
+    monkeypatch.setattr("adbench.machine.devices.gpu_visible", lambda: False)
     outcome = invoke("select", "--methods", "lafite", *toy.arguments(), "--preset", "paper")
     assert outcome.code == 2 and not Path("results").exists()
     assert "no GPU was found and this would take about" in outcome.err

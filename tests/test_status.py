@@ -12,7 +12,7 @@ from ends import ROUGH, arguments, claims, interrupt, until
 from outcomes import the_error
 from toy import PIXEL, Invoke, Toy, spawn
 
-from adbench.plan_files import read_plans
+from adbench.storage.plan_files import read_plans
 
 
 def _counts(invoke: Invoke, results: Path) -> dict[str, int]:
@@ -62,7 +62,7 @@ def test_the_same_plan_is_kept_once_and_changed_code_supersedes(
         invoke(*arguments(toy, PIXEL, results, "--overwrite", overwrite))
     assert len(list((results / "plans").iterdir())) == 1
     monkeypatch.setattr("adbench.plan.method_code", lambda method: {"changed": "x"})
-    monkeypatch.setattr("adbench.plan_files.now", lambda: "2999-01-01T00:00:00Z")
+    monkeypatch.setattr("adbench.storage.plan_files.now", lambda: "2999-01-01T00:00:00Z")
     invoke(*arguments(toy, PIXEL, results))
     assert len(list((results / "plans").iterdir())) == 2
     assert _counts(invoke, results) == {"finished": 2}

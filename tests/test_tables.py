@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from adbench import comparison, report
-from adbench.footnotes import footnotes, protocol_marks
-from adbench.records import METRICS, Failure, Record, mean_metrics, protocol_digest
-from adbench.tables import MEAN, frame, latest, rows, summarise_seeds
+from adbench.reports import comparison, report
+from adbench.reports.footnotes import footnotes, protocol_marks
+from adbench.reports.tables import MEAN, frame, latest, rows, summarise_seeds
+from adbench.storage.records import METRICS, Failure, Record, mean_metrics, protocol_digest
 
 PROTOCOL: dict[str, Any] = {
     "dataset": "toy", "dataset_version": "1", "scope": "separate", "trained_categories": ["a"],

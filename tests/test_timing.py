@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adbench import timing
 from adbench.cache import DiskCache
-from adbench.checkpoint import FileCheckpoint
 from adbench.contracts import Context, Images
-from adbench.load import FOREIGN_LOAD, ForeignLoad
+from adbench.machine import timing
+from adbench.machine.load import FOREIGN_LOAD, ForeignLoad
+from adbench.storage.checkpoint import FileCheckpoint
 from adbench.testing import PixelGaussian, PixelGaussianHyperparameters
 
 

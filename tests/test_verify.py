@@ -16,7 +16,7 @@ from adbench.datasets.mvtec_layout import MVTEC_TREE, MVTecLayout
 from adbench.datasets.visa import VisA
 from adbench.datasets.visa_split import one_class_split
 from adbench.errors import DataError, UnknownNameError
-from adbench.verify import Finding, Report, quick_check, verify
+from adbench.verification.verify import Finding, Report, quick_check, verify
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 

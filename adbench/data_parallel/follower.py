@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
-from adbench.checkpoint import FileCheckpoint
 from adbench.contracts import Team
 from adbench.errors import AdbenchError
 from adbench.executors.job import Job
@@ -19,6 +18,7 @@ from adbench.executors.worker import live_with_parent
 from adbench.plan import Cell
 from adbench.runner import Settings, cell_context
 from adbench.session import make_settings
+from adbench.storage.checkpoint import FileCheckpoint
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from adbench.claims import Claim, ClaimWatch
 from adbench.errors import AdbenchError
 from adbench.interruptions import ClaimLost, OutOfMemory, TimeLimitReached
 from adbench.plan import Cell
-from adbench.records import Record
-from adbench.removal import remove
 from adbench.runner import Settings, is_timed, run_cell, time_again
+from adbench.storage.claims import Claim, ClaimWatch
+from adbench.storage.records import Record
+from adbench.storage.removal import remove
 from adbench.store import Store
 
 Overwrite = Literal["never", "failed", "timing", "all"]

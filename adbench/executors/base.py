@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from adbench.executors.attempt import Outcome, Ticket
-from adbench.records import Record
+from adbench.storage.records import Record
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adbench import atomic
-from adbench.plan_files import FOLDER
+from adbench.storage.plan_files import FOLDER
 
 
 @dataclass(frozen=True)

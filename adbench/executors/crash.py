@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from adbench import __version__
-from adbench.claims import ClaimWatch
-from adbench.environment import git_state, package_versions
 from adbench.executors.attempt import cached_outcome
 from adbench.executors.base import Crash
+from adbench.machine.environment import git_state, package_versions
 from adbench.plan import Cell
-from adbench.records import Failure, Record
 from adbench.runner import cell_record
+from adbench.storage.claims import ClaimWatch
+from adbench.storage.records import Failure, Record
 from adbench.store import Store
 
 STDERR_LINES = 30

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from adbench.claims import ClaimWatch
 from adbench.executors.attempt import Ticket, attempt
 from adbench.executors.base import Ended, Event, Progressed, Started
 from adbench.plan import Plan
 from adbench.runner import Settings
+from adbench.storage.claims import ClaimWatch
 from adbench.store import Store
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from adbench.claims import ClaimWatch
 from adbench.errors import AdbenchError, StoreError
 from adbench.executors.attempt import Ticket
 from adbench.executors.base import Crash, Ended, Event
@@ -20,6 +19,7 @@ from adbench.executors.crash import publish_crash
 from adbench.executors.job import Job, Workplace
 from adbench.executors.local import LocalExecutor
 from adbench.executors.slots import whole_machine
+from adbench.storage.claims import ClaimWatch
 
 SHORT_SECONDS = 300.0
 """Cells shorter than this share a job, up to about as much work in all."""

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from adbench import atomic
-from adbench.claims import process_start
 from adbench.errors import AdbenchError, UsageError
 from adbench.executors.attempt import Ticket
 from adbench.executors.base import Crash, Ended, Event
@@ -28,6 +27,7 @@ from adbench.executors.job import Job
 from adbench.executors.shares import make_shares
 from adbench.executors.slots import make_slots, visible_gpus
 from adbench.executors.submitit_share import ShareTask
+from adbench.storage.claims import process_start
 
 CLASSES_MINUTES = (60, 360, 1440, 4320)
 """Without `--time-limit`: the shortest that is three times the estimate; the longest for more,

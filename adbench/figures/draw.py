@@ -18,7 +18,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adbench.devices import Precision, choose_device, choose_precision
 from adbench.errors import AdbenchError
 from adbench.figures import gallery
 from adbench.figures.critical_difference import critical_difference_figure, ranking
@@ -31,10 +30,11 @@ from adbench.figures.sheets import Column, columns_of, contact_sheet
 from adbench.figures.steps import shows_steps, steps_sheet
 from adbench.figures.style import drawing, save
 from adbench.figures.subjects import Subject, subjects_of_outcomes
+from adbench.machine.devices import Precision, choose_device, choose_precision
 from adbench.plan import Cell
-from adbench.records import Record
+from adbench.reports.tables import TITLES
+from adbench.storage.records import Record
 from adbench.store import Store
-from adbench.tables import TITLES
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from adbench.figures.names import series
 from adbench.figures.style import folded, in_inches, new_figure, point_style
-from adbench.records import Record
-from adbench.tables import TITLES
+from adbench.reports.tables import TITLES
+from adbench.storage.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbench.errors import AdbenchError, StoreError
-from adbench.predictions import PredictionChunks, chunk_bounds
-from adbench.records import Record
+from adbench.storage.predictions import PredictionChunks, chunk_bounds
+from adbench.storage.records import Record
 
 LOW, HIGH = 0.5, 0.999
 """Quantiles of a category's map values that are the ends of a method's colour scale."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from adbench.records import Record
+from adbench.storage.records import Record
 
 _LONGEST = 80  # of a file name's part, in bytes; file systems allow 255 for the whole
 

@@ -10,7 +10,7 @@ from adbench.errors import StoreError
 from adbench.figures.cases import Case, ImageScores, describe, extreme_cases
 from adbench.figures.grid import COLOURMAP, PictureGrid, scale_title
 from adbench.figures.sheets import Column, sheet_note
-from adbench.model_files import read_model_report
+from adbench.storage.model_files import read_model_report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from adbench.devices import Precision
     from adbench.figures.subjects import Subject
+    from adbench.machine.devices import Precision
 
 
 def shows_steps(subject: Subject) -> bool:
@@ -68,7 +68,7 @@ def _intermediates(
 ) -> dict[str, NDArray[Any]]:
     import numpy as np
 
-    from adbench.checkpoint import FileCheckpoint
+    from adbench.storage.checkpoint import FileCheckpoint
 
     record = subject.record
     folder = results / "cells" / record.keys["fit"]

@@ -16,7 +16,7 @@ from adbench.contracts import Geometry, Method, Sample
 from adbench.data import DataSelection, select_data
 from adbench.errors import AdbenchError, DataError
 from adbench.plan import Cell
-from adbench.records import Record
+from adbench.storage.records import Record
 
 if TYPE_CHECKING:
     import numpy as np

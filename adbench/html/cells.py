@@ -9,9 +9,9 @@ from typing import Any
 
 from adbench.atomic import canonical_json
 from adbench.html.protocols import ProtocolView
-from adbench.records import METRICS, Record, mean_metrics
-from adbench.tables import TITLES
-from adbench.text_table import run_name
+from adbench.reports.tables import TITLES
+from adbench.reports.text_table import run_name
+from adbench.storage.records import METRICS, Record, mean_metrics
 
 MAX_DIAGNOSTICS = 300
 """With more cells than this, what training reported stays out of the report."""

@@ -14,7 +14,7 @@ from adbench.figures.cases import ImageScores, image_scores
 from adbench.figures.curves import PRO_LIMIT, Curve
 from adbench.figures.draw import categories_of
 from adbench.figures.panels import METRIC_OF, PANELS, curves_of
-from adbench.records import Record
+from adbench.storage.records import Record
 
 WIDTH, HEIGHT = 240.0, 168.0
 LEFT, RIGHT, TOP, BOTTOM = 30.0, 8.0, 8.0, 30.0

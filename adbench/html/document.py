@@ -19,15 +19,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from adbench import __version__
-from adbench.comparison import notes, timing_table
-from adbench.footnotes import protocol_notes
 from adbench.html.cells import METRIC_TITLES, cell_views, environments_of, settings_of
 from adbench.html.charts import category_charts
 from adbench.html.pictures import Budget, gallery_views, plots
 from adbench.html.protocols import differences, protocols_of
 from adbench.html.tables import table_view
-from adbench.records import Record
-from adbench.report import LONG, Layout
+from adbench.reports.comparison import notes, timing_table
+from adbench.reports.footnotes import protocol_notes
+from adbench.reports.report import LONG, Layout
+from adbench.storage.records import Record
 
 
 def document(records: Sequence[Record], results: Path, layout: Layout = LONG) -> str:

@@ -15,8 +15,8 @@ from adbench.figures.critical_difference import Ranking, critical_difference_fig
 from adbench.figures.curves import Curve
 from adbench.figures.latency import latency_figure, settings
 from adbench.figures.style import drawing, svg
-from adbench.records import Record
-from adbench.tables import TITLES
+from adbench.reports.tables import TITLES
+from adbench.storage.records import Record
 
 EMBEDDED = 13_000_000
 """Bytes of pictures in one report, at most: with text and tables it stays under 20 MB."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adbench.footnotes import protocol_marks, protocol_notes
-from adbench.records import Record
+from adbench.reports.footnotes import protocol_marks, protocol_notes
+from adbench.storage.records import Record
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adbench.text_table import Table, joined
+from adbench.reports.text_table import Table, joined
 
 if TYPE_CHECKING:
     from adbench.html.cells import CellView

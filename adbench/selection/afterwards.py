@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adbench.records import Record, mean_metrics
 from adbench.selection.file import Choice, Curve
+from adbench.storage.records import Record, mean_metrics
 
 SHOWN = ("image_auroc", "pixel_auroc")
 MIN_POINTS = 3

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adbench import atomic
 from adbench.errors import UsageError
-from adbench.records import mean_metrics
+from adbench.storage.records import mean_metrics
 
 FORMAT = 1
 """Raised when a file can no longer be read by the version before."""

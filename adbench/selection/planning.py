@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from adbench import __version__
 from adbench.cache import default_cache_folder
 from adbench.contracts import Hyperparameters, Method
-from adbench.devices import choose_device, choose_precision
 from adbench.errors import UnknownNameError, UsageError
+from adbench.machine.devices import choose_device, choose_precision
 from adbench.plan import make_plan, variants
-from adbench.records import now
 from adbench.runner import Settings
 from adbench.selection.file import SelectionFile
 from adbench.selection.held_out import FRACTION, training_selection
@@ -21,6 +20,7 @@ from adbench.selection.search import SearchReporter, search
 from adbench.selection.steps import Step, parse_grids, steps_of
 from adbench.selection.study import Study
 from adbench.selectors import parse_overrides, parse_seeds
+from adbench.storage.records import now
 
 if TYPE_CHECKING:
     from adbench.session import Request

@@ -21,11 +21,11 @@ from adbench.atomic import digest
 from adbench.code_digest import method_code, modules_digest
 from adbench.contracts import Hyperparameters, Sample
 from adbench.plan import Cell, metrics_digest
-from adbench.records import METRICS, mean_metrics
 from adbench.selection.file import CRITERION, TOLERANCE
 from adbench.selection.held_out import split_normals
 from adbench.selection.pseudo import PER_NORMAL, recipe_digest
 from adbench.selection.steps import Step, candidate
+from adbench.storage.records import METRICS, mean_metrics
 
 Metrics = dict[str, dict[str, float | None]]
 """Category to metric to value, as in a record."""

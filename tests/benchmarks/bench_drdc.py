@@ -19,8 +19,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from adbench.devices import choose_precision
 from adbench.hyperparameters import build_hyperparameters
+from adbench.machine.devices import choose_precision
 from adbench.methods.drdc.blocks import Attention
 from adbench.methods.drdc.group_norm import SmallMapGroupNorm
 from adbench.methods.drdc.hyperparameters import DRDCHyperparameters

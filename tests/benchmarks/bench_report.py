@@ -24,8 +24,8 @@ from typing import Any
 
 from adbench import atomic
 from adbench.hyperparameters import build_hyperparameters
-from adbench.records import METRICS, Record
 from adbench.registry import load_dataset, load_method
+from adbench.storage.records import METRICS, Record
 
 DATASETS = ("mpdd", "mvtec", "visa", "btad")
 METHODS: list[tuple[str, dict[str, Any]]] = [

@@ -31,9 +31,9 @@ from simulation import (  # noqa: E402
     rate,
 )
 
+from adbench.reports.tables import TITLES  # noqa: E402
 from adbench.stats.bootstrap import IMAGE_METRICS, image_resamples, percentiles  # noqa: E402
 from adbench.stats.resampled import stratified_weights  # noqa: E402
-from adbench.tables import TITLES  # noqa: E402
 
 ALPHA = 0.05
 IMAGE_SETTINGS = (

@@ -17,7 +17,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from adbench.devices import choose_precision
+from adbench.machine.devices import choose_precision
 from adbench.methods.training import autocast
 from adbench.methods.transfusion.blocks import Attention
 from adbench.methods.transfusion.losses import Targets, transfusion_loss

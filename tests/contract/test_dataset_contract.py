@@ -9,7 +9,7 @@ import pytest
 from adbench.errors import DataError
 from adbench.images import decode_image, decode_mask
 from adbench.registry import dataset_names, load_dataset
-from adbench.verify import verify
+from adbench.verification.verify import verify
 
 DOWNLOADED = [n for n in dataset_names() if n != "synthetic"]
 

@@ -10,13 +10,13 @@ import pytest
 from ends import ROUGH
 from toy import PIXEL, Toy
 
-from adbench.claims import ClaimWatch
 from adbench.executors import attempt as attempts
 from adbench.executors.attempt import Ticket, attempt
 from adbench.interruptions import ClaimLost, OutOfMemory, is_out_of_memory
 from adbench.plan import Cell
 from adbench.runner import Settings
 from adbench.session import Request
+from adbench.storage.claims import ClaimWatch
 from adbench.store import Store
 
 
@@ -96,7 +96,7 @@ def test_the_deadline_ends_training_and_prediction_without_an_outcome(
     late = replace(ticket, seconds_left=0.0)
     assert attempt(cell, late, store, settings, ClaimWatch(), Deaf()).outcome == "late"
     assert folder.checkpoint.exists() and not folder.model.exists()
-    monkeypatch.setattr("adbench.predictions.CHUNK_IMAGES", 4)
+    monkeypatch.setattr("adbench.storage.predictions.CHUNK_IMAGES", 4)
     trained = replace(request, methods=f"{PIXEL}[steps=3]")  # ignores the deadline in training
     cell, store, settings, ticket = _parts(trained)
     folder = store.cell(cell)

@@ -9,7 +9,7 @@ from ends import arguments
 from outcomes import the_error
 from toy import PIXEL, Invoke, Toy
 
-from adbench.durations import parse_duration
+from adbench.commands.durations import parse_duration
 from adbench.errors import UsageError
 from adbench.executors import parse_executor
 

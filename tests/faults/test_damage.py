@@ -18,13 +18,13 @@ from toy import PIXEL, Invoke, Toy
 
 from adbench import atomic
 from adbench.cache import DiskCache
-from adbench.checkpoint import FileCheckpoint
 from adbench.contracts import Prediction
 from adbench.digests import content_digests
 from adbench.errors import AdbenchError
-from adbench.model_files import read_model_report
-from adbench.plan_files import read_plans
-from adbench.predictions import PredictionChunks
+from adbench.storage.checkpoint import FileCheckpoint
+from adbench.storage.model_files import read_model_report
+from adbench.storage.plan_files import read_plans
+from adbench.storage.predictions import PredictionChunks
 from adbench.store import Store, read_timing
 
 BOUND = (0, 8)

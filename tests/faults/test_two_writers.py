@@ -10,7 +10,7 @@ from toy import PIXEL, Toy, spawn
 
 from adbench import atomic
 from adbench.contracts import Prediction
-from adbench.predictions import PredictionChunks
+from adbench.storage.predictions import PredictionChunks
 
 ROUNDS = 60
 

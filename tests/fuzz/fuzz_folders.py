@@ -22,7 +22,7 @@ from adbench.datasets.mvtec_layout import MVTecLayout
 from adbench.datasets.visa import VisA
 from adbench.datasets.visa_split import SPLIT_FILE
 from adbench.printable import printable
-from adbench.verify import verify
+from adbench.verification.verify import verify
 
 
 class AnyFolder(MVTecLayout):

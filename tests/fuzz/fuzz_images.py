@@ -17,7 +17,7 @@ from adbench.contracts import Geometry, Sample
 from adbench.decode import decode_image, decode_mask, image_mode, image_size
 from adbench.images import resize_mask
 from adbench.metrics import count_regions
-from adbench.verify_pixels import look_at
+from adbench.verification.pixels import look_at
 
 SUFFIXES = (".png", ".jpg", ".bmp", ".tif", ".webp", ".JPG", "")
 

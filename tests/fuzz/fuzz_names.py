@@ -11,9 +11,9 @@ from markdown_it import MarkdownIt
 from mutations import NAMES
 from sandbox import guarded
 
-from adbench import report
 from adbench.printable import printable
-from adbench.records import Record
+from adbench.reports import report
+from adbench.storage.records import Record
 
 _MARKUP = st.sampled_from(
     ["*", "_", "`", "~~", "|", "<", ">", "&", "&lt;", "&#60;", "[", "]", "(", ")", "!", "#", "-",

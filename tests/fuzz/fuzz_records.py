@@ -13,7 +13,7 @@ from mutations import damaged_bytes, damaged_json
 from sandbox import call, check_outcome, guarded
 
 from adbench import atomic
-from adbench.records import METRICS, Record
+from adbench.storage.records import METRICS, Record
 
 COMMANDS = (
     ("report",), ("report", "--json"), ("report", "--format", "markdown"),

@@ -21,12 +21,12 @@ from mutations import damaged_bytes, damaged_json
 from sandbox import guarded, usable
 
 from adbench.cache import DiskCache
-from adbench.checkpoint import FileCheckpoint
-from adbench.claims import ClaimWatch
 from adbench.contracts import Prediction
 from adbench.digests import content_digests
-from adbench.model_files import read_model_report
-from adbench.predictions import PredictionChunks
+from adbench.storage.checkpoint import FileCheckpoint
+from adbench.storage.claims import ClaimWatch
+from adbench.storage.model_files import read_model_report
+from adbench.storage.predictions import PredictionChunks
 from adbench.store import Store
 
 BOUND = (0, 2)
@@ -169,7 +169,7 @@ def _timing_reader(place: Path, content: bytes) -> None:
 
 
 def _plan_reader(place: Path, content: bytes) -> None:
-    from adbench.plan_files import FOLDER, read_plans
+    from adbench.storage.plan_files import FOLDER, read_plans
 
     (place / FOLDER).mkdir()
     (place / FOLDER / f"plan-{'0' * 24}.json").write_bytes(content)
@@ -192,7 +192,7 @@ def _array_reader(place: Path, content: bytes) -> None:
 
 @cache
 def _array_name() -> str:
-    from adbench.cache_files import entry_name, head_of
+    from adbench.storage.cache_files import entry_name, head_of
 
     return entry_name("key", head_of((3, 5), "uint8"))
 

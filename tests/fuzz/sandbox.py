@@ -14,8 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from adbench.commands.exits import CRASHED
 from adbench.errors import AdbenchError
-from adbench.exits import CRASHED
 from adbench.printable import printable
 
 LONGEST_SECONDS = 30

@@ -26,7 +26,7 @@ def start_as_nobody(
     if os.geteuid() != 0:
         pytest.skip("only root can become another user; root may write anywhere")
     script = (
-        "import os, sys, rich.console, adbench.cache, adbench.commands\n"
+        "import os, sys, rich.console, adbench.cache, adbench.commands.run\n"
         f"from adbench.cli import main\nfrom adbench import {imports}\n"
         f"os.setgid(65534); os.setuid(65534)\nsys.argv = ['adbench', *{arguments!r}]\nmain()\n"
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from adbench.atomic import digest, write_json
 from adbench.metrics import image_metrics, pixel_metrics
-from adbench.records import METRICS, Failure, Record, encode_scores, jsonable
+from adbench.storage.records import METRICS, Failure, Record, encode_scores, jsonable
 
 PROTOCOL: dict[str, Any] = {
     "dataset": "toy", "dataset_version": "1", "scope": "separate", "image_size": 32, "crop": None,

@@ -8,13 +8,13 @@ import numpy as np
 from scipy import special
 from scored import scored_record
 
-from adbench.gate import Rules, run_gate
-from adbench.records import Record
-from adbench.regress import DEFAULT_METRICS
-from adbench.sides import Side
+from adbench.regression.gate import Rules, run_gate
+from adbench.regression.regress import DEFAULT_METRICS
+from adbench.regression.sides import Side
 from adbench.stats.delong import auroc_difference
 from adbench.stats.paired import image_differences, pixel_differences
 from adbench.stats.pixels import PixelHistograms, pixel_histograms
+from adbench.storage.records import Record
 
 Kept = dict[str, PixelHistograms]
 SEED = 20261122

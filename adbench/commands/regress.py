@@ -1,0 +1,164 @@
+"""What `compare`, `baseline save`, `gate` and `history` do."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from adbench import atomic
+from adbench.commands import exits
+from adbench.errors import UnknownNameError, UsageError
+from adbench.output import counted, json_text, print_json, say
+from adbench.regression import output as regress_output
+from adbench.regression.baseline import make_baseline, write_baseline
+from adbench.regression.compare import compare as compare_sides
+from adbench.regression.gate import Rules, run_gate
+from adbench.regression.regress import check_metrics
+from adbench.regression.sides import Filters, baseline_side, folder_side, passes, side_of
+from adbench.store import Store
+
+FORMATS = ("terminal", "markdown")
+
+
+def compare(
+    base: str,
+    head: str,
+    results: Path,
+    *,
+    metrics: str | None,
+    only: Filters,
+    any_protocol: bool,
+    every: bool,
+    style: str,
+    out: Path | None,
+) -> None:
+    """`adbench compare`; exits with 5 where nothing was comparable."""
+    _check_style(style)
+    names = check_metrics(metrics)
+    left, right = side_of(base, results).only(only), side_of(head, results).only(only)
+    result = compare_sides(left, right, names, any_protocol=any_protocol)
+    if style == "json":
+        text = json_text(regress_output.comparison_json(result)) + "\n"
+    else:
+        page = regress_output.comparison_page(result, every=every)
+        text = _text(page, style, f"{base} → {head}")
+    _deliver(text, out)
+    if not result.compared:
+        say(f"nothing comparable in {base} and {head}")
+        raise SystemExit(exits.NOTHING_COMPARABLE)
+
+
+def save_baseline(path: Path, results: Path, only: Filters) -> None:
+    """`adbench baseline save`: the finished records of a results folder."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: expected a file to write, like baseline.json")
+    side = folder_side(results).only(only)
+    done = [r for r in side.records if r.status == "done"]
+    if not done:
+        raise UsageError(
+            f"no finished record in {results}: `adbench run --results {results}` makes some"
+        )
+    pixels = {r.keys["score"]: side.encoded_pixels(r) for r in done}
+    write_baseline(make_baseline(done, {k: v for k, v in pixels.items() if v}), path)
+    left_out = len(side.records) - len(done)
+    say(
+        f"wrote {path}: {counted(len(done), 'cell')}"
+        + (f"; {left_out} failed or skipped left out" if left_out else "")
+    )
+
+
+def gate(
+    baseline: Path,
+    results: Path,
+    rules: Rules,
+    *,
+    only: Filters,
+    style: str,
+    out: Path | None,
+) -> None:
+    """`adbench gate`; exits by what was found."""
+    _check_style(style)
+    base = baseline_side(baseline).only(only)
+    result = run_gate(base, folder_side(results).only(only), rules)
+    if style == "json":
+        text = json_text(regress_output.gate_json(result)) + "\n"
+    else:
+        text = _text(regress_output.gate_page(result), style, "adbench gate")
+    _deliver(text, out)
+    if out is not None or style == "json":
+        say(regress_output.gate_headline(result))
+    raise SystemExit(result.exit_code)
+
+
+def history(
+    results: Path,
+    metric: str,
+    category: str | None,
+    *,
+    only: Filters,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """`adbench history`: all records, not the latest alone."""
+    from adbench.regression import history as timeline
+
+    name, *more = check_metrics(metric)
+    if more or not metric.strip():
+        raise UsageError(f"--metric {metric!r}: expected one metric, like image_auroc")
+    if out is not None and out.suffix.lower() not in timeline.PLOT_TYPES:
+        raise UsageError(
+            f"--out {out}: expected a name that ends in {', '.join(timeline.PLOT_TYPES)}"
+        )
+    records = [r for r in Store(results).records() if passes(r, only)]
+    series = timeline.history(records, name, category)
+    if as_json:
+        print_json([regress_output.series_json(s, name) for s in series])
+    elif series:
+        sys.stdout.write(regress_output.terminal(regress_output.history_page(series, name)))
+    else:
+        where = f" of category {category}" if category else ""
+        say(f"no {name}{where} in the records of {results}: `adbench runs` lists them")
+    if out is not None:
+        if not series:
+            raise UsageError(f"--out {out}: there is nothing to draw")
+        timeline.write_plot(series, name, out)
+        say(f"wrote {out}")
+
+
+def make_rules(
+    metrics: str | None,
+    tolerance: float,
+    alpha: float,
+    timing: bool,
+    timing_tolerance: float,
+    require_all: bool,
+) -> Rules:
+    """Check `--metrics` and bundle the rest."""
+    return Rules(
+        check_metrics(metrics),
+        tolerance,
+        alpha,
+        timing_tolerance if timing else None,
+        require_all,
+    )
+
+
+def _check_style(style: str) -> None:
+    if style not in (*FORMATS, "json"):
+        raise UnknownNameError("--format", style, FORMATS)
+
+
+def _text(page: regress_output.Page, style: str, title: str) -> str:
+    if style == "markdown":
+        return regress_output.markdown(page, title)
+    return regress_output.terminal(page)
+
+
+def _deliver(text: str, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.write(text)
+        return
+    if out.is_dir():
+        raise UsageError(f"--out {out} is a folder: expected a file to write")
+    atomic.write_text(out, text)
+    say(f"wrote {out}")

@@ -1,0 +1,223 @@
+"""What `adbench run` and `adbench plan` do: plan, say what it will cost, run, print the outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from adbench.commands.durations import parse_duration
+from adbench.commands.explain import explain_cell
+from adbench.commands.progress import ConsoleReporter, stderr_console
+from adbench.commands.results import tables_text
+from adbench.errors import UnknownNameError, UsageError
+from adbench.executors import parse_executor
+from adbench.executors.attempt import OVERWRITES, Overwrite
+from adbench.grid import GridResult
+from adbench.output import counted, duration, print_json, say
+from adbench.plan import Cell, Plan
+from adbench.reports.tables import rows
+from adbench.session import (
+    Request,
+    RunOptions,
+    estimate_seconds,
+    execute,
+    pending_cells,
+    refuse_if_hopeless,
+)
+from adbench.storage.records import Record, now
+from adbench.store import Store
+
+
+def run_options(
+    overwrite: str,
+    wait: bool,
+    keep_maps: bool,
+    keep_model: bool,
+    timing: bool,
+    checkpoint_seconds: float,
+    executor: str,
+    slots: int | None,
+    time_limit: str | None,
+    fit_devices: int = 1,
+    accumulate: int = 1,
+) -> RunOptions:
+    """Check `--overwrite`, `--executor` and `--time-limit` and bundle the rest."""
+    parse_executor(executor)
+    return RunOptions(
+        _overwrite(overwrite),
+        wait,
+        keep_maps,
+        keep_model,
+        timing,
+        checkpoint_seconds,
+        executor,
+        slots,
+        None if time_limit is None else parse_duration(time_limit),
+        fit_devices,
+        accumulate,
+    )
+
+
+def run(
+    request: Request,
+    options: RunOptions,
+    *,
+    explain: bool,
+    figures: bool,
+    assume_yes: bool,
+    as_json: bool,
+    command: Sequence[str],
+) -> None:
+    """`adbench run`; exits by the outcome. `command` is what the user typed after `adbench`."""
+    store = request.store()
+    store.check_format()
+    plan = request.plan()
+    _refuse_results_in_data(plan, request.results)
+    pending = pending_cells(plan, store, options.overwrite)
+    _announce(plan, pending)
+    if explain:
+        _explain(plan, store)
+    runs_here = parse_executor(options.executor)[0] in ("serial", "local")
+    if pending and runs_here and not assume_yes:
+        refuse_if_hopeless(pending, request.preset, _fast_command(command))
+    reporter = ConsoleReporter(stderr_console())
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # a method's prints are no part of the table
+            result = execute(request, plan, options, reporter)
+    finally:
+        reporter.close()
+    records = [record_as_asked(cell, record) for cell, record in result.records]
+    _print_outcome(records, result, request.results, as_json)
+    if figures:
+        from adbench.commands.figures import draw_run
+
+        outcomes = [(cell, r) for (cell, _), r in zip(result.records, records, strict=True)]
+        draw_run(outcomes, store.root, request.open_cache(), request.device)
+    raise SystemExit(result.exit_code)
+
+
+def record_as_asked(cell: Cell, record: Record) -> Record:
+    """A reused record under the preset and variant by which this command names the cell."""
+    return record.model_copy(update={"preset": cell.preset, "variant": cell.variant})
+
+
+def plan(request: Request, overwrite: str, *, explain: bool, as_json: bool) -> None:
+    """`adbench plan`."""
+    what = _overwrite(overwrite)
+    store = request.store()
+    store.check_format()
+    planned = request.plan()
+    pending = {id(cell) for cell in pending_cells(planned, store, what)}
+    if as_json:
+        print_json([_cell_summary(cell, id(cell) not in pending) for cell in planned.cells])
+    else:
+        _announce(planned, [c for c in planned.cells if id(c) in pending])
+        for cell in planned.cells:
+            cost = f"about {duration(estimate_seconds([cell]))}"
+            print(f"{cell.title}: {cost if id(cell) in pending else 'there already'}")
+    if explain:
+        _explain(planned, store)
+
+
+def _cell_summary(cell: Cell, cached: bool) -> dict[str, Any]:
+    return {
+        **cell.identity,
+        "preset": cell.preset,
+        "variant": cell.variant,
+        "key": cell.score_key,
+        "cached": cached,
+        "estimate_seconds": estimate_seconds([cell]),
+    }
+
+
+def _print_outcome(records: list[Record], result: GridResult, results: Path, as_json: bool) -> None:
+    from adbench.reports.report import write_reports
+
+    _warn_of_empty_masks(records)
+    if as_json:
+        print_json(rows(records))
+    elif records:
+        sys.stdout.write(tables_text(records))
+    if records:
+        stem = f"table-{now().replace(':', '').replace('-', '')}"
+        written = write_reports(records, results / "tables", stem)
+        say(f"wrote {', '.join(map(str, written))}; records are in {results / 'cells'}")
+    if result.left:
+        say(_left(result, results))
+
+
+def _left(result: GridResult, results: Path) -> str:
+    """Where the cells without an outcome are."""
+    cells = counted(result.left, "cell")
+    if result.submitted:
+        return f"{cells} left to the jobs: adbench status --results {shlex.quote(str(results))}"
+    if result.out_of_time:
+        return f"{cells} left: the time limit is reached; run the same command again to go on"
+    return f"{cells} left to the runs that claimed them"
+
+
+def _refuse_results_in_data(plan: Plan, results: Path) -> None:
+    """Nothing is ever written into a data set."""
+    for root in {cell.data.root for cell in plan.cells}:
+        if results.resolve().is_relative_to(root.resolve()):
+            raise UsageError(
+                f"--results {results} is inside the data set {root}: expected a folder of its own"
+            )
+
+
+def _warn_of_empty_masks(records: Sequence[Record]) -> None:
+    """The table has this as a footnote; whoever only reads the log must see it too."""
+    found = {
+        f"{record.identity['dataset']}:{category}": truth["empty_masks"]
+        for record in records
+        for category, truth in record.data.get("ground_truth", {}).items()
+    }
+    for where, images in found.items():
+        if images:
+            more = f" and {len(images) - 10} more" if len(images) > 10 else ""
+            say(
+                f"warning: {where}: {len(images)} defect images have an all-zero mask and stay "
+                f"anomalous: {', '.join(images[:10])}{more}"
+            )
+
+
+def _announce(plan: Plan, pending: Sequence[Cell]) -> None:
+    for note in plan.notes:
+        say(f"note: {note}")
+    # One data set stands behind many cells, and two selections may share a finding.
+    findings = {(c.data.name, finding) for c in plan.cells for finding in c.data.findings}
+    for name, finding in sorted(findings, key=str):
+        text = str(finding).removeprefix(f"{finding.severity}: ")
+        say(f"{finding.severity}: {name}: {text}")
+    there = len(plan.cells) - len(pending)
+    text = f"{counted(len(plan.cells), 'cell')}, {there} there already"
+    if pending:
+        text += f", {len(pending)} to run, about {duration(estimate_seconds(pending))}"
+    say(text)
+
+
+def _explain(plan: Plan, store: Store) -> None:
+    records = list(store.records())
+    for cell in plan.cells:
+        say(explain_cell(cell, store, records))
+
+
+def _fast_command(command: Sequence[str]) -> str:
+    """The same command with `--preset fast`."""
+    words = list(command)
+    if "--preset" in words:
+        words[words.index("--preset") + 1] = "fast"
+        return shlex.join(["adbench", *words])
+    words = [w for w in words if not w.startswith("--preset=")]
+    return shlex.join(["adbench", *words, "--preset", "fast"])
+
+
+def _overwrite(text: str) -> Overwrite:
+    for choice in OVERWRITES:
+        if text == choice:
+            return choice
+    raise UnknownNameError("--overwrite", text, OVERWRITES)

@@ -1,0 +1,112 @@
+"""`adbench compare`: every difference between two sides, what matters first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adbench.regression.pairing import Incomparable, pair
+from adbench.regression.regress import Difference, differences
+from adbench.regression.sides import Side
+from adbench.reports.tables import MEAN
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A difference, its two-sided p-value, and the same after Holm over all of the comparison."""
+
+    difference: Difference
+    p_value: float | None
+    p_holm: float | None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 %, for this difference alone; None where nothing is known of chance."""
+        estimate = self.difference.estimate
+        return None if estimate is None else estimate.interval(LEVEL)
+
+    @property
+    def significant(self) -> bool:
+        """After correction."""
+        return self.p_holm is not None and self.p_holm <= 1 - LEVEL
+
+
+@dataclass(frozen=True)
+class OverCategories:
+    """Wilcoxon's signed rank test of one metric over the categories of one method."""
+
+    dataset: str
+    method: str
+    preset: str
+    metric: str
+    categories: int
+    median: float
+    p_value: float
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that two sides allow to be said."""
+
+    base: str
+    head: str
+    compared: tuple[Compared, ...]
+    over_categories: tuple[OverCategories, ...]
+    incomparable: tuple[Incomparable, ...]
+    only_in_head: tuple[str, ...]
+
+
+def compare(
+    base: Side, head: Side, metrics: Sequence[str], *, any_protocol: bool = False
+) -> Comparison:
+    """Pair, test and sort: significant drops, significant gains, then by size."""
+    pairing = pair(base, head, any_protocol=any_protocol)
+    found, undefined = differences(base, head, pairing, metrics)
+    return Comparison(
+        base=base.name,
+        head=head.name,
+        compared=tuple(sorted(_corrected(found), key=_importance)),
+        over_categories=tuple(_over_categories(found)),
+        incomparable=(*pairing.incomparable, *undefined),
+        only_in_head=pairing.only_in_head,
+    )
+
+
+def _corrected(found: Sequence[Difference]) -> list[Compared]:
+    from adbench.stats.multiple import holm
+
+    raw = [d.estimate.p_value() if d.estimate is not None else None for d in found]
+    corrected = iter(holm([p for p in raw if p is not None]))
+    return [
+        Compared(d, p, None if p is None else next(corrected))
+        for d, p in zip(found, raw, strict=True)
+    ]
+
+
+def _importance(compared: Compared) -> tuple[int, float, str]:
+    change = compared.difference.change
+    rank = 2 if not compared.significant else (0 if change < 0 else 1)
+    return rank, -abs(change), compared.difference.where
+
+
+def _over_categories(found: Sequence[Difference]) -> list[OverCategories]:
+    from statistics import median
+
+    from adbench.stats.multiple import holm
+    from adbench.stats.ranks import wilcoxon
+
+    groups: dict[tuple[str, str, str, str], list[float]] = {}
+    for d in found:
+        if d.category != MEAN:
+            key = (d.dataset, d.method, d.preset, d.metric)
+            groups.setdefault(key, []).append(d.change)
+    several = {key: changes for key, changes in groups.items() if len(changes) > 1}
+    raw = [wilcoxon(changes) for changes in several.values()]
+    corrected = holm(raw)
+    return [
+        OverCategories(*key, len(changes), median(changes), raw[number], corrected[number])
+        for number, (key, changes) in enumerate(several.items())
+    ]

@@ -1,0 +1,207 @@
+"""Which numbers of two sides may be compared, and for every other one the reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adbench.regression.sides import Side
+from adbench.storage.records import Record
+
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One category of one method on both sides, seed by seed, on the same images.
+
+    `pairs` holds (base, head) records; `marks` names the protocol's fields in which they differ,
+    empty unless that was asked for; `masks_differ`: their pixel metrics are not comparable.
+    """
+
+    dataset: str
+    category: str
+    scope: str
+    preset: str
+    method: str
+    pairs: tuple[tuple[Record, Record], ...]
+    marks: tuple[str, ...] = ()
+    masks_differ: bool = False
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of the pairs."""
+        return tuple(base.identity["seed"] for base, _ in self.pairs)
+
+
+@dataclass(frozen=True)
+class Incomparable:
+    """A number that one side has, or both, and why nothing is said about it."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What can be compared, what of the base cannot, and what only head has."""
+
+    cases: tuple[Case, ...]
+    incomparable: tuple[Incomparable, ...]
+    only_in_head: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Unit:
+    record: Record
+    category: str
+
+
+def pair(base: Side, head: Side, *, any_protocol: bool = False) -> Pairing:
+    """Match the sides by data set, category, preset and seed, and by method and variant.
+
+    Two sides that are each one method are matched whatever the methods. Hyper-parameters may differ
+    where preset and variant agree: a preset's new values are held against its old ones. With
+    `any_protocol` other protocols are paired too and marked; the images must be the same always.
+    """
+    by_method = base.method is None or head.method is None
+    left, right = _units(base, by_method), _units(head, by_method)
+    cases: dict[Key, list[tuple[_Unit, _Unit]]] = {}
+    incomparable: list[Incomparable] = []
+    for key, units in left.items():
+        for unit in units:
+            candidates = right.get(key, [])
+            match, reason = _choose(unit, candidates, any_protocol)
+            if match is None:
+                incomparable.append(Incomparable(_where(unit), reason))
+            else:
+                group = (*key[:-1], _protocol(unit.record), _protocol(match.record))
+                cases.setdefault(group, []).append((unit, match))
+    extra = [_where(u) for key, units in right.items() if key not in left for u in units]
+    return Pairing(
+        tuple(_case(pairs, by_method) for pairs in cases.values()),
+        tuple(incomparable),
+        tuple(extra),
+    )
+
+
+def _units(side: Side, by_method: bool) -> dict[Key, list[_Unit]]:
+    found: dict[Key, list[_Unit]] = {}
+    for record in sorted(side.records, key=lambda r: r.created, reverse=True):
+        own = record.identity
+        for category in own["categories"]:
+            key: Key = (own["dataset"], category, record.preset)
+            if by_method:
+                key += (own["method"], record.variant)
+            found.setdefault((*key, own["seed"]), []).append(_Unit(record, category))
+    return dict(sorted(found.items()))
+
+
+def _choose(
+    unit: _Unit, candidates: Sequence[_Unit], any_protocol: bool
+) -> tuple[_Unit | None, str]:
+    """The newest comparable candidate, of the same scope first, or why the first is none."""
+    if not candidates:
+        return None, "absent from head"
+    scope = unit.record.identity["scope"]
+    candidates = sorted(candidates, key=lambda c: bool(c.record.identity["scope"] != scope))
+    reasons = [_reason(unit, candidate, any_protocol) for candidate in candidates]
+    for candidate, reason in zip(candidates, reasons, strict=True):
+        if reason is None:
+            return candidate, ""
+    return None, str(reasons[0])
+
+
+def _reason(base: _Unit, head: _Unit, any_protocol: bool) -> str | None:
+    """Why two units are not comparable, or None."""
+    for side, unit in (("base", base), ("head", head)):
+        record = unit.record
+        if record.failure is not None:
+            return f"failed in {side}: {record.failure.message}"
+        if record.status != "done":
+            return f"skipped in {side}: {record.reason}"
+    differing = _differing(base.record, head.record)
+    if differing and not any_protocol:
+        changes = ", ".join(
+            f"{name} {base.record.protocol.get(name)} → {head.record.protocol.get(name)}"
+            for name in differing
+        )
+        return f"protocol differs: {changes}"
+    return _image_difference(base, head)
+
+
+def _differing(base: Record, head: Record) -> tuple[str, ...]:
+    if base.protocol_digest == head.protocol_digest:
+        return ()
+    names = sorted({*base.protocol, *head.protocol})
+    changed = [n for n in names if base.protocol.get(n) != head.protocol.get(n)]
+    if base.identity["scope"] == head.identity["scope"] == "separate":
+        changed = [n for n in changed if n != "trained_categories"]
+    return tuple(changed)
+
+
+def _image_difference(base: _Unit, head: _Unit) -> str | None:
+    left, right = dict(_labels(base)), dict(_labels(head))
+    if not left or not right:
+        return f"no per-image scores in {'head' if left else 'base'}"
+    if left.keys() != right.keys():
+        missing, new = sorted(left.keys() - right.keys()), sorted(right.keys() - left.keys())
+        first = (missing or new)[0]
+        return (
+            f"other images: {len(missing)} only in base, {len(new)} only in head (first: {first})"
+        )
+    changed = sorted(name for name in left if left[name] != right[name])
+    if changed:
+        return f"other labels for {len(changed)} images (first: {changed[0]})"
+    if _changed_bytes(base, head, "test"):
+        return "other images: the same names, but their content changed"
+    return None
+
+
+def _changed_bytes(base: _Unit, head: _Unit, part: str) -> bool:
+    """Whether the digests of the test images or masks differ, where both records have one."""
+    parts = base.record.key_parts.get(part), head.record.key_parts.get(part)
+    same_cells = base.record.identity["categories"] == head.record.identity["categories"]
+    return same_cells and None not in parts and parts[0] != parts[1]
+
+
+def _labels(unit: _Unit) -> Iterator[tuple[str, int]]:
+    images = unit.record.images
+    if images:
+        columns = zip(images["id"], images["category"], images["label"], strict=True)
+        yield from ((name, label) for name, own, label in columns if own == unit.category)
+
+
+def _case(pairs: Sequence[tuple[_Unit, _Unit]], by_method: bool) -> Case:
+    base, head = pairs[0]
+    own = base.record.identity
+    names = [_method(base.record), _method(head.record)]
+    method = names[0] if by_method or names[0] == names[1] else f"{names[0]} → {names[1]}"
+    return Case(
+        dataset=own["dataset"],
+        category=base.category,
+        scope=own["scope"],
+        preset=base.record.preset,
+        method=method,
+        pairs=tuple((b.record, h.record) for b, h in pairs),
+        marks=_differing(base.record, head.record),
+        masks_differ=any(_changed_bytes(b, h, "masks") for b, h in pairs),
+    )
+
+
+def _protocol(record: Record) -> str:
+    return record.protocol_digest
+
+
+def _method(record: Record) -> str:
+    method = str(record.identity["method"])
+    return f"{method}[{record.variant}]" if record.variant else method
+
+
+def _where(unit: _Unit) -> str:
+    own = unit.record.identity
+    return (
+        f"{own['dataset']}:{unit.category} {_method(unit.record)} {unit.record.preset} "
+        f"{own['scope']} seed {own['seed']}"
+    )

@@ -1,0 +1,1 @@
+"""From records to tables: rows, rankings, notes, published numbers, and every output format."""

@@ -1,0 +1,57 @@
+"""What a reader must be told of how the networks in a table were trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from adbench.storage.records import Record
+
+
+def training_notes(records: Sequence[Record]) -> list[str]:
+    """Trainings that ended worse than they began, and batches that were divided."""
+    return [*_divergences(records), *_divided(records)]
+
+
+def _divergences(records: Sequence[Record]) -> list[str]:
+    notes = []
+    for record in records:
+        for first, last in _losses(record.diagnostics):
+            if not last <= first:
+                notes.append(
+                    f"{record.identity['method']} on {place_of(record)}: training ended at a loss "
+                    f"of {last:.4g}, above the {first:.4g} it began with: it diverged, and the "
+                    "scores are those of a failed training."
+                )
+    return notes
+
+
+def _losses(diagnostics: Any) -> Iterator[tuple[float, float]]:
+    """Losses at the two ends of each training that `diagnostics` tells of, at whatever depth."""
+    if isinstance(diagnostics, dict):
+        if {"loss_first", "loss_last"} <= diagnostics.keys():
+            yield float(diagnostics["loss_first"]), float(diagnostics["loss_last"])
+        for value in diagnostics.values():
+            yield from _losses(value)
+
+
+def _divided(records: Sequence[Record]) -> list[str]:
+    """Other random numbers than those of a whole batch: a reader who repeats a run must know."""
+    ways = {
+        (fit["devices"], fit["batch_parts"])
+        for fit in (record.timing.get("fit") or {} for record in records)
+        if fit.get("batch_parts", 1) > 1
+    }
+    return [
+        f"Some training batches went through the network in {parts} parts"
+        + (f", on {devices} devices" if devices > 1 else "")
+        + ": the same batch size, other random numbers."
+        for devices, parts in sorted(ways)
+    ]
+
+
+def place_of(record: Record) -> str:
+    """Data set and category, or how many categories."""
+    categories = record.identity["categories"]
+    where = categories[0] if len(categories) == 1 else f"{len(categories)} categories"
+    return f"{record.identity['dataset']}:{where}"

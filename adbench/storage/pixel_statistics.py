@@ -1,0 +1,87 @@
+"""Per-image pixel statistics beside a record: intervals and tests of pixel metrics without maps.
+
+Maps are large and dropped after scoring; what resampling needs of them is some ten kilobytes a
+category (`adbench.stats.pixels`). It is counted while the maps are there, in about as long as the
+metrics take, and kept in `pixels-<score key>.json`, not in the record, which every table reads.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adbench import atomic
+from adbench.contracts import Sample
+
+if TYPE_CHECKING:
+    from adbench.images import Masks
+    from adbench.stats.pixels import PixelHistograms
+    from adbench.storage.predictions import PredictionChunks
+
+_FORMAT = 1
+
+
+def pixel_statistics_path(cell_folder: Path, score_key: str) -> Path:
+    """Where the statistics of one record lie."""
+    return cell_folder / f"pixels-{score_key}.json"
+
+
+def write_pixel_statistics(
+    path: Path, samples: Sequence[Sample], chunks: PredictionChunks, masks: Masks
+) -> None:
+    """Count each category's pixels and write them; grouped as in `scoring.score_categories`."""
+    from adbench.stats.pixels import pixel_histograms
+
+    categories = {}
+    for category, indices in groupby(range(len(samples)), key=lambda i: samples[i].category):
+        bounds = [b for b in chunks.bounds if samples[b[0]].category == category]
+
+        def parts(bounds: list[tuple[int, int]] = bounds) -> Iterator[tuple[Any, Any]]:
+            for start, stop in bounds:
+                yield chunks.read((start, stop)).maps, masks.pixels[start:stop]
+
+        histograms = pixel_histograms(parts, num_images=len(list(indices)))
+        categories[category] = encode_pixel_statistics(histograms)
+    atomic.write_json(path, {"format": _FORMAT, "categories": categories})
+
+
+def read_pixel_statistics(path: Path) -> dict[str, str]:
+    """Category to encoded statistics; empty where there are none, or damaged ones, which are
+    named and set aside."""
+    try:
+        content = atomic.read_json(path)
+        if content.get("format") != _FORMAT:
+            return {}  # of another version
+        categories = content.get("categories")
+        if isinstance(categories, dict) and all(isinstance(v, str) for v in categories.values()):
+            return categories
+        raise ValueError(f"{path.name} holds no pixel statistics")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        remedy = "its pixel metrics have no intervals until a run with --overwrite all"
+        atomic.say_damaged(path, str(error), remedy)
+        return {}
+
+
+def encode_pixel_statistics(histograms: PixelHistograms) -> str:
+    """As text, for JSON."""
+    return base64.b64encode(histograms.to_bytes()).decode("ascii")
+
+
+def decode_pixel_statistics(
+    encoded: Mapping[str, str], category: str, num_images: int
+) -> PixelHistograms | None:
+    """The histograms of a category's images; None where absent or of another number of images."""
+    from adbench.stats.pixels import PixelHistograms
+
+    if category not in encoded:
+        return None
+    try:
+        histograms = PixelHistograms.from_bytes(base64.b64decode(encoded[category], validate=True))
+    except ValueError:
+        return None
+    return histograms if len(histograms) == num_images else None

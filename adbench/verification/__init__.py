@@ -1,0 +1,1 @@
+"""Whether a data set on disk is what its card says."""

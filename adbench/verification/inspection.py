@@ -1,0 +1,55 @@
+"""What a data set may tell of its files beyond the contract, and how it is asked for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from adbench.contracts import Dataset, Sample
+from adbench.verification.findings import Flaw
+
+
+class Inspected(Protocol):
+    """One category as `inspect(root, category)` of a data set gives it, where it has one.
+
+    `samples` as by the contract, but a defect image without a mask has `mask_path` None;
+    `missing` and `extra` are names compared with the release; `renamed` maps paths here to
+    paths in the release. For a data set without `inspect`, `samples` alone is looked at.
+    """
+
+    @property
+    def samples(self) -> Sequence[Sample]: ...
+    @property
+    def problems(self) -> Sequence[Flaw]: ...
+    @property
+    def missing(self) -> Sequence[str]: ...
+    @property
+    def extra(self) -> Sequence[str]: ...
+    @property
+    def renamed(self) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True)
+class _Plain:
+    samples: Sequence[Sample]
+    problems: Sequence[Flaw] = ()
+    missing: Sequence[str] = ()
+    extra: Sequence[str] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+
+def inspect_category(dataset: Dataset, root: Path, category: str) -> Inspected:
+    """Ask a data set for one present category; raises `DataError` as the data set does."""
+    inspect: Callable[[Path, str], Inspected] | None = getattr(dataset, "inspect", None)
+    if inspect is None:
+        return _Plain(dataset.samples(root, [category]))
+    return inspect(root, category)
+
+
+def without_root(error: BaseException, root: Path) -> str:
+    """The message without the machine's path, which no record may hold."""
+    message = str(error).replace(f"{root}{os.sep}", "")
+    return message.replace(str(root), "DIR") if root.is_absolute() else message
