@@ -178,9 +178,6 @@ class SelectionCard(Card):
     """How a paper chooses hyper-parameters without test data, and what one fit serves."""
 
     steps: tuple[GridStep, ...] = ()
-    prediction_only: tuple[str, ...] = ()
-    """As `Hyperparameters.prediction_only`, for a method whose modules must keep their text; it
-    counts in `adbench select` only."""
     fit_serves: dict[str, bool | int | float | str] = {}
     """Name to the value whose saved fit serves every other value: what those lack is not read."""
 

@@ -92,6 +92,14 @@ class FeatureExtractor(nn.Module):
         """Parameters of the blocks that are evaluated."""
         return sum(parameter.numel() for parameter in self.network.parameters())
 
+    def require_weights(self, recorded: str) -> None:
+        """Raise `MethodError` unless these are the weights of a model's training."""
+        if self.weights_sha256 != recorded:
+            raise MethodError(
+                f"the model was trained on backbone weights {recorded[:12]}, found "
+                f"{self.weights_sha256[:12]}: give the same weights, or fit again"
+            )
+
     @property
     def key(self) -> str:
         """Digest of all that decides the features of given pixels."""

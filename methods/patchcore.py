@@ -15,7 +15,6 @@ from pydantic import Field, FilePath
 
 from adbench import contracts
 from adbench.contracts import JSON, Context, Geometry, Images, Method, MethodCard, Prediction
-from adbench.errors import MethodError
 from adbench.methods import costs
 
 if TYPE_CHECKING:
@@ -184,12 +183,8 @@ class PatchCore(Method):
         from adbench.methods.neighbours import NeighbourSearch
 
         self._extractor = self._create_extractor(context.device)
-        expected = json.loads((folder / "state.json").read_text())["weights_sha256"]
-        if self._extractor.weights_sha256 != expected:
-            raise MethodError(
-                f"the model was trained on backbone weights {expected[:12]}, found "
-                f"{self._extractor.weights_sha256[:12]}: give the same weights, or fit again"
-            )
+        state = json.loads((folder / "state.json").read_text())
+        self._extractor.require_weights(state["weights_sha256"])
         bank = load_file(folder / "bank.safetensors")["centers"]
         self.search_ = NeighbourSearch(bank, context.device)
         return self

@@ -79,7 +79,7 @@ class Study:
 
     def fit_path(self, fitting: Hyperparameters) -> Path:
         """Where a fit is kept; equal for hyper-parameters that share one."""
-        unread = self._prediction_only
+        unread = self.cell.hyperparameters.prediction_only
         learned = {n: v for n, v in fitting.canonical().items() if n not in unread}
         return self.folder / "fits" / digest(learned)[:24]
 
@@ -94,12 +94,6 @@ class Study:
         if not changes:
             return hyperparameters
         return candidate(self.cell.method, hyperparameters, self.cell.preset, changes)
-
-    @cached_property
-    def _prediction_only(self) -> frozenset[str]:
-        card = self.cell.method.card.selection
-        declared = frozenset(card.prediction_only) if card else frozenset()
-        return self.cell.hyperparameters.prediction_only | declared
 
     def _values_of(self, name: str) -> list[Any]:
         """Every value of a hyper-parameter that occurs in this search."""

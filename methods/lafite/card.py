@@ -18,18 +18,6 @@ SELECTION = SelectionCard(
             requires={"feature_editing": True},
         ),
     ),
-    prediction_only=(
-        "num_neighbours",
-        "edit_weights",
-        "edit_temperature",
-        "tau",
-        "num_inference_steps",
-        "eta",
-        "num_noise",
-        "score_power",
-        "smoothing",
-        "pool_kernel",
-    ),
     # A fit with both parts has all that one part alone predicts with.
     fit_serves={"feature_editing": True, "reconstruction": True},
 )

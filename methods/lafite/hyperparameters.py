@@ -4,7 +4,7 @@ gives none (the card's deviations say which)."""
 from __future__ import annotations
 
 import math
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, FilePath, model_validator
 
@@ -13,6 +13,21 @@ from adbench import contracts
 
 class LafitEHyperparameters(contracts.Hyperparameters):
     """Everything that a run of LafitE can vary."""
+
+    prediction_only: ClassVar[frozenset[str]] = frozenset(
+        {
+            "num_neighbours",
+            "edit_weights",
+            "edit_temperature",
+            "tau",
+            "num_inference_steps",
+            "eta",
+            "num_noise",
+            "score_power",
+            "smoothing",
+            "pool_kernel",
+        }
+    )
 
     backbone: str = Field(
         "tf_efficientnet_b4.aa_in1k", description="timm model whose features are reconstructed"

@@ -8,7 +8,6 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from adbench.contracts import JSON
-from adbench.errors import MethodError
 from adbench.methods.lafite.fitting import Detector, create_editor, create_extractor
 from adbench.methods.lafite.hyperparameters import LafitEHyperparameters
 from adbench.methods.lafite.network import create_unet
@@ -42,11 +41,7 @@ def load_detector(
     """
     state = json.loads((folder / "state.json").read_text())
     extractor = create_extractor(hyperparameters, device)
-    if extractor.weights_sha256 != state["weights_sha256"]:
-        raise MethodError(
-            f"the model was trained on backbone weights {state['weights_sha256'][:12]}, found "
-            f"{extractor.weights_sha256[:12]}: give the same weights, or fit again"
-        )
+    extractor.require_weights(state["weights_sha256"])
     tensors = load_file(folder / "features.safetensors", device=device)
     scaling = FeatureScaling(tensors["mean"], tensors["std"], state["unit"])
     detector = Detector(extractor, scaling, None, None)

@@ -8,7 +8,6 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from adbench.contracts import JSON, Context
-from adbench.errors import MethodError
 from adbench.methods.uniad.fitting import (
     UniADDetector,
     create_editor,
@@ -42,11 +41,7 @@ def load_base(
     """
     state = json.loads((folder / STATE).read_text())
     extractor = create_extractor(hyperparameters, context.device)
-    if extractor.weights_sha256 != state["weights_sha256"]:
-        raise MethodError(
-            f"the model was trained on backbone weights {state['weights_sha256'][:12]}, found "
-            f"{extractor.weights_sha256[:12]}: give the same weights, or fit again"
-        )
+    extractor.require_weights(state["weights_sha256"])
     tensors = load_file(folder / TENSORS, device=context.device)
     centers = tensors.pop(CENTERS, None)
     network = create_network(hyperparameters, extractor.channels, context)

@@ -71,7 +71,7 @@ def _equal(one: Prediction, two: Prediction) -> None:
 def test_what_lafite_calls_prediction_only_changes_nothing_that_fit_saves(
     fitted: LafitE, context: Context, tmp_path: Path
 ) -> None:
-    assert set(OTHERS) == set(SELECTION.prediction_only)
+    assert set(OTHERS) == LafitE.Hyperparameters.prediction_only
     for name, value in OTHERS.items():
         assert getattr(fitted.hyperparameters, name) != value, name
     fresh = _build(**OTHERS).fit(_images(8, 0), context)
@@ -105,7 +105,7 @@ def test_every_card_names_hyperparameters_and_values_that_exist(name: str) -> No
     if card is None:
         return
     fields = method.Hyperparameters.model_fields
-    named = [*card.prediction_only, *card.fit_serves]
+    named = [*card.fit_serves]
     for step in card.steps:
         named += [step.name, *step.holding, *step.requires]
         base = {**method.presets["fast"], **step.requires, **step.holding}
