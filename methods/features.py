@@ -108,6 +108,12 @@ class FeatureExtractor(nn.Module):
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
+def evenly_spread(indices: Tensor, count: int) -> Tensor:
+    """At most `count` of `indices` (N,), from all over: images are listed category by category."""
+    places = torch.linspace(0, len(indices) - 1, min(count, len(indices)))
+    return indices[places.round().long()]
+
+
 def _create(backbone: str, out_indices: Sequence[int]) -> Any:
     """timm's feature extractor without trained weights."""
     try:

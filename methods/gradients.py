@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,15 @@ PartLoss = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def accumulate_gradients(
-    loss: PartLoss, parameters: Sequence[nn.Parameter], indices: Tensor, step: int, context: Context
+    loss: PartLoss, network: nn.Module, indices: Tensor, step: int, context: Context
 ) -> Tensor:
-    """Add the gradient of the batch's mean loss to `parameters`; returns that loss, detached.
+    """Add the gradient of the batch's mean loss to `network`'s; returns that loss, detached.
 
     The batch is split into `context.batch_parts` near-equal parts, each with its own generator.
     Where a team trains together, member r of n takes the parts r, r + n, ... and all end with
     the same gradient: what the numbers are depends on how many parts there are, not on who
-    worked on them. One part draws from the step's own generator.
+    worked on them. One part draws from the step's own generator. Batch normalisation sees a part
+    at a time; members average its running statistics.
 
     Args:
         indices: of the batch, (B,), the same for all members.
@@ -39,22 +40,30 @@ def accumulate_gradients(
         value.backward()  # type: ignore[no-untyped-call]
         total = total + value.detach()
     if team is not None:
-        total = _sum_over(team, parameters, total)
+        total = _sum_over(team, network, total)
     return total
 
 
-def _sum_over(team: Team, parameters: Sequence[nn.Parameter], total: Tensor) -> Tensor:
-    """Replace each gradient and the loss by its sum over the team, in one exchange.
+def _sum_over(team: Team, network: nn.Module, total: Tensor) -> Tensor:
+    """Replace each gradient and the loss by its sum over the team, in one exchange, and what the
+    network counts by its mean.
 
     A parameter that no member used keeps no gradient, so that the optimiser leaves it alone as
     it does in a single process.
     """
+    parameters = list(network.parameters())
+    counted = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
     used = torch.tensor([float(p.grad is not None) for p in parameters], device=total.device)
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    message = torch.cat([total.float().view(1), used, *(g.float().flatten() for g in grads)])
+    parts = [total.view(1), used, *grads, *counted]
+    message = torch.cat([part.detach().float().flatten() for part in parts])
     team.sum(message)
-    anybody = message[1 : 1 + len(used)].tolist()
-    sums = torch.split(message[1 + len(used) :], [g.numel() for g in grads])
-    for parameter, grad, summed, members in zip(parameters, grads, sums, anybody, strict=True):
-        parameter.grad = grad.copy_(summed.view_as(grad)) if members else None
-    return message[0]
+    summed = torch.split(message, [part.numel() for part in parts])
+    members = summed[1].tolist()
+    for parameter, grad, own, users in zip(
+        parameters, grads, summed[2 : 2 + len(grads)], members, strict=True
+    ):
+        parameter.grad = grad.copy_(own.view_as(grad)) if users else None
+    for buffer, own in zip(counted, summed[2 + len(grads) :], strict=True):
+        buffer.copy_(own.view_as(buffer) / team.size)
+    return summed[0][0].clone()  # a view would keep the whole message

@@ -76,7 +76,7 @@ def train(
     while step < plan.steps:
         indices = batch_indices(step, num_samples, plan.batch_size, context)
         state.optimizer.zero_grad(set_to_none=True)
-        value = accumulate_gradients(cast_loss, state.parameters, indices, step, context)
+        value = accumulate_gradients(cast_loss, network, indices, step, context)
         state.update(value, step)
         step += 1
         if step % LOOK_EVERY == 0 or step == plan.steps:

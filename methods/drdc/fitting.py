@@ -19,6 +19,7 @@ from adbench.methods.drdc.checkpoints import StagedCheckpoint
 from adbench.methods.drdc.hyperparameters import DRDCHyperparameters
 from adbench.methods.drdc.losses import held_out_error, noise_loss
 from adbench.methods.drdc.network import ConditionalUNet
+from adbench.methods.features import evenly_spread
 from adbench.methods.training import TrainingPlan, seeded, smoothed_ends, train
 from adbench.methods.uniad.fitting import UniADDetector, fit_base, held_out_split
 from adbench.methods.uniad.storage import load_base, save_base
@@ -168,7 +169,8 @@ def _train(
         "precision": detector.precision,
     }
     if len(detector.calibration_pixels):
-        probed = detector.calibration_pixels[:MAX_PROBED]
+        some = evenly_spread(torch.arange(len(detector.calibration_pixels)), MAX_PROBED)
+        probed = detector.calibration_pixels[some.numpy()]
         record["held_out_noise_mse"] = held_out_error(
             network,
             to_unit_range(probed, own.inner_size, context.device),

@@ -37,8 +37,9 @@ def noise_loss(
 
     def loss(indices: Tensor, generator: torch.Generator) -> Tensor:
         images = clean(indices)
-        # Cells are dealt on the CPU: some images draw 49 numbers and some 50,176.
-        dealer = torch.Generator().manual_seed(generator.initial_seed())
+        # Cells are dealt on the CPU: some images draw 49 numbers and some 50,176. Another seed:
+        # with the same one, on a CPU, the grid's draw would be the timestep's, word for word.
+        dealer = torch.Generator().manual_seed(generator.initial_seed() + 1)
         unknown = training_masks(len(images), images.shape[-1], own.training_grids, dealer)
         unknown = unknown.to(images.device)
         draw: dict[str, Any] = {"generator": generator, "device": images.device}

@@ -23,6 +23,7 @@ from adbench.methods.drdc.maps import (
     scale_errors,
 )
 from adbench.methods.drdc.process import Conditions, Refined, refine
+from adbench.methods.scoring import upsample
 from adbench.methods.training import autocast
 from adbench.methods.uniad.scoring import base_maps
 
@@ -88,7 +89,7 @@ class Scorer:
             for scale in own.scales:
                 below = F.adaptive_avg_pool2d(pair, -(-pair.shape[-1] // scale))
                 error = (below[:1] - below[1:]).square().sum(1).sqrt()
-                errors.append(enlarged(error, own.image_size))
+                errors.append(upsample(error, own.image_size))
             maps.append(torch.stack(errors).mean(0))
         return torch.cat(maps)
 

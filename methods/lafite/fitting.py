@@ -15,7 +15,7 @@ from torch import Tensor
 from adbench.contracts import JSON, Context, Images
 from adbench.methods.coreset import cached_k_center_greedy, radius_bound
 from adbench.methods.diffusion import cosine_scheduler
-from adbench.methods.features import FeatureExtractor, cached_features
+from adbench.methods.features import FeatureExtractor, cached_features, evenly_spread
 from adbench.methods.lafite.editing import FeatureEditor
 from adbench.methods.lafite.hyperparameters import LafitEHyperparameters
 from adbench.methods.lafite.network import create_unet, denoising_loss, held_out_error
@@ -145,9 +145,8 @@ def _trained_network(
         "held_out_images": num_held_out,
     }
     if num_held_out:
-        errors = held_out_error(
-            network, scheduler, clean(held_out), clean(own[:MAX_HELD_OUT]), context
-        )
+        some = evenly_spread(own, MAX_HELD_OUT)
+        errors = held_out_error(network, scheduler, clean(held_out), clean(some), context)
         record["held_out_epsilon_mse"] = {name: list(values) for name, values in errors.items()}
     return network, record
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from adbench.contracts import JSON, Context, Images
 from adbench.methods.coreset import cached_k_center_greedy, radius_bound
-from adbench.methods.features import FeatureExtractor, cached_features
+from adbench.methods.features import FeatureExtractor, cached_features, evenly_spread
 from adbench.methods.lafite.editing import FeatureEditor
 from adbench.methods.neighbours import NeighbourSearch
 from adbench.methods.training import TrainingPlan, seeded, smoothed_ends, train
@@ -139,7 +139,8 @@ def _train(
         "held_out_images": len(held_out),
     }
     if len(held_out):
-        errors = held_out_error(network, batch(held_out), batch(own[:MAX_HELD_OUT]))
+        some = evenly_spread(own, MAX_HELD_OUT)
+        errors = held_out_error(network, batch(held_out), batch(some))
         record["held_out_mse"] = dict(errors)
     return record
 

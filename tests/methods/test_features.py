@@ -2,10 +2,17 @@ import numpy as np
 import pytest
 import timm
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from adbench.errors import MethodError
-from adbench.methods.features import FeatureExtractor, cached_features, resize_map
+from adbench.methods.features import (
+    FeatureExtractor,
+    cached_features,
+    evenly_spread,
+    resize_map,
+)
 from adbench.methods.lafite.method import LafitE
 from adbench.methods.patchcore import PatchCore
 
@@ -161,3 +168,13 @@ def test_methods_share_features_and_each_repeats_its_coreset(
     assert computed_by(LafitE, reconstruction=False, num_neighbours=2) == []
     assert computed_by(LafitE, reconstruction=False, feature_scaling="none") == ["coreset"]
     assert computed_by(PatchCore, map_size=16) == ["features", "coreset"]
+
+
+@given(st.integers(1, 100), st.integers(1, 40))
+def test_some_of_many_are_from_all_over(num_images, count):
+    some = evenly_spread(torch.arange(num_images) + 7, count).tolist()
+    assert len(some) == min(num_images, count) == len(set(some))
+    assert some[0] == 7 and (some[-1] == 6 + num_images or count == 1)
+    if count > 1:
+        gaps = [b - a for a, b in zip(some, some[1:], strict=False)]
+        assert not gaps or max(gaps) - min(gaps) <= 1

@@ -61,19 +61,23 @@ def fit_as_a_team(make_context, size, parts):
     def member(rank):
         results[rank] = fit(make_context(team=room.member(rank), batch_parts=parts))
 
+    run_all(member, size)
+    return results
+
+
+def run_all(member, size):
     threads = [threading.Thread(target=member, args=(rank,)) for rank in range(size)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    return results
 
 
 def test_one_part_is_the_plain_step(make_context):
     context = make_context()
     ours, plain = make_network(context), make_network(context)
     indices = torch.arange(7)
-    value = accumulate_gradients(noisy_loss(ours), list(ours.parameters()), indices, 3, context)
+    value = accumulate_gradients(noisy_loss(ours), ours, indices, 3, context)
     expected = noisy_loss(plain)(indices, context.generator("train", 3))
     expected.backward()
     assert torch.equal(value, expected.detach())
@@ -90,9 +94,7 @@ def test_parts_give_the_gradient_of_the_whole_batch(make_context, parts):
         return lambda i, _: (network(DATA[i]) - DATA[i] ** 2).square().mean()
 
     values = [
-        accumulate_gradients(
-            noiseless(network), list(network.parameters()), indices, 0, make_context(batch_parts=p)
-        )
+        accumulate_gradients(noiseless(network), network, indices, 0, make_context(batch_parts=p))
         for network, p in ((whole, 1), (split, parts))
     ]
     torch.testing.assert_close(values[1], values[0])
@@ -108,8 +110,8 @@ def test_each_part_draws_its_own_numbers(make_context):
         return weight.sum()
 
     weight = nn.Parameter(torch.zeros(2))
-    accumulate_gradients(loss, [weight], torch.arange(6), 0, context)
-    accumulate_gradients(loss, [weight], torch.arange(6), 1, context)
+    accumulate_gradients(loss, nn.ParameterList([weight]), torch.arange(6), 0, context)
+    accumulate_gradients(loss, nn.ParameterList([weight]), torch.arange(6), 1, context)
     assert len(set(drawn)) == 6
 
 
@@ -124,6 +126,27 @@ def test_a_team_trains_the_network_that_one_process_trains(make_context, size, p
         assert torch.equal(own_weights, team[0][1])  # members never drift apart
 
 
+def test_members_agree_on_what_batch_normalisation_counted(make_context):
+    room, counted = Room(2), {}
+
+    def member(rank):
+        norm = nn.BatchNorm1d(4)
+        network = nn.Sequential(nn.Linear(1, 4), norm, nn.Linear(4, 1))
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.fill_(0.5)
+        context = make_context(team=room.member(rank), batch_parts=2)
+        accumulate_gradients(
+            lambda i, _: network(DATA[i]).square().mean(), network, torch.arange(8), 0, context
+        )
+        counted[rank] = norm.running_mean
+
+    run_all(member, 2)
+    assert torch.equal(counted[0], counted[1])
+    expected = 0.1 * (0.5 * DATA[:8].mean() + 0.5)  # momentum times the mean over both parts
+    torch.testing.assert_close(counted[0], expected.expand(4))
+
+
 def test_a_parameter_that_nobody_used_keeps_no_gradient(make_context):
     used, rare, idle = (nn.Parameter(torch.ones(2)) for _ in range(3))
     room, gradients = Room(2), {}
@@ -135,12 +158,8 @@ def test_a_parameter_that_nobody_used_keeps_no_gradient(make_context):
             return own[0].sum() + (own[1].sum() if rank else 0)
 
         context = make_context(team=room.member(rank), batch_parts=2)
-        accumulate_gradients(loss, own, torch.arange(4), 0, context)
+        accumulate_gradients(loss, nn.ParameterList(own), torch.arange(4), 0, context)
         gradients[rank] = [None if p.grad is None else p.grad.tolist() for p in own]
 
-    threads = [threading.Thread(target=member, args=(rank,)) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    run_all(member, 2)
     assert gradients[0] == gradients[1] == [[1.0, 1.0], [0.5, 0.5], None]
