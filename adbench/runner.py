@@ -46,7 +46,7 @@ class Settings:
             through a network at a time.
         fit_devices: devices that train a cell together, where its method can.
         accumulate: parts in which each of them works through its share of a batch.
-        recruit: calls up the team for a cell's `fit`; None for one device.
+        recruit: calls up the team for a cell's `fit`, given `batch_divisor`; None for one device.
     """
 
     device: str
@@ -60,13 +60,14 @@ class Settings:
     batch_divisor: int = 1
     fit_devices: int = 1
     accumulate: int = 1
-    recruit: Callable[[Cell], AbstractContextManager[Team]] | None = None
+    recruit: Callable[[Cell, int], AbstractContextManager[Team]] | None = None
 
-    def batch_parts(self, cell: Cell) -> int:
-        """Into how many parts a training batch is split."""
+    def division(self, cell: Cell) -> tuple[int, int]:
+        """On how many devices a cell trains, and into how many parts a batch is split."""
         if not cell.build().splits_batches:
-            return 1
-        return self.fit_devices * self.accumulate * self.batch_divisor
+            return 1, 1
+        devices = self.fit_devices if self.recruit is not None else 1
+        return devices, self.fit_devices * self.accumulate * self.batch_divisor
 
 
 def cell_context(
@@ -86,7 +87,7 @@ def cell_context(
         progress=progress,
         deadline=settings.deadline,
         category_cards=cell.category_cards(),
-        batch_parts=settings.batch_parts(cell),
+        batch_parts=settings.division(cell)[1],
         team=team,
     )
 
@@ -170,7 +171,10 @@ class _CellRun:
         self.cell, self.folder, self.settings, self.progress = cell, folder, settings, progress
         self._require_claim = claim.require if claim is not None else lambda: None
         self.checkpoint = FileCheckpoint(
-            folder.checkpoint, settings.checkpoint_seconds, before_save=self._require_claim
+            folder.checkpoint,
+            settings.checkpoint_seconds,
+            before_save=self._require_claim,
+            division=settings.division(cell),
         )
         self.context = cell_context(cell, settings, self.checkpoint, progress)
         self._method: Method | None = None
@@ -245,8 +249,7 @@ class _CellRun:
                 "peak_device_bytes": memory.device_bytes(),
                 "device": self.settings.device.partition(":")[0],
                 "device_name": device_name(self.settings.device),
-                "devices": 1 if team is None else team.size,
-                "batch_parts": self.context.batch_parts,
+                "divisions": [list(division) for division in self.checkpoint.divisions],
             },
         }
         self._require_claim()
@@ -258,7 +261,7 @@ class _CellRun:
         recruit = self.settings.recruit
         if recruit is None or not self.cell.build().splits_batches:
             return nullcontext()
-        return recruit(self.cell)
+        return recruit(self.cell, self.settings.batch_divisor)
 
     def _describe(self, fitted: Method) -> dict[str, Any]:
         """What a fitted method says of itself."""

@@ -155,9 +155,9 @@ def test_a_training_that_diverged_is_a_footnote(last: float) -> None:
 
 
 def test_divided_batches_are_a_footnote() -> None:
-    record = _record(timing={"fit": {"devices": 2, "batch_parts": 4}})
+    record = _record(timing={"fit": {"seconds": 1.0, "divisions": [[1, 1], [2, 4]]}})
     (note,) = [note for note in footnotes([record]) if "4 parts" in note]
-    assert "2 devices" in note
+    assert "whole, later in 4 parts on 2 devices" in note
     assert not any("parts" in note for note in footnotes([_record()]))
 
 
@@ -195,7 +195,7 @@ def test_two_data_sets_with_a_protocol_each_need_no_marks() -> None:
 def test_a_finished_table_as_csv_needs_no_pandas() -> None:
     """A rerun of `run` writes one, and pandas is a fifth of a second."""
     code = (
-        "import sys; from adbench import report; report.csv([]); report.markdown([]);"
+        "import sys; from adbench.reports import report; report.csv([]); report.markdown([]);"
         "sys.exit('pandas' in sys.modules or 'scipy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

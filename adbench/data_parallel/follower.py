@@ -23,13 +23,14 @@ from adbench.storage.checkpoint import FileCheckpoint
 
 @dataclass(frozen=True)
 class Order:
-    """Which cell to train, and as whom; `key` is the cell's score key."""
+    """Which cell to train, and as whom; `key` is the cell's score key, `batch_divisor` as in
+    `Settings`."""
 
     key: str
     rank: int
     size: int
-    port: int
     device: str
+    batch_divisor: int
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,14 @@ def _train_along(job: Job, order: Order, connection: Connection[Any, Any]) -> No
     if not found:
         raise AdbenchError("the data, the code or the versions changed since the run started")
     cell = found[0]
-    settings = replace(make_settings(job.request, job.options), device=order.device, recruit=None)
+    settings = replace(
+        make_settings(job.request, job.options),
+        device=order.device,
+        batch_divisor=order.batch_divisor,
+    )
     connection.send(Present())
-    with membership(order.rank, order.size, order.port, order.device) as team:
+    port: int = connection.recv()
+    with membership(order.rank, order.size, port, order.device) as team:
         context = _context(cell, settings, job, team)
         samples = cell.data.split(cell.categories, "train")
         train = load_images(cell.data.root, samples, cell.build().geometry, settings.cache)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +17,8 @@ if TYPE_CHECKING:
     import torch
 
 SILENCE_MINUTES = 15
-"""After which a member whose partner says nothing gives up. Where a backend cannot tell that a
-partner has died (NCCL), this is what ends the cell; its checkpoint is what the next run starts
-from."""
+"""After which a member whose partner neither speaks nor ends gives up."""
+LEAVE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,30 @@ class AcceleratedTeam:
     rank: int
     size: int
     _accelerator: Any
+    _given_up: threading.Event = field(default_factory=threading.Event)
 
     def sum(self, tensor: torch.Tensor) -> None:
-        """As `Team`."""
+        """As `Team`; raises `RuntimeError` when a partner is gone."""
         tensor.copy_(self._accelerator.reduce(tensor, reduction="sum"))
+        if tensor.is_cuda:  # NCCL only queues; after `give_up` what arrives is no sum
+            import torch
+
+            torch.cuda.current_stream(tensor.device).synchronize()
+        if self._given_up.is_set():
+            raise RuntimeError("a process that shared the training is gone")
+
+    def give_up(self) -> None:
+        """A partner is gone: let go of an exchange that waits for it; from any thread.
+
+        Gloo sees a broken connection by itself; NCCL would wait for `SILENCE_MINUTES` and then
+        end this process with all its cells.
+        """
+        import torch
+
+        self._given_up.set()
+        if torch.distributed.is_initialized() and torch.distributed.get_backend() == "nccl":
+            with contextlib.suppress(Exception):
+                torch.distributed.distributed_c10d._abort_process_group()
 
 
 def require_accelerate() -> None:
@@ -74,10 +95,20 @@ def membership(rank: int, size: int, port: int, device: str) -> Iterator[Acceler
         yield AcceleratedTeam(rank, size, accelerator)
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+        _leave_group()
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _leave_group() -> None:
+    """End the process group; where it waits for partners that are gone, without it."""
+    import torch
+
+    if not torch.distributed.is_initialized():
+        return
+    leaving = threading.Thread(target=torch.distributed.destroy_process_group, daemon=True)
+    leaving.start()
+    leaving.join(LEAVE_SECONDS)

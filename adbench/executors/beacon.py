@@ -30,8 +30,14 @@ class Beacon:
         return cls(path)
 
     def is_lit(self) -> bool:
-        """Whether the launcher is still there."""
-        return self.path.exists()
+        """Whether the launcher is still there; yes, where the folder cannot be asked just now."""
+        try:
+            self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return True
 
     def put_out(self) -> None:
         """Tell all tasks to stop."""

@@ -102,21 +102,35 @@ class RayExecutor:
             self._collect(reference, self._running.pop(reference))
 
     def close(self, *, abort: bool) -> None:
-        """Leave the cluster; with `abort`, give the tasks time to unwind, and then end them."""
+        """Leave the cluster; with `abort`, give the tasks time to unwind, and then end them.
+
+        Without, all cells are settled; a task that has published the last may still be tidying.
+        """
         import ray
 
-        if self._beacon is not None:
-            self._beacon.put_out()
-        if not ray.is_initialized():
-            return
         try:
-            if abort and self._running:
-                tasks = list(self._running)
-                _, alive = ray.wait(tasks, num_returns=len(tasks), timeout=STOP_SECONDS)
-                for reference in alive:
-                    ray.cancel(reference, force=True)
+            if not abort:
+                self._await_all()
+            if self._beacon is not None:
+                self._beacon.put_out()
+            for reference in self._await_all():
+                ray.cancel(reference, force=True)
         finally:
-            ray.shutdown()
+            if self._beacon is not None:
+                self._beacon.put_out()  # also after the second Ctrl-C
+            if ray.is_initialized():
+                ray.shutdown()
+
+    def _await_all(self) -> list[Any]:
+        """Wait a while for the tasks that are out; gives those that go on."""
+        import ray
+
+        tasks = list(self._running)
+        if not (tasks and ray.is_initialized()):
+            return []
+        _, alive = ray.wait(tasks, num_returns=len(tasks), timeout=STOP_SECONDS)
+        self._running = {reference: self._running[reference] for reference in alive}
+        return list(alive)
 
     def _send(self, share: tuple[Ticket, ...]) -> None:
         self._running[self._work.remote(self._job, share, self._beacon)] = share

@@ -43,5 +43,6 @@ class ForeignLoad:
             return None
         ticks = [int(f) / os.sysconf("SC_CLK_TCK") for f in fields]
         idle = ticks[3] + ticks[4]
-        own = os.times()
-        return sum(ticks), sum(ticks) - idle, own.user + own.system
+        own = os.times()  # children count once they have ended: those that shared a training
+        mine = own.user + own.system + own.children_user + own.children_system
+        return sum(ticks), sum(ticks) - idle, mine

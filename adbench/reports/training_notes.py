@@ -38,16 +38,24 @@ def _losses(diagnostics: Any) -> Iterator[tuple[float, float]]:
 def _divided(records: Sequence[Record]) -> list[str]:
     """Other random numbers than those of a whole batch: a reader who repeats a run must know."""
     ways = {
-        (fit["devices"], fit["batch_parts"])
+        tuple((devices, parts) for devices, parts in fit["divisions"])
         for fit in (record.timing.get("fit") or {} for record in records)
-        if fit.get("batch_parts", 1) > 1
+        if any(parts > 1 for _, parts in fit.get("divisions", ()))
     }
     return [
-        f"Some training batches went through the network in {parts} parts"
-        + (f", on {devices} devices" if devices > 1 else "")
-        + ": the same batch size, other random numbers."
-        for devices, parts in sorted(ways)
+        f"Some training batches went through the network {_words(way)}: the same batch size, other "
+        "random numbers, and batch normalisation, where a network has it, over a part."
+        for way in sorted(ways)
     ]
+
+
+def _words(way: Sequence[tuple[int, int]]) -> str:
+    """Devices and parts, before and after each resumption with others."""
+    return ", later ".join(
+        (f"in {parts} parts" if parts > 1 else "whole")
+        + (f" on {devices} devices" if devices > 1 else "")
+        for devices, parts in way
+    )
 
 
 def place_of(record: Record) -> str:

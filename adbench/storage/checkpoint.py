@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ class FileCheckpoint:
         elapsed: training seconds spent up to the last save by earlier processes.
         resumes: how many earlier processes were cut off.
         saved_at: `time.monotonic()` of the last save, None before the first.
+        divisions: devices, and parts of a batch, of all processes that trained, this one last.
     """
 
     def __init__(
@@ -32,8 +32,10 @@ class FileCheckpoint:
         path: Path,
         every_seconds: float,
         before_save: Callable[[], None] = lambda: None,
+        division: tuple[int, int] = (1, 1),
     ) -> None:
         """`before_save` may raise: an owner that lost its claim must not save over the next."""
+        self.divisions = [division]
         self._path = path
         self._every = every_seconds
         self._before_save = before_save
@@ -49,6 +51,8 @@ class FileCheckpoint:
             return None
         self.elapsed = float(saved["elapsed"])
         self.resumes = int(saved["resumes"]) + 1
+        earlier = [(int(d), int(p)) for d, p in saved.get("divisions", self.divisions)]
+        self.divisions = [*(d for d in earlier if d != self.divisions[-1]), self.divisions[-1]]
         state: dict[str, Any] = saved["state"]
         return state
 
@@ -62,7 +66,12 @@ class FileCheckpoint:
 
         self._before_save()
         buffer = io.BytesIO()
-        content = {"elapsed": self.seconds(), "resumes": self.resumes, "state": dict(state)}
+        content = {
+            "elapsed": self.seconds(),
+            "resumes": self.resumes,
+            "divisions": self.divisions,
+            "state": dict(state),
+        }
         torch.save(content, buffer)
         with atomic.replacing(self._path) as temporary, temporary.open("wb") as stream:
             stream.write(hashlib.sha256(buffer.getbuffer()).digest())
@@ -82,8 +91,7 @@ class FileCheckpoint:
             return None
         body = content[_DIGEST_BYTES:]
         if hashlib.sha256(body).digest() != content[:_DIGEST_BYTES]:
-            kept = atomic.set_aside(self._path).name
-            print(f"warning: checkpoint is damaged; set aside as {kept}", file=sys.stderr)
+            atomic.say_damaged(self._path, "checkpoint is damaged", "training starts anew")
             return None
         saved: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
         return saved

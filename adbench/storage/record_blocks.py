@@ -102,6 +102,7 @@ class Inference(_Block):
 class _Fit(_Block):
     seconds: float
     valid: bool | None = None
+    divisions: list[tuple[int, int]] = []
 
 
 class Timing(_Block):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from ends import children, claims, interrupt, records, until
+from ends import PATIENCE, children, claims, interrupt, records, until
 from outcomes import the_error
 from toy import Invoke, spawn
+
+from adbench.methods.uniad.method import UniAD
+from adbench.runner import Settings
 
 pytest.importorskip("accelerate", reason="the extra adbench-diffusion[accelerate]")
 
@@ -34,8 +41,8 @@ def test_two_devices_train_what_one_trains_in_two_parts(invoke: Invoke, tmp_path
         assert single["keys"] == team["keys"]
         fit, shared = single["timing"]["fit"], team["timing"]["fit"]
         divided = single["identity"]["method"] == "uniad"
-        assert fit["devices"] == 1 and shared["devices"] == (2 if divided else 1)
-        assert fit["batch_parts"] == shared["batch_parts"] == (2 if divided else 1)
+        assert fit["divisions"] == ([[1, 2]] if divided else [[1, 1]])
+        assert shared["divisions"] == ([[2, 2]] if divided else [[1, 1]])
         np.testing.assert_allclose(team["images"]["score"], single["images"]["score"], rtol=1e-4)
     assert claims(two) == []
 
@@ -43,7 +50,7 @@ def test_two_devices_train_what_one_trains_in_two_parts(invoke: Invoke, tmp_path
 def test_a_batch_in_one_part_says_nothing(invoke: Invoke, tmp_path: Path) -> None:
     done = run(invoke, tmp_path / "plain")
     assert done.code == 0 and "parts" not in done.out
-    assert records(tmp_path / "plain")[0]["timing"]["fit"]["batch_parts"] == 1
+    assert records(tmp_path / "plain")[0]["timing"]["fit"]["divisions"] == [[1, 1]]
 
 
 @pytest.mark.parametrize(
@@ -83,3 +90,48 @@ def test_an_interrupt_takes_the_partners_along(tmp_path: Path) -> None:
     interrupt(process, signal.SIGINT)
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in partners))
     assert claims(tmp_path / "results") == []
+
+
+def test_a_partner_that_dies_is_one_failed_cell_that_says_how(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    process = spawn(
+        "run", "--methods", "uniad", *SMALL, "--set", "uniad.steps=100000", "--results",
+        str(results), "--cache", str(tmp_path / "cache"), "--fit-devices", "2",
+        "--checkpoint-every", "1", cwd=tmp_path,
+    )  # fmt: skip
+    until(lambda: list(results.glob("cells/*/checkpoint*")))
+    (partner,) = children(process.pid)
+    os.kill(partner, signal.SIGKILL)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 3, err
+    (failure,) = [record["failure"] for record in records(results, "failed")]
+    assert "shared the training ended with exit code -9" in failure["message"]
+    assert claims(results) == []
+
+
+def test_a_resumption_with_other_parts_is_recorded(invoke: Invoke, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    process = spawn(
+        "run", "--methods", "uniad", *SMALL, "--set", "uniad.steps=300", "--results",
+        str(results), "--cache", str(tmp_path / "cache"), "--accumulate", "2",
+        "--checkpoint-every", "0", cwd=tmp_path,
+    )  # fmt: skip
+    until(lambda: list(results.glob("cells/*/checkpoint*")))
+    assert interrupt(process, signal.SIGINT)[0] == 130
+    done = run(invoke, results, "--set", "uniad.steps=300")
+    assert done.code == 0 and "in 2 parts, later whole" in done.out, done.err
+    assert records(results)[0]["timing"]["fit"]["divisions"] == [[1, 2], [1, 1]]
+
+
+def test_a_second_try_for_want_of_memory_halves_each_part() -> None:
+    class Cell:
+        def build(self) -> Any:
+            return UniAD(None)
+
+    cell: Any = Cell()
+    alone = Settings("cpu", "fp32", cache=None)  # type: ignore[arg-type]
+    assert alone.division(cell) == (1, 1)
+    assert replace(alone, batch_divisor=2).division(cell) == (1, 2)
+    recruit: Any = nullcontext
+    team = replace(alone, fit_devices=2, accumulate=3, recruit=recruit, batch_divisor=2)
+    assert team.division(cell) == (2, 12)

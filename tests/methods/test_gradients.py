@@ -139,6 +139,7 @@ def test_members_agree_on_what_batch_normalisation_counted(make_context):
         accumulate_gradients(
             lambda i, _: network(DATA[i]).square().mean(), network, torch.arange(8), 0, context
         )
+        assert norm.running_mean is not None
         counted[rank] = norm.running_mean
 
     run_all(member, 2)
