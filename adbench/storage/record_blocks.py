@@ -102,7 +102,7 @@ class Inference(_Block):
 class _Fit(_Block):
     seconds: float
     valid: bool | None = None
-    divisions: list[tuple[int, int]] = []
+    divisions: list[list[int]] = []
 
 
 class Timing(_Block):
