@@ -6,6 +6,7 @@ import csv
 import io
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,6 +153,24 @@ def test_a_training_that_diverged_is_a_footnote(last: float) -> None:
     bad = _record(diagnostics={"base": {"training": {"loss_first": 0.9, "loss_last": last}}})
     (note,) = [note for note in footnotes([good, bad]) if "diverged" in note]
     assert "toy:a" in note and f"{last:.4g}" in note
+
+
+@pytest.mark.parametrize("form", ["terminal", "markdown", "csv", "paper csv", "latex", "html"])
+def test_no_text_of_a_record_steers_a_terminal(form: str, tmp_path: Path) -> None:
+    from adbench.commands.results import tables_text
+    from adbench.html import document
+    from adbench.reports.report import LONG, Layout
+
+    record = _record(preset="\x1b[2J", variant="a=\x9b1m\u2028", environment={"x": "\x1b[2J"})
+    text = {
+        "terminal": lambda: tables_text([record]),
+        "markdown": lambda: report.markdown([record]),
+        "csv": lambda: report.csv([record]),
+        "paper csv": lambda: report.csv([record], Layout("paper")),
+        "latex": lambda: report.latex([record], LONG),
+        "html": lambda: document([record], tmp_path),
+    }[form]()
+    assert not {"\x1b", "\x9b", "\u2028"} & set(text)
 
 
 def test_divided_batches_are_a_footnote() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from adbench import atomic
 from adbench.errors import UnknownNameError, UsageError
 from adbench.output import json_text, print_json, say, table_console
+from adbench.printable import printable
 from adbench.reports.footnotes import footnotes
 from adbench.reports.tables import TITLES, latest, rows
 from adbench.storage.records import Record, mean_metrics
@@ -93,7 +94,7 @@ def runs(results: Path, every: bool, as_json: bool) -> None:
         print_json(listed)
         return
     for summary in listed:
-        print(_line(summary))
+        print(printable(_line(summary)))
     if not listed:
         print(f"no record in {results}")
 

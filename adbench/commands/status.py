@@ -12,6 +12,7 @@ from typing import Literal
 from adbench import atomic
 from adbench.errors import UsageError
 from adbench.output import counted, duration, print_json
+from adbench.printable import printable
 from adbench.storage.claims import ClaimWatch, Look
 from adbench.storage.plan_files import PlannedCell, read_plans
 from adbench.store import Store
@@ -58,7 +59,7 @@ def status(results: Path, as_json: bool) -> None:
     print(f"{counted(len(cells), 'cell')}: {', '.join(parts)}")
     for cell in cells:
         if cell.state not in ("finished", "waiting"):
-            print(_line(cell))
+            print(printable(_line(cell)))
 
 
 def read_status(root: Path) -> list[CellStatus]:

@@ -24,6 +24,7 @@ from adbench.html.charts import category_charts
 from adbench.html.pictures import Budget, gallery_views, plots
 from adbench.html.protocols import differences, protocols_of
 from adbench.html.tables import table_view
+from adbench.printable import printable
 from adbench.reports.comparison import notes, timing_table
 from adbench.reports.footnotes import protocol_notes
 from adbench.reports.report import LONG, Layout
@@ -76,6 +77,7 @@ def _render(page: dict[str, Any]) -> str:
         loader=PackageLoader("adbench.html"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_without_controls,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -87,6 +89,13 @@ def _render(page: dict[str, Any]) -> str:
     template = environment.get_template("document.html")
     # Our own files, the only text that is not escaped.
     return template.render(style=Markup(style), script=Markup(script), policy=policy, **page)
+
+
+def _without_controls(value: Any) -> Any:
+    """A text of a record without control characters but newlines; our own files as they are."""
+    if type(value) is not str:
+        return value
+    return "\n".join(map(printable, value.split("\n")))
 
 
 def _asset(name: str) -> str:

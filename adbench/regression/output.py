@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adbench.output import counted, table_console
+from adbench.printable import printable
 from adbench.regression.compare import Compared, Comparison
 from adbench.regression.gate import GateResult, Judged, TimingChange, summary
 from adbench.regression.history import Point, Series
@@ -249,10 +250,10 @@ def terminal(page: Page) -> str:
             shown.add_row(*map(escape, row))
         console.print(shown, crop=False)
     for title, lines in page.lists:
-        console.print(f"{escape(title)}:", highlight=False)
+        console.print(f"{escape(printable(title))}:", highlight=False)
         for line in lines:
-            console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
-    console.print(escape(page.headline), highlight=False, soft_wrap=True)
+            console.print(f"  {escape(printable(line))}", highlight=False, soft_wrap=True)
+    console.print(escape(printable(page.headline)), highlight=False, soft_wrap=True)
     return buffer.getvalue()
 
 
@@ -279,7 +280,7 @@ def _row(cells: Iterable[str]) -> str:
 
 def _escape(text: str) -> str:
     """Keep names from data from becoming markup, or from calling for people (`@name`)."""
-    return re.sub(r"([\\`*_\[\]<>|@#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>|@#])", r"\\\1", printable(" ".join(text.split())))
 
 
 def comparison_json(result: Comparison) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from adbench.printable import printable
 from adbench.reports.beside import Beside, beside, shown
 from adbench.reports.footnotes import footnotes, protocol_marks, protocol_notes
 from adbench.reports.ranking import best_and_second, category_sets
@@ -94,12 +95,13 @@ def notes(
     metrics: Sequence[str] = SHOWN,
 ) -> list[str]:
     """Protocols and footnotes below tables with these metrics."""
-    return [
+    found = [
         *protocol_notes(records),
         *(notes_on_published(records, numbers, metrics) if numbers else []),
         *category_notes(records, summarise_seeds(rows(records))),
         *footnotes(records),
     ]
+    return [printable(note) for note in found]
 
 
 def notes_on_published(

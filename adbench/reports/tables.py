@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from adbench.atomic import canonical_json
+from adbench.printable import printable
 from adbench.storage.records import METRICS, Record, mean_metrics
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def csv_text(table: Sequence[Mapping[str, Any]], more: Sequence[str] = ()) -> st
     fields = [*_columns(), *more]
     writer = csv.DictWriter(buffer, fields, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table)
+    writer.writerows(
+        {n: printable(v) if isinstance(v, str) else v for n, v in row.items()} for row in table
+    )
     return buffer.getvalue()
 
 

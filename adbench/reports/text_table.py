@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from adbench.printable import printable
+
 Place = tuple[int, int]
 """Row and column of a cell."""
 
@@ -47,6 +49,18 @@ class Table:
     reported_columns: frozenset[int] = field(default=frozenset())
     caption: str = ""
     key: str = "table"
+
+    def __post_init__(self) -> None:
+        """No text of a record steers a terminal or breaks a line, whatever the format."""
+        head = ("\n".join(map(printable, text.split("\n"))) for text in self.head)
+        rows = (tuple(map(printable, row)) for row in self.rows)
+        for name, value in (
+            ("title", printable(self.title)),
+            ("caption", printable(self.caption)),
+            ("head", tuple(head)),
+            ("rows", tuple(rows)),
+        ):
+            object.__setattr__(self, name, value)
 
     @property
     def has_reported(self) -> bool:
