@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,17 @@ def run(invoke: Invoke, folder: Path, *more: str, methods: str = "uniad"):
         "run", "--methods", methods, *SMALL, "--results", str(folder), "--cache",
         str(folder.parent / "cache"), *more,
     )  # fmt: skip
+
+
+def training(tmp_path: Path, steps: int, *more: str) -> subprocess.Popen[str]:
+    """A run into `tmp_path / "results"` of its own process, once it has saved a training state."""
+    results = tmp_path / "results"
+    process = spawn(
+        "run", "--methods", "uniad", *SMALL, "--set", f"uniad.steps={steps}", "--results",
+        str(results), "--cache", str(tmp_path / "cache"), *more, cwd=tmp_path,
+    )  # fmt: skip
+    until(lambda: list(results.glob("cells/*/checkpoint*")))
+    return process
 
 
 def test_two_devices_train_what_one_trains_in_two_parts(invoke: Invoke, tmp_path: Path) -> None:
@@ -79,12 +91,7 @@ def test_a_partner_that_cannot_come_is_one_failed_cell_with_what_it_said(
 
 
 def test_an_interrupt_takes_the_partners_along(tmp_path: Path) -> None:
-    process = spawn(
-        "run", "--methods", "uniad", *SMALL, "--set", "uniad.steps=100000", "--results",
-        str(tmp_path / "results"), "--cache", str(tmp_path / "cache"), "--fit-devices", "2",
-        "--checkpoint-every", "1", cwd=tmp_path,
-    )  # fmt: skip
-    until(lambda: list((tmp_path / "results").glob("cells/*/checkpoint*")))
+    process = training(tmp_path, 100_000, "--fit-devices", "2", "--checkpoint-every", "1")
     partners = children(process.pid)
     assert len(partners) == 1
     interrupt(process, signal.SIGINT)
@@ -94,12 +101,7 @@ def test_an_interrupt_takes_the_partners_along(tmp_path: Path) -> None:
 
 def test_a_partner_that_dies_is_one_failed_cell_that_says_how(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    process = spawn(
-        "run", "--methods", "uniad", *SMALL, "--set", "uniad.steps=100000", "--results",
-        str(results), "--cache", str(tmp_path / "cache"), "--fit-devices", "2",
-        "--checkpoint-every", "1", cwd=tmp_path,
-    )  # fmt: skip
-    until(lambda: list(results.glob("cells/*/checkpoint*")))
+    process = training(tmp_path, 100_000, "--fit-devices", "2", "--checkpoint-every", "1")
     (partner,) = children(process.pid)
     os.kill(partner, signal.SIGKILL)
     _, err = process.communicate(timeout=PATIENCE)
@@ -111,12 +113,7 @@ def test_a_partner_that_dies_is_one_failed_cell_that_says_how(tmp_path: Path) ->
 
 def test_a_resumption_with_other_parts_is_recorded(invoke: Invoke, tmp_path: Path) -> None:
     results = tmp_path / "results"
-    process = spawn(
-        "run", "--methods", "uniad", *SMALL, "--set", "uniad.steps=300", "--results",
-        str(results), "--cache", str(tmp_path / "cache"), "--accumulate", "2",
-        "--checkpoint-every", "0", cwd=tmp_path,
-    )  # fmt: skip
-    until(lambda: list(results.glob("cells/*/checkpoint*")))
+    process = training(tmp_path, 300, "--accumulate", "2", "--checkpoint-every", "0")
     assert interrupt(process, signal.SIGINT)[0] == 130
     done = run(invoke, results, "--set", "uniad.steps=300")
     assert done.code == 0 and "in 2 parts, later whole" in done.out, done.err
