@@ -28,8 +28,8 @@ def noisy_loss(network):
     return loss
 
 
-def fit(context):
-    network = make_network(context)
+def fit(context, network=None):
+    network = network or make_network(context)
     losses = train(network, noisy_loss(network), len(DATA), PLAN, context)
     return losses, torch.cat([p.flatten() for p in network.parameters()])
 
@@ -57,9 +57,12 @@ class Member:
 
 def fit_as_a_team(make_context, size, parts):
     room, results = Room(size), {}
+    # Threads share the global generator that initialises networks; processes do not.
+    networks = [make_network(make_context()) for _ in range(size)]
 
     def member(rank):
-        results[rank] = fit(make_context(team=room.member(rank), batch_parts=parts))
+        context = make_context(team=room.member(rank), batch_parts=parts)
+        results[rank] = fit(context, networks[rank])
 
     run_all(member, size)
     return results
