@@ -165,7 +165,7 @@ def test_results_that_are_a_file_are_a_usage_error(
     assert results.read_text() == "mine"
 
 
-EVERYTHING = "scoring, testing, timing, images\nimport torch"
+EVERYTHING = "scoring, testing, images\nimport torch, adbench.machine.timing"
 
 
 def as_nobody(
