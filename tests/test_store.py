@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nobody import start_as_nobody
 from outcomes import the_error, warnings_of
 from toy import PIXEL, Invoke, Outcome, Toy
 
@@ -171,22 +170,10 @@ EVERYTHING = "scoring, testing, images\nimport torch, adbench.machine.timing"
 def as_nobody(
     arguments: list[str], cwd: Path, imports: str = "testing", **environment: str
 ) -> Outcome:
-    """Run the command line as a user without rights.
-
-    What it will import is imported before: that user may not be able to read this interpreter.
-    """
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user; root may write anywhere")
-    script = (
-        "import os, sys, rich.console, adbench.cache, adbench.commands.run\n"
-        f"from adbench.cli import main\nfrom adbench import {imports}\n"
-        f"os.setgid(65534); os.setuid(65534)\nsys.argv = ['adbench', *{arguments!r}]\nmain()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=cwd, capture_output=True, text=True,
-        env={**os.environ, **environment},
-    )  # fmt: skip
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    """Run the command line as a user without rights."""
+    process = start_as_nobody(arguments, cwd, imports, **environment)
+    out, err = process.communicate()
+    return Outcome(process.returncode, out, err)
 
 
 @pytest.fixture
