@@ -32,8 +32,9 @@ CARD = MethodCard(
         "Foreground masks are made where no foreground_dir is given, because the authors' masks "
         "come from a model that is not part of the code: by an Otsu threshold on the distance to "
         "the border's median colour, holes filled and dilated, as grey values alone lost parts of "
-        "the rendered gears and covers; its effect on scores has not been measured "
-        "(foreground=ones does without).",
+        "the rendered gears and covers (foreground=ones does without). Measured once, fast with "
+        "120 steps on 18 rendered gears: image AUROC 56.94, pixel AUROC 76.06, AUPRO@0.3 32.17 "
+        "with it; 44.44, 78.98 and 36.21 without. Neither network is trained enough to tell.",
         "Where no texture_dir is given, textures are procedural instead of DTD's, because nothing "
         "is downloaded.",
         "The quadratic and the square-root schedule are u^2 and sqrt(u), because the text names "
