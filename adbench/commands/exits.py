@@ -115,7 +115,7 @@ def _call(app: typer.Typer) -> int:
         # A folder that may not be looked at, a disk that fails: wherever nothing better is known.
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", AdbenchError.exit_code)
-    except Exception as error:
+    except Exception as error:  # a bug of ours, whatever it is: shown whole, and exit code 70
         traceback.print_exc()
         what = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
         return _fail(f"adbench broke ({what}): please report it with the lines above", CRASHED)

@@ -51,7 +51,7 @@ def main(descriptor: int) -> NoReturn:
     except AdbenchError as error:
         _answer(connection, str(error))
         code = error.exit_code
-    except Exception:
+    except Exception:  # a method may raise anything: the leader reads it from stderr and the code
         traceback.print_exc()
         code = 1
     sys.stderr.flush()

@@ -72,7 +72,7 @@ class Recruiter:
                 watch = stack.enter_context(_watching(followers, team.give_up))
                 try:
                     yield team
-                except Exception as error:
+                except Exception as error:  # raised again: only its cause may be a lost partner
                     gone = watch.gone()
                     if gone is None:
                         raise

@@ -55,7 +55,7 @@ def main(descriptor: int) -> NoReturn:
         pass  # the parent has no more work
     except KeyboardInterrupt:
         code = 128 + signal.SIGTERM
-    except Exception:
+    except Exception:  # a bug outside of any cell: the parent reads it from stderr and the code
         traceback.print_exc()
         code = 1
     sys.stderr.flush()
