@@ -1,4 +1,6 @@
-"""The two plug-in contracts, `Method` and `Dataset`, their cards, and what passes between them.
+"""The two plug-in contracts, `Method` and `Dataset`, and what passes between them and the harness.
+
+Cards stand in `adbench.cards`, the context in `adbench.context`; both are to be had from here.
 
 A method or data set is one class in one file that imports from here and nothing else of the
 harness. Nothing in this module imports anything heavier than pydantic and, inside annotations,
@@ -9,73 +11,38 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
+
+from adbench.cards import JSON as JSON
+from adbench.cards import Card as Card
+from adbench.cards import CategoryCard as CategoryCard
+from adbench.cards import DatasetCard as DatasetCard
+from adbench.cards import GridStep as GridStep
+from adbench.cards import MethodCard as MethodCard
+from adbench.cards import Preset as Preset
+from adbench.cards import Scope as Scope
+from adbench.cards import SelectionCard as SelectionCard
+from adbench.cards import Split as Split
+from adbench.context import ArrayCache as ArrayCache
+from adbench.context import Checkpoint as Checkpoint
+from adbench.context import Context as Context
+from adbench.context import Team as Team
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
     from numpy.typing import NDArray
-
-Scope = Literal["separate", "unified"]
-Split = Literal["train", "test"]
-Preset = Literal["paper", "fast", "smoke"]
-JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
 NORMAL = "good"
 """The `defect` of every normal image, whatever its folder is called."""
 
 
-class Card(BaseModel):
-    """A frozen description; an unknown field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 # ------------------------------------------------------------------------------- data sets
-
-
-class CategoryCard(Card):
-    """What one category should hold. Counts and digests are optional for a user's own set.
-
-    A digest is the SHA-256 (hex) of the newline-joined, sorted POSIX paths relative to the
-    data-set root, category first; images and masks apart.
-    """
-
-    kind: Literal["object", "texture"] = "object"
-    train_good: int | None = Field(None, ge=0)
-    test_good: int | None = Field(None, ge=0)
-    test_anomalous: int | None = Field(None, ge=0)
-    defects: dict[str, int] = {}
-    image_paths_sha256: str | None = None
-    mask_paths_sha256: str | None = None
-    train_paths_sha256: str | None = None
-
-
-class DatasetCard(Card):
-    """Title, licence, source and expected content of a data set."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    title: str
-    version: str = "1"
-    licence: str
-    page: str
-    citation: str
-    """BibTeX."""
-    layout: str
-    """The expected tree, for people."""
-    directory_names: tuple[str, ...]
-    """The spellings under which `--data-root` is searched, in order."""
-    categories: dict[str, CategoryCard]
-    mask_threshold: int = Field(0, ge=0, le=254)
-    """A mask value is anomalous when it is greater than this, at native size."""
-    notes: tuple[str, ...] = ()
-    """Oddities that a reader of the scores should know."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -162,46 +129,6 @@ def _content_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-class GridStep(Card):
-    """One hyper-parameter that `adbench select` chooses, after those before it."""
-
-    name: str
-    values: tuple[bool | int | float | str, ...] = Field(min_length=1)
-    """In order of preference: of values that are as good as the best, the first is chosen."""
-    holding: dict[str, bool | int | float | str] = {}
-    """Other hyper-parameters, as they are while this one is chosen and only then."""
-    requires: dict[str, bool | int | float | str] = {}
-    """The step is left out where another hyper-parameter has another value than here."""
-
-
-class SelectionCard(Card):
-    """How a paper chooses hyper-parameters without test data, and what one fit serves."""
-
-    steps: tuple[GridStep, ...] = ()
-    fit_serves: dict[str, bool | int | float | str] = {}
-    """Name to the value whose saved fit serves every other value: what those lack is not read."""
-
-
-class MethodCard(Card):
-    """What a method is and where it comes from."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    title: str
-    paper: str
-    year: int
-    url: str
-    citation: str
-    """BibTeX."""
-    group: Literal["diffusion", "baselines", "testing"]
-    scope: Scope
-    """The scope of the paper's own tables; `--scope` overrides it."""
-    summary: str
-    deviations: tuple[str, ...] = ()
-    """Each difference from the publication, one sentence with its reason."""
-    selection: SelectionCard | None = None
-    """The default grid of `adbench select`; None: it has to be given one."""
-
-
 @dataclass(frozen=True, slots=True)
 class Geometry:
     """How an image becomes the square that a method sees, and on which maps are scored."""
@@ -266,100 +193,6 @@ class Prediction:
 
     maps: NDArray[np.float32]
     scores: NDArray[np.float32]
-
-
-class Checkpoint(Protocol):
-    """A place for a training state that survives a kill. The harness decides when it is due."""
-
-    def load(self) -> dict[str, Any] | None:
-        """The last saved state (tensors on the CPU, plain containers), or None."""
-        ...
-
-    def due(self) -> bool:
-        """True when enough time has passed since the last save."""
-        ...
-
-    def save(self, state: Mapping[str, Any]) -> None:
-        """Replace the saved state atomically. Tensors, numbers, strings and containers only."""
-        ...
-
-
-class ArrayCache(Protocol):
-    """Arrays computed once and read back memory-mapped, shared by methods and runs."""
-
-    def array(
-        self,
-        key: str,
-        shape: tuple[int, ...],
-        dtype: str,
-        fill: Callable[[NDArray[Any]], None],
-    ) -> NDArray[Any]:
-        """The array stored under `key`; on a miss, `fill` writes it into the array it is given."""
-        ...
-
-
-class Team(Protocol):
-    """Processes that train one network together, each on a device of its own.
-
-    Attributes:
-        rank: of this process, in [0, size).
-        size: how many there are.
-    """
-
-    @property
-    def rank(self) -> int: ...
-
-    @property
-    def size(self) -> int: ...
-
-    def sum(self, tensor: torch.Tensor) -> None:
-        """Replace `tensor` by its sum over all members, in place; every member must call it."""
-        ...
-
-
-@dataclass(frozen=True)
-class Context:
-    """All that a method may use beside its data; no method touches a global.
-
-    Attributes:
-        device: a torch device string, for instance "cpu" or "cuda:0".
-        precision: "fp32", or "bf16" where autocast to bfloat16 is fast on `device`.
-        seed: the cell's seed.
-        checkpoint: where `fit` keeps its training state.
-        cache: for features and other derived arrays.
-        progress: called as `progress(stage, done, total, **numbers)`; cheap enough for each step.
-        deadline: `time.monotonic()` value after which `fit` should save and stop, or None.
-        category_cards: cards of the trained categories (kind: object or texture, and the like).
-        batch_parts: parts in which a training batch goes through the network, its gradients
-            accumulated: less memory, other random numbers. At least the team's size.
-        team: the processes that share the training of this cell, None for one alone. Only its
-            member 0 saves and goes on to `predict`.
-    """
-
-    device: str
-    precision: Literal["fp32", "bf16"]
-    seed: int
-    checkpoint: Checkpoint
-    cache: ArrayCache
-    progress: Callable[..., None] = field(default=lambda *_args, **_numbers: None)
-    deadline: float | None = None
-    category_cards: Mapping[str, CategoryCard] = field(default_factory=dict)
-    batch_parts: int = 1
-    team: Team | None = None
-
-    def generator(self, *purpose: str | int, device: str = "cpu") -> torch.Generator:
-        """A fresh generator for one purpose, a function of the seed and the purpose alone.
-
-        A training loop that asks for `generator("train", step)` needs no random state in its
-        checkpoint: a resumed run draws what the uninterrupted one would have drawn.
-        """
-        import torch
-
-        text = "/".join(map(str, (self.seed, *purpose)))
-        digest = hashlib.sha256(text.encode()).digest()
-        generator = torch.Generator(device=device)
-        generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-        return generator
 
 
 class Method(ABC):
