@@ -149,6 +149,12 @@ def test_invalid_timing_is_left_out_and_said() -> None:
 @pytest.mark.parametrize("last", [31.8, float("nan")])
 def test_a_training_that_diverged_is_a_footnote(last: float) -> None:
     good = _record(diagnostics={"training": {"loss_first": 0.9, "loss_last": 0.2}})
+    # Two means over a few noisy steps, of a training too short to learn anything.
+    short = {"training": {"loss_first": 1.107, "loss_last": 1.111}}
+    (note,) = [n for n in footnotes([_record(diagnostics=short)]) if "training" in n]
+    assert "did not lower its loss" in note and "diverged" not in note
+    smoke = footnotes([_record(diagnostics=short, preset="smoke")])
+    assert not any("training ended" in n or "lower its loss" in n for n in smoke)
     assert not any("diverged" in note for note in footnotes([good]))
     bad = _record(diagnostics={"base": {"training": {"loss_first": 0.9, "loss_last": last}}})
     (note,) = [note for note in footnotes([good, bad]) if "diverged" in note]

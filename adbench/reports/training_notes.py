@@ -8,21 +8,27 @@ from typing import Any
 from adbench.storage.records import Record
 
 
+DIVERGED = 2.0
+"""Last over first loss, means over some steps each, beyond which it is no noise."""
+
+
 def training_notes(records: Sequence[Record]) -> list[str]:
-    """Trainings that ended worse than they began, and batches that were divided."""
-    return [*_divergences(records), *_divided(records)]
+    """Trainings that learned nothing, and batches that were divided."""
+    return [*_failures_to_learn(records), *_divided(records)]
 
 
-def _divergences(records: Sequence[Record]) -> list[str]:
+def _failures_to_learn(records: Sequence[Record]) -> list[str]:
     notes = []
     for record in records:
         for first, last in _losses(record.diagnostics):
-            if not last <= first:
+            what = f"{record.identity['method']} on {place_of(record)}: training"
+            if not last <= DIVERGED * first:
                 notes.append(
-                    f"{record.identity['method']} on {place_of(record)}: training ended at a loss "
-                    f"of {last:.4g}, above the {first:.4g} it began with: it diverged, and the "
-                    "scores are those of a failed training."
+                    f"{what} ended at a loss of {last:.4g}, after {first:.4g} in its first steps: "
+                    "it diverged, and the scores are those of a failed training."
                 )
+            elif last >= first and record.preset != "smoke":  # a few steps, all noise
+                notes.append(f"{what} did not lower its loss ({first:.4g} to {last:.4g}).")
     return notes
 
 
