@@ -7,7 +7,6 @@ from typing import Any
 
 from adbench.storage.records import Record
 
-
 DIVERGED = 2.0
 """Last over first loss, means over some steps each, beyond which it is no noise."""
 
