@@ -68,9 +68,10 @@ def test_load_of_other_processes_is_seen() -> None:
     time.sleep(0.2)
     load = ForeignLoad()
     time.sleep(1.0)
-    share = load.share()
+    seen = load.verdict()  # while the other still runs: a child that ended counts as our own
     burner.join()
-    assert share is None or (share > FOREIGN_LOAD and not load.verdict()["valid"])
+    share = seen["foreign_load"]
+    assert share is None or (share > FOREIGN_LOAD and not seen["valid"])
 
 
 def test_a_second_timing_on_the_host_is_not_alone() -> None:
