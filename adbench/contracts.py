@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -189,10 +189,14 @@ class Prediction:
     Attributes:
         maps: float32 (N, H, W), H = W = `geometry.size`.
         scores: float32 (N,).
+        parts: what single parts of the method say of the same images, by a name of lower-case
+            letters and hyphens, the same names for every batch. Each is scored like the whole and
+            shown below it, never ranked. Parts have no parts.
     """
 
     maps: NDArray[np.float32]
     scores: NDArray[np.float32]
+    parts: Mapping[str, Prediction] = field(default_factory=dict)
 
 
 class Method(ABC):

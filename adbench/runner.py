@@ -20,12 +20,13 @@ from adbench.machine.environment import environment
 from adbench.machine.load import ForeignLoad
 from adbench.machine.memory import PeakMemory
 from adbench.plan import AUPRO_LIMITS, Cell
+from adbench.predicting import predict_missing
 from adbench.protocol import protocol_as_scored, protocol_of
 from adbench.storage.checkpoint import FileCheckpoint
 from adbench.storage.claims import Claim
 from adbench.storage.model_files import publish_model, read_model_report
 from adbench.storage.pixel_statistics import pixel_statistics_path, write_pixel_statistics
-from adbench.storage.predictions import PredictionChunks, chunk_bounds, predict_missing
+from adbench.storage.predictions import PredictionChunks, chunk_bounds
 from adbench.storage.records import Failure, Record, now
 from adbench.store import CellFolder, Store
 from adbench.verification.inspection import without_root
@@ -206,6 +207,10 @@ class _CellRun:
         )
         self.progress("score", 0, 1)
         metrics = score_categories(samples, chunks, masks, AUPRO_LIMITS)
+        parts = {
+            name: score_categories(samples, part, masks, AUPRO_LIMITS)
+            for name, part in chunks.parts().items()
+        }
         statistics = pixel_statistics_path(self.folder.path, cell.score_key)
         write_pixel_statistics(statistics, samples, chunks, masks)
         return cell_record(
@@ -213,6 +218,7 @@ class _CellRun:
             "done",
             protocol=protocol_as_scored(cell, report["protocol"]),
             metrics=metrics,
+            parts=parts,
             images=image_columns(samples, chunks),
             timing={"fit": report["timing"], "inference": self._time(images)},
             diagnostics=report["diagnostics"],

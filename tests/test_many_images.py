@@ -13,8 +13,9 @@ from adbench.contracts import Context, Geometry, Sample
 from adbench.images import load_images, load_masks
 from adbench.machine.threads import in_threads
 from adbench.plan import AUPRO_LIMITS
+from adbench.predicting import predict_missing
 from adbench.scoring import ground_truth_notes, image_columns, score_categories
-from adbench.storage.predictions import PredictionChunks, chunk_bounds, predict_missing
+from adbench.storage.predictions import PredictionChunks, chunk_bounds
 from adbench.testing import PixelGaussian
 from adbench.verification.pixels import look_at, look_at_all
 

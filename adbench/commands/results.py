@@ -13,7 +13,7 @@ from adbench.errors import UnknownNameError, UsageError
 from adbench.output import json_text, print_json, say, table_console
 from adbench.printable import printable
 from adbench.reports.footnotes import footnotes
-from adbench.reports.tables import TITLES, latest, rows
+from adbench.reports.tables import TITLES, latest, part_rows, rows
 from adbench.storage.records import Record, mean_metrics
 from adbench.store import Store
 
@@ -127,8 +127,8 @@ def _render(
 
     layout = layout or reports.LONG
     if style == "json":
-        own = [*rows(records), *reports.published_rows(records, layout.numbers)]
-        return json_text(own) + "\n"
+        theirs = reports.published_rows(records, layout.numbers)
+        return json_text([*rows(records), *part_rows(records), *theirs]) + "\n"
     if style == "terminal":
         return tables_text(records, layout)
     if style == "html":

@@ -27,6 +27,7 @@ from adbench.html.tables import table_view
 from adbench.printable import printable
 from adbench.reports.comparison import notes, timing_table
 from adbench.reports.footnotes import protocol_notes
+from adbench.reports.parts_table import parts_tables
 from adbench.reports.report import LONG, Layout
 from adbench.storage.records import Record
 
@@ -54,7 +55,10 @@ def document(records: Sequence[Record], results: Path, layout: Layout = LONG) ->
         "version": __version__,
         "facts": _facts(records),
         "banners": _banners(records),
-        "tables": [table_view(t, cells) for t in layout.tables(records)],
+        "tables": [
+            *(table_view(table, cells) for table in layout.tables(records)),
+            *(table_view(table, ()) for table in parts_tables(records, layout.metrics)),
+        ],
         "timing": table_view(timing, ()) if timing else None,
         "notes": [n for n in below if n not in said],  # protocols have a section
         "protocols": protocols,

@@ -13,7 +13,7 @@ from adbench.reports.ranking import best_and_second, category_sets
 from adbench.reports.reported import Reported, times
 from adbench.reports.table_notes import category_notes, published_notes
 from adbench.reports.tables import MEAN, TITLES, rows, summarise_seeds
-from adbench.reports.text_table import EMPHASIS, Place, percent, run_name, seeds_text
+from adbench.reports.text_table import EMPHASIS, Place, mean_label, percent, run_name, seeds_text
 from adbench.reports.text_table import Table as Table
 from adbench.storage.records import Record
 
@@ -159,10 +159,7 @@ def _line(summary: dict[str, Any], marks: Mapping[str, str], num_seeds: int) -> 
     mark = marks.get(summary["protocol"] or "", "")
     category = summary["category"]
     if category == MEAN:
-        of = summary["categories"]
-        # A mean over fewer than all, for a failed or undefined category, must not look like one.
-        left_out = summary["undefined"]
-        category = f"mean of {of - left_out} of {of}" if left_out else f"mean of {of}"
+        category = mean_label(summary)
     values = (percent(summary[metric], summary["status"], num_seeds) for metric in SHOWN)
     name = run_name(summary)
     return (category, f"{name} ({mark})" if mark else name, *values)

@@ -14,8 +14,9 @@ from adbench.reports.comparison import SHOWN, comparison, notes, notes_on_publis
 from adbench.reports.footnotes import timing_notes
 from adbench.reports.panels import pages, panels
 from adbench.reports.paper_table import DEFAULT_CELLS, paper_tables
+from adbench.reports.parts_table import parts_tables
 from adbench.reports.reported import Reported
-from adbench.reports.tables import csv_text, rows, summarise_seeds
+from adbench.reports.tables import csv_text, part_rows, rows, summarise_seeds
 from adbench.reports.text_table import Table, joined
 from adbench.storage.records import Record
 
@@ -63,8 +64,7 @@ def print_report(records: Sequence[Record], console: Console, layout: Layout = L
     tables = layout.tables(records)
     if layout.name == "paper":
         tables = [panel for table in tables for panel in panels(table, console.width)]
-    timing = timing_table(records, layout.numbers)
-    for table in [*tables, *([timing] if timing else [])]:
+    for table in [*tables, *more_tables(records, layout)]:
         console.print(f"[italic]{escape(table.title)}[/italic]", highlight=False, soft_wrap=True)
         console.print(_rich_table(table), crop=False)
     for note in notes(records, layout.numbers, layout.metrics):
@@ -73,8 +73,7 @@ def print_report(records: Sequence[Record], console: Console, layout: Layout = L
 
 def markdown(records: Sequence[Record], layout: Layout = LONG) -> str:
     """The same as a Markdown document; text from data is escaped."""
-    timing = timing_table(records, layout.numbers)
-    tables = [*layout.tables(records), *([timing] if timing else [])]
+    tables = [*layout.tables(records), *more_tables(records, layout)]
     parts = [_markdown_table(table) for table in tables]
     below = notes(records, layout.numbers, layout.metrics)
     listed = "\n".join(f"- {_escape(note)}" for note in below)
@@ -83,11 +82,13 @@ def markdown(records: Sequence[Record], layout: Layout = LONG) -> str:
 
 def csv(records: Sequence[Record], layout: Layout = LONG) -> str:
     """Long: all rows (fractions, full precision), one per method, category or mean, and seed, then
-    published numbers. Paper: the tables below each other, as shown, one header a table."""
+    those of methods' parts and published numbers. Paper: the tables below each other, as shown,
+    one header a table."""
     if layout.name == "long":
-        if not layout.numbers:
-            return csv_text(rows(records))
-        return csv_text([*rows(records), *published_rows(records, layout.numbers)], CSV_COLUMNS)
+        parts = part_rows(records)
+        theirs = published_rows(records, layout.numbers) if layout.numbers else []
+        more = (*(["part"] if parts else []), *(CSV_COLUMNS if layout.numbers else ()))
+        return csv_text([*rows(records), *parts, *theirs], more)
     import csv as csv_format
     import io
 
@@ -119,14 +120,22 @@ def latex(records: Sequence[Record], layout: Layout, fragment: bool = False) -> 
         theirs = notes_on_published(own, layout.numbers, layout.metrics)
         for table in layout.tables(own):
             below = [*(ours if table.has_own else []), *(theirs if table.has_reported else [])]
-            tables += _parts(table, below)
+            tables += _pieces(table, below)
+        for table in parts_tables(own, layout.metrics):
+            tables += _pieces(table, [])
     timing = timing_table(records, layout.numbers)
     if timing is not None:
-        tables += _parts(timing, timing_notes(records))
+        tables += _pieces(timing, timing_notes(records))
     return fragments(tables) if fragment else document(tables)
 
 
-def _parts(table: Table, below: list[str]) -> list[tuple[Table, list[str]]]:
+def more_tables(records: Sequence[Record], layout: Layout) -> list[Table]:
+    """What stands below the comparison: parts of methods, then timing."""
+    timing = timing_table(records, layout.numbers)
+    return [*parts_tables(records, layout.metrics), *([timing] if timing else [])]
+
+
+def _pieces(table: Table, below: list[str]) -> list[tuple[Table, list[str]]]:
     first, *others = [p for t in pages(table, LATEX_ROWS) for p in panels(t, LATEX_WIDTH)]
     return [(first, below), *((other, []) for other in others)]
 

@@ -60,6 +60,20 @@ def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     return result
 
 
+def part_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """The same rows for what each part of a method scores alone, with its name as `part`."""
+    having = [record for record in records if record.parts]
+    return [
+        {**row, "part": name}
+        for name in dict.fromkeys(name for record in having for name in record.parts)
+        for row in rows(
+            record.model_copy(update={"metrics": record.parts[name]})
+            for record in having
+            if name in record.parts
+        )
+    ]
+
+
 def frame(table: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """The rows as a DataFrame; undefined metrics are NaN."""
     import pandas as pd

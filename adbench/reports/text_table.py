@@ -96,6 +96,13 @@ def run_name(summary: Mapping[str, Any]) -> str:
     return f"{method}[{variant}] {preset}" if variant else f"{method} {preset}"
 
 
+def mean_label(summary: Mapping[str, Any]) -> str:
+    """Over how many categories a mean is: over fewer than all, for a failed or undefined one, must
+    not look like one over all."""
+    of, left_out = summary["categories"], summary["undefined"]
+    return f"mean of {of - left_out} of {of}" if left_out else f"mean of {of}"
+
+
 def percent(value: Mapping[str, Any] | None, status: str, num_seeds: int) -> str:
     """`mean ± std` of a summarised metric; with its n where seeds are missing."""
     if value is None:

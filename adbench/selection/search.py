@@ -14,6 +14,7 @@ from adbench.code_digest import method_code
 from adbench.contracts import Context, Geometry, Hyperparameters, Images, Method, Sample
 from adbench.errors import AdbenchError, MethodError, UsageError
 from adbench.plan import AUPRO_LIMITS, Cell
+from adbench.predicting import predict_missing
 from adbench.selection.file import CRITERION, Choice, Curve, HeldOut, Point
 from adbench.selection.pseudo import PseudoSet, pseudo_set, recipe_digest
 from adbench.selection.steps import Step
@@ -21,7 +22,7 @@ from adbench.selection.study import Metrics, Study, choose, read_point
 from adbench.storage.checkpoint import FileCheckpoint
 from adbench.storage.claims import ClaimWatch
 from adbench.storage.model_files import publish_model, read_model_report
-from adbench.storage.predictions import PredictionChunks, chunk_bounds, predict_missing
+from adbench.storage.predictions import PredictionChunks, chunk_bounds
 
 if TYPE_CHECKING:
     from adbench.runner import Settings

@@ -1,23 +1,24 @@
 """Maps and scores on disk, in chunks that are each whole or absent.
 
-A chunk is a file: the SHA-256 of the rest, then an uncompressed .npz with `maps` and `scores`.
-A killed prediction goes on after its last whole chunk; a damaged chunk is predicted again.
+A chunk is a file: the SHA-256 of the rest, then an uncompressed .npz with `maps` and `scores`, and
+`NAME.maps` and `NAME.scores` of each part. A killed prediction goes on after its last whole chunk;
+a damaged chunk is predicted again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from adbench import atomic
-from adbench.contracts import Images, Method, Prediction
-from adbench.errors import AdbenchError, MethodError
+from adbench.contracts import Prediction
+from adbench.errors import AdbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from numpy.typing import NDArray
 
 CHUNK_IMAGES = 64
 _DIGEST_BYTES = 32
@@ -55,7 +56,7 @@ class PredictionChunks:
         with atomic.replacing(self._path(bound)) as temporary, temporary.open("wb") as stream:
             stream.write(bytes(_DIGEST_BYTES))
             body = _Digesting(stream)
-            np.savez(body, maps=prediction.maps, scores=prediction.scores)
+            np.savez(body, **_arrays(prediction))
             stream.seek(0)
             stream.write(body.digest())
 
@@ -68,6 +69,11 @@ class PredictionChunks:
                 "run the same command again, only they are predicted anew"
             )
         return prediction
+
+    def parts(self) -> dict[str, PredictionPart]:
+        """By name, what the parts of the method predicted alone, in the order it gave them."""
+        names = self.read(self.bounds[0]).parts if self.bounds else ()
+        return {name: PredictionPart(self, name) for name in names}
 
     def _path(self, bound: tuple[int, int]) -> Path:
         return self._folder / f"chunk-{bound[0]:07d}-{bound[1]:07d}"
@@ -84,6 +90,18 @@ class PredictionChunks:
             reason = error.strerror or "cannot be read" if isinstance(error, OSError) else error
             atomic.say_damaged(path, f"maps in {path.name} are damaged ({reason})")
             return None
+
+
+class PredictionPart(PredictionChunks):
+    """What one part of the method predicted, in the chunks of the whole."""
+
+    def __init__(self, chunks: PredictionChunks, name: str) -> None:
+        super().__init__(chunks._folder, chunks.bounds)
+        self._name = name
+
+    def read(self, bound: tuple[int, int]) -> Prediction:
+        """One stored range of this part."""
+        return super().read(bound).parts[self._name]
 
 
 class _Digesting(io.RawIOBase):
@@ -111,80 +129,30 @@ def _decoded(digest: bytes, body: bytes, count: int) -> Prediction:
         raise ValueError("the content does not match its SHA-256")
     try:
         with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-            prediction = Prediction(arrays["maps"], arrays["scores"])
+            prediction = _from_arrays(arrays)
     except (ImportError, MemoryError):
         raise
     except Exception as error:  # zip and npy readers raise a dozen kinds
         raise ValueError("no maps and scores in it") from error
-    maps, scores = prediction.maps, prediction.scores
-    if maps.ndim != 3 or len(maps) != count or scores.shape != (count,):
-        raise ValueError(f"expected {count} maps and scores")
-    if maps.dtype != np.float32 or scores.dtype != np.float32:
-        raise ValueError("expected float32")
+    for one in (prediction, *prediction.parts.values()):
+        maps, scores = one.maps, one.scores
+        if maps.ndim != 3 or len(maps) != count or scores.shape != (count,):
+            raise ValueError(f"expected {count} maps and scores")
+        if maps.dtype != np.float32 or scores.dtype != np.float32:
+            raise ValueError("expected float32")
     return prediction
 
 
-def predict_in_batches(method: Method, images: Images, divisor: int = 1) -> Prediction:
-    """Predict a chunk in the method's own batches, or a part of them; check what comes back.
-
-    Raises `MethodError` for a wrong shape or dtype, or a NaN, naming the image.
-    """
-    import numpy as np
-
-    size = max(1, method.batch_size // divisor)
-    side = method.geometry.size
-    maps = np.empty((len(images), side, side), np.float32)
-    scores = np.empty(len(images), np.float32)
-    for batch in _batches(len(images), size):
-        part = _checked(method, images[batch])
-        maps[batch], scores[batch] = part.maps, part.scores
-    return Prediction(maps, scores)
+def _arrays(prediction: Prediction) -> dict[str, Any]:
+    """A prediction as named arrays."""
+    found = {"maps": prediction.maps, "scores": prediction.scores}
+    for name, part in prediction.parts.items():
+        found |= {f"{name}.maps": part.maps, f"{name}.scores": part.scores}
+    return found
 
 
-def predict_missing(
-    method: Callable[[], Method], images: Images, chunks: PredictionChunks, divisor: int = 1
-) -> Iterator[int]:
-    """Fill the missing chunks, yielding the number of images done; builds the method if needed."""
-    missing = chunks.missing()
-    done = len(images) - sum(stop - start for start, stop in missing)
-    if not missing:
-        return
-    fitted = method()
-    for start, stop in missing:
-        chunks.write((start, stop), predict_in_batches(fitted, images[start:stop], divisor))
-        done += stop - start
-        yield done
-
-
-def _batches(count: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def _checked(method: Method, images: Images) -> Prediction:
-    import numpy as np
-
-    prediction = method.predict(images)
-    name = method.card.name
-    if not isinstance(prediction, Prediction):
-        found = type(prediction).__name__
-        raise MethodError(f"{name}.predict returned {found}; expected adbench.contracts.Prediction")
-    side = method.geometry.size
-    maps, scores = np.asarray(prediction.maps), np.asarray(prediction.scores)
-    if maps.shape != (len(images), side, side) or maps.dtype != np.float32:
-        raise MethodError(
-            f"{name}.predict returned maps of shape {maps.shape} and type {maps.dtype}; "
-            f"expected float32 ({len(images)}, {side}, {side})"
-        )
-    if scores.shape != (len(images),) or scores.dtype != np.float32:
-        raise MethodError(
-            f"{name}.predict returned scores of shape {scores.shape} and type {scores.dtype}; "
-            f"expected float32 ({len(images)},)"
-        )
-    bad = np.isnan(scores) | np.isnan(maps).any(axis=(1, 2))
-    if bad.any():
-        first = images.ids[int(np.flatnonzero(bad)[0])]
-        raise MethodError(
-            f"{name}.predict gave NaN for {int(bad.sum())} images, first {first}: "
-            "the training diverged or the precision overflowed; try precision=fp32"
-        )
-    return Prediction(maps, scores)
+def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Prediction:
+    """The reverse of `_arrays`; raises KeyError where one is missing."""
+    names = [name.removesuffix(".maps") for name in arrays if name.endswith(".maps")]
+    parts = {n: Prediction(arrays[f"{n}.maps"], arrays[f"{n}.scores"]) for n in names}
+    return Prediction(arrays["maps"], arrays["scores"], parts)

@@ -40,6 +40,10 @@ METRICS = (
 )
 
 
+Metrics = dict[str, dict[str, float | None]]
+"""Category to metric to value."""
+
+
 class Failure(BaseModel):
     """Why a cell failed."""
 
@@ -60,8 +64,9 @@ class Failure(BaseModel):
 class Record(BaseModel):
     """One cell's outcome. Holds no absolute path, host or user name.
 
-    `metrics` maps category to metric to value (None where undefined); `images` holds columns of
-    equal length: id, category, label, defect, score (JSON has no infinity: "inf" or "-inf").
+    `metrics` maps category to metric to value (None where undefined), and `parts` the name of a
+    part of the method to what it scores alone, in the same form. `images` holds columns of equal
+    length: id, category, label, defect, score (JSON has no infinity: "inf" or "-inf").
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -75,7 +80,8 @@ class Record(BaseModel):
     keys: Annotated[dict[str, str], AfterValidator(shaped(Keys, may_be_empty=False))]
     key_parts: dict[str, Any] = {}
     protocol: Annotated[dict[str, Any], AfterValidator(shaped(Protocol))] = {}
-    metrics: dict[str, dict[str, float | None]] = {}
+    metrics: Metrics = {}
+    parts: dict[str, Metrics] = {}
     images: Annotated[
         dict[str, list[Any]], AfterValidator(shaped(ImageColumns)), AfterValidator(check_columns)
     ] = {}

@@ -1,12 +1,13 @@
 """DRDC's hyper-parameters; the defaults are the paper's values or the reasoned choice where it
 gives none (the card's deviations say which).
 
-What `predict` alone reads, from `output` on, needs no training anew: the three scores are one
-training and three rows of a table,
+A plain `drdc` records three scores: its own, fused of both branches, and each branch's alone, as
+parts. What `predict` alone reads, from `output` on, needs no training anew: a branch as a row of
+its own, ranked with other methods, is
 
     base, refinement, both       drdc[output=base|diffusion|fused]
 
-and so are most rows of the paper's Table 5, each `adbench run --methods "..."`:
+and most rows of the paper's Table 5 are the same training too, each `adbench run --methods "..."`:
 
     w/o spatio-temporal fusion   drdc[spatio_temporal_fusion=false]
     w/o test-time condition      drdc[test_time_condition=false]

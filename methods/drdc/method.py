@@ -6,6 +6,7 @@ Zhan, Lai, Gao, Liu, Chen, Wang, arXiv:2407.01905. Equation and section numbers 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -18,6 +19,7 @@ from adbench.methods.uniad.method import UniAD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from adbench.methods.drdc.fitting import Detector
     from adbench.methods.drdc.scoring import Scorer
@@ -49,9 +51,13 @@ class DRDC(Method):
     def predict(self, images: Images) -> Prediction:
         from adbench.methods.scoring import pooled_maximum
 
-        maps = self._scorer.maps(images)
-        scores = pooled_maximum(maps, self.hyperparameters.pool_kernel)
-        return Prediction(maps.cpu().numpy(), scores.cpu().numpy())
+        def scored(maps: Tensor) -> Prediction:
+            scores = pooled_maximum(maps, self.hyperparameters.pool_kernel)
+            return Prediction(maps.cpu().numpy(), scores.cpu().numpy())
+
+        maps, parts = self._scorer.maps(images)
+        # Section 6: all three scores are reported, whatever the fusion makes of two of them.
+        return replace(scored(maps), parts={name: scored(own) for name, own in parts.items()})
 
     def intermediates(self, images: Images) -> dict[str, NDArray[Any]]:
         return self._scorer.pictures(images)

@@ -46,18 +46,23 @@ class Scorer:
         self._units: Units | None = None
 
     @torch.inference_mode()
-    def maps(self, images: Images) -> Tensor:
+    def maps(self, images: Images) -> tuple[Tensor, dict[str, Tensor]]:
         """What `output` asks for, float32 (N, image_size, image_size).
+
+        Returns:
+            The maps, and by name those of each branch where the maps are fused of both.
 
         Raises:
             MethodError: a map is not finite.
         """
+        parts: dict[str, Tensor] = {}
         if self._own.output == "base":
             maps = self.base(images)
         elif self._own.output == "diffusion":
             maps = self.diffusion(images)
         else:
-            maps = self._fused(self.base(images), self.diffusion(images))
+            parts = {"base": self.base(images), "diffusion": self.diffusion(images)}
+            maps = self._fused(parts["base"], parts["diffusion"])
         finite = maps.isfinite().flatten(1).all(1)
         if not finite.all():
             first = images.ids[int((~finite).nonzero()[0])]
@@ -65,7 +70,7 @@ class Scorer:
                 f"the anomaly map of {first} is not finite, expected finite numbers: try "
                 "precision=fp32, or train again with a lower learning_rate"
             )
-        return maps
+        return maps, parts
 
     @torch.inference_mode()
     def base(self, images: Images) -> Tensor:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -96,7 +97,9 @@ def fit_base(
         centers, diagnostics["coreset"] = _coreset(hyperparameters, features, key, context)
         editor = create_editor(hyperparameters, centers, context.device)
     network = create_network(hyperparameters, extractor.channels, context)
-    diagnostics["training"] = _train(network, hyperparameters, features, context)
+    diagnostics["training"] = _train(
+        network, hyperparameters, features, images.categories, context
+    )
     return UniADDetector(extractor, network, editor), diagnostics
 
 
@@ -118,6 +121,7 @@ def _train(
     network: UniADTransformer,
     hyperparameters: UniADHyperparameters,
     features: NDArray[Any],
+    categories: Sequence[str],
     context: Context,
 ) -> dict[str, JSON]:
     """Train the network in place; what to record of it."""
@@ -140,9 +144,39 @@ def _train(
     }
     if len(held_out):
         some = evenly_spread(own, MAX_HELD_OUT)
-        errors = held_out_error(network, batch(held_out), batch(some))
+        means = position_means(features, categories, own, held_out).to(context.device)
+        errors = held_out_error(network, batch(held_out), batch(some), means)
         record["held_out_mse"] = dict(errors)
     return record
+
+
+def position_means(
+    features: NDArray[Any], categories: Sequence[str], own: Tensor, held_out: Tensor
+) -> Tensor:
+    """The mean feature of each position, over the images `own`, in each held-out one's category.
+
+    Over all of `own` where none of them is of that category.
+
+    Args:
+        features: (N, S, S, C).
+        categories: N names.
+        own: indices of the images that training sees.
+        held_out: indices (B,) of others.
+
+    Returns:
+        float32 (B, S, S, C) on the CPU.
+    """
+    of = {name: [i for i in own.tolist() if categories[i] == name] for name in set(categories)}
+
+    def mean(indices: list[int]) -> Tensor:
+        total = np.zeros(features.shape[1:], np.float64)
+        for index in indices:  # one at a time: they may be a memory map larger than memory
+            total += features[index]
+        return torch.from_numpy((total / len(indices)).astype(np.float32))
+
+    wanted = [categories[i] for i in held_out.tolist()]
+    means = {name: mean(of[name] or own.tolist()) for name in set(wanted)}
+    return torch.stack([means[name] for name in wanted])
 
 
 def _plan(hyperparameters: UniADHyperparameters, num_images: int, context: Context) -> TrainingPlan:

@@ -76,7 +76,7 @@ def _dropout_seeded(generator: torch.Generator) -> Iterator[None]:
 
 @torch.inference_mode()
 def held_out_error(
-    network: Callable[[Tensor], Tensor], held_out: Tensor, training: Tensor
+    network: Callable[[Tensor], Tensor], held_out: Tensor, training: Tensor, means: Tensor
 ) -> dict[str, float]:
     """Mean squared errors without jitter and dropout, beside one that needs no network.
 
@@ -84,11 +84,13 @@ def held_out_error(
         network: in evaluation mode.
         held_out: features of normals that training did not see (B, S, S, C).
         training: features of some that it saw, of the same shape but for B.
+        means: for each held-out image, the mean feature of each position over all images of its
+            category that training saw (B, S, S, C).
 
     Returns:
         The error of the `network` on the held-out features and on the `training` ones, and of
-        predicting the mean training feature of each position (`position_mean`) for the held-out
-        ones. A network that learned nothing of the single image does not beat the last.
+        predicting `means` (`position_mean`) for the held-out ones. A network that learned nothing
+        of the single image does not beat the last.
     """
 
     def error(features: Tensor) -> float:
@@ -100,5 +102,5 @@ def held_out_error(
     return {
         "network": error(held_out),
         "training": error(training),
-        "position_mean": float((held_out - training.mean(0)).square().mean()),
+        "position_mean": float((held_out - means).square().mean()),
     }

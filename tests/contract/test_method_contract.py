@@ -115,10 +115,11 @@ def test_importing_every_method_and_data_set_imports_nothing_heavy() -> None:
 def test_prediction_has_the_shapes_and_types_of_the_contract(fitted: Any) -> None:
     method, prediction, test = fitted
     side = method.geometry.size
-    assert prediction.maps.shape == (len(test), side, side)
-    assert prediction.scores.shape == (len(test),)
-    assert prediction.maps.dtype == prediction.scores.dtype == np.float32
-    assert np.isfinite(prediction.maps).all() and np.isfinite(prediction.scores).all()
+    for one in (prediction, *prediction.parts.values()):
+        assert one.maps.shape == (len(test), side, side)
+        assert one.scores.shape == (len(test),)
+        assert one.maps.dtype == one.scores.dtype == np.float32
+        assert np.isfinite(one.maps).all() and np.isfinite(one.scores).all()
     assert len(np.unique(prediction.scores)) > 1
 
 

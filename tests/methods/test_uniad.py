@@ -142,10 +142,18 @@ def test_dropout_is_the_steps_own_and_leaves_the_global_generator_alone():
 
 def test_held_out_error_of_known_predictors():
     training, held_out = torch.randn(20, 4, 4, 6), torch.randn(11, 4, 4, 6) + 1
-    errors = held_out_error(lambda features: features - 2, held_out, training)
+    errors = held_out_error(lambda features: features - 2, held_out, training, held_out - 3)
     assert errors["network"] == errors["training"] == pytest.approx(4, rel=1e-5)
-    expected = (held_out - training.mean(0)).square().mean()
-    assert errors["position_mean"] == pytest.approx(float(expected))
+    assert errors["position_mean"] == pytest.approx(9, rel=1e-5)
+
+
+def test_position_means_are_over_all_training_images_of_the_own_category():
+    features = np.random.default_rng(0).normal(size=(7, 2, 2, 3)).astype(np.float32)
+    categories = ["a", "b", "a", "a", "b", "a", "c"]
+    own, held_out = torch.tensor([0, 1, 2, 4]), torch.tensor([3, 5, 6])
+    means = fitting.position_means(features, categories, own, held_out)
+    expected = [features[[0, 2]].mean(0), features[[0, 2]].mean(0), features[[0, 1, 2, 4]].mean(0)]
+    np.testing.assert_allclose(means.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 # ------------------------------------------------------------------------------ fit and predict
@@ -256,7 +264,8 @@ def test_training_learns_what_the_distant_tokens_tell(make_context):
     loss = reconstruction_loss(network, own, lambda indices: training[indices])
     plan = TrainingPlan(steps=250, batch_size=16, learning_rate=1e-2, weight_decay=1e-4)
     train(network, loss, len(training), plan, make_context())
-    errors = held_out_error(network, held_out, training)
+    means = training.mean(0).expand_as(held_out)
+    errors = held_out_error(network, held_out, training, means)
     assert errors["position_mean"] > 0.9 and errors["network"] < 0.4
 
 

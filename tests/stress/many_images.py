@@ -120,8 +120,9 @@ def run_stage(stage: str, folder: Path, side: int) -> Iterator[None]:
 def _stage_of_a_cell(stage: str, request: Any, folder: Path) -> None:
     from adbench.images import load_images, load_masks
     from adbench.plan import AUPRO_LIMITS
+    from adbench.predicting import predict_missing
     from adbench.scoring import ground_truth_notes, image_columns, score_categories
-    from adbench.storage.predictions import PredictionChunks, chunk_bounds, predict_missing
+    from adbench.storage.predictions import PredictionChunks, chunk_bounds
 
     (cell,) = request.plan().cells
     cache, geometry = request.open_cache(), cell.build().geometry

@@ -228,14 +228,19 @@ def test_the_network_is_evaluated_as_often_as_recorded(
 
 
 def test_the_fused_map_is_made_of_the_two_others(fitted, images, make_context):
-    maps = {
-        output: with_options(fitted, make_context, output=output).predict(images).maps
+    found = {
+        output: with_options(fitted, make_context, output=output).predict(images)
         for output in ("base", "diffusion", "fused")
     }
+    maps = {output: prediction.maps for output, prediction in found.items()}
     channels = fitted.detector_.base.extractor.channels
     expected = 0.1 * maps["base"] / channels + 0.9 * maps["diffusion"] / 3
     np.testing.assert_allclose(maps["fused"], expected, rtol=1e-5)
     assert fitted.diagnostics()["fusion_units"] == {"base": channels, "diffusion": 3}
+    parts = found["fused"].parts  # all three scores are in the record of a plain `drdc`
+    assert list(parts) == ["base", "diffusion"] and not found["base"].parts
+    for output, part in parts.items():
+        assert (part.maps == maps[output]).all() and (part.scores == found[output].scores).all()
 
 
 def test_calibration_divides_by_means_on_normals_that_nothing_trained_on(
