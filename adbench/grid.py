@@ -13,7 +13,8 @@ from adbench.executors.crash import publish_crash
 from adbench.executors.interrupt import terminate_as_interrupt
 from adbench.executors.serial import SerialExecutor
 from adbench.plan import Cell, Plan
-from adbench.runner import Settings, is_timed
+from adbench.runner import is_timed
+from adbench.settings import Settings
 from adbench.storage.claims import ClaimWatch
 from adbench.storage.records import Record, now
 from adbench.store import Store

@@ -3,95 +3,32 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
-import traceback
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from adbench.contracts import Checkpoint, Context, Images, Method, Sample, Team
-from adbench.errors import AdbenchError, StoreError
+from adbench.cell_records import cell_environment, cell_record, failed_record
+from adbench.contracts import Images, Method, Sample, Team
+from adbench.errors import StoreError
 from adbench.interruptions import OutOfMemory, TimeLimitReached, is_out_of_memory
-from adbench.machine.devices import Precision, device_name
-from adbench.machine.environment import environment
+from adbench.machine.devices import device_name
 from adbench.machine.load import ForeignLoad
 from adbench.machine.memory import PeakMemory
 from adbench.plan import AUPRO_LIMITS, Cell
 from adbench.predicting import predict_missing
 from adbench.protocol import protocol_as_scored, protocol_of
+from adbench.settings import Progress, Settings, cell_context
 from adbench.storage.checkpoint import FileCheckpoint
 from adbench.storage.claims import Claim
 from adbench.storage.model_files import publish_model, read_model_report
 from adbench.storage.pixel_statistics import pixel_statistics_path, write_pixel_statistics
 from adbench.storage.predictions import PredictionChunks, chunk_bounds
-from adbench.storage.records import Failure, Record, now
+from adbench.storage.records import Record
 from adbench.store import CellFolder, Store
-from adbench.verification.inspection import without_root
 
 if TYPE_CHECKING:
-    from adbench.cache import DiskCache
-
-Progress = Callable[..., None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How cells are run; only parts of training batches change a number beyond rounding.
-
-    Attributes:
-        deadline: `time.monotonic()` after which a cell saves its state and stops, or None.
-        batch_divisor: 1, or 2 where the cell ran out of memory before: half the images go
-            through a network at a time.
-        fit_devices: devices that train a cell together, where its method can.
-        accumulate: parts in which each of them works through its share of a batch.
-        recruit: calls up the team for a cell's `fit`, given `batch_divisor`; None for one device.
-    """
-
-    device: str
-    precision: Precision
-    cache: DiskCache
-    keep_maps: bool = False
-    keep_model: bool = True
-    timing: bool = True
-    checkpoint_seconds: float = 60.0
-    deadline: float | None = None
-    batch_divisor: int = 1
-    fit_devices: int = 1
-    accumulate: int = 1
-    recruit: Callable[[Cell, int], AbstractContextManager[Team]] | None = None
-
-    def division(self, cell: Cell) -> tuple[int, int]:
-        """On how many devices a cell trains, and into how many parts a batch is split."""
-        if not cell.build().splits_batches:
-            return 1, 1
-        devices = self.fit_devices if self.recruit is not None else 1
-        return devices, self.fit_devices * self.accumulate * self.batch_divisor
-
-
-def cell_context(
-    cell: Cell,
-    settings: Settings,
-    checkpoint: Checkpoint,
-    progress: Progress = lambda *_args, **_numbers: None,
-    team: Team | None = None,
-) -> Context:
-    """What a cell's method gets beside its data, alone or as a member of a team."""
-    return Context(
-        device=settings.device,
-        precision=settings.precision,
-        seed=cell.seed,
-        checkpoint=checkpoint,
-        cache=settings.cache,
-        progress=progress,
-        deadline=settings.deadline,
-        category_cards=cell.category_cards(),
-        batch_parts=settings.division(cell)[1],
-        team=team,
-    )
-
+    pass
 
 def run_cell(
     cell: Cell,
@@ -121,7 +58,7 @@ def run_cell(
                 raise TimeLimitReached from error
             if settings.batch_divisor == 1 and is_out_of_memory(error):
                 raise OutOfMemory from error
-            record = _failed(cell, error, settings)
+            record = failed_record(cell, error, settings)
     if claim is not None:
         claim.require()
     folder.write_record(record)
@@ -223,7 +160,7 @@ class _CellRun:
             timing={"fit": report["timing"], "inference": self._time(images)},
             diagnostics=report["diagnostics"],
             data=self._data_notes() | {"ground_truth": ground_truth_notes(samples, masks)},
-            environment=_environment(settings),
+            environment=cell_environment(settings),
         )
 
     def saved_at_deadline(self) -> bool:
@@ -319,49 +256,3 @@ class _CellRun:
             "train_images": len(data.split(self.cell.categories, "train")),
             "test_images": len(data.split(self.cell.categories, "test")),
         }
-
-
-def cell_record(cell: Cell, status: Any, **blocks: Any) -> Record:
-    """A record of this cell, made now; `blocks` are the fields that depend on the outcome."""
-    return Record(
-        status=status,
-        created=now(),
-        identity=cell.identity,
-        preset=cell.preset,
-        variant=cell.variant,
-        keys={"fit": cell.fit_key, "predict": cell.predict_key, "score": cell.score_key},
-        key_parts=cell.key_parts,
-        **blocks,
-    )
-
-
-def _failed(cell: Cell, error: BaseException, settings: Settings) -> Record:
-    failure = Failure(
-        type=type(error).__name__,
-        message=" ".join(without_root(error, cell.data.root).split()) or "no message",
-        traceback=portable_traceback(error),
-        exit_code=error.exit_code if isinstance(error, AdbenchError) else 3,
-    )
-    return cell_record(cell, "failed", failure=failure, environment=_environment(settings))
-
-
-def _environment(settings: Settings) -> dict[str, Any]:
-    """The environment block, and whether this is the second try of a cell that lacked memory."""
-    found = environment(settings.device, settings.precision)
-    if settings.batch_divisor > 1:
-        found["out_of_memory"] = (
-            f"tried again alone with 1/{settings.batch_divisor} of a batch at a time"
-        )
-    return found
-
-
-def portable_traceback(error: BaseException) -> list[str]:
-    """The traceback as lines, with every file named from its package on: no machine's path."""
-    lines = []
-    for frame in traceback.extract_tb(error.__traceback__):
-        path = Path(frame.filename)
-        roots = [Path(p) for p in sys.path if p]
-        inside = [path.relative_to(r) for r in roots if path.is_relative_to(r)]
-        name = min(inside, key=lambda p: len(p.parts)).as_posix() if inside else path.name
-        lines.append(f"{name}:{frame.lineno} in {frame.name}: {frame.line}")
-    return lines

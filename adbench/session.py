@@ -21,8 +21,8 @@ from adbench.grid import GridOptions, GridResult, Reporter, run_on
 from adbench.machine.devices import choose_device, choose_precision, gpu_visible
 from adbench.output import counted
 from adbench.plan import Cell, Plan, make_plan
-from adbench.runner import Settings
 from adbench.selectors import parse_seeds, parse_shard
+from adbench.settings import Settings
 from adbench.storage.plan_files import write_plan
 from adbench.store import Store
 

@@ -16,8 +16,8 @@ from adbench.commands.progress import SilentReporter
 from adbench.grid import GridResult, run_grid
 from adbench.plan import Cell
 from adbench.registry import load_method, method_names
-from adbench.runner import Settings
 from adbench.session import Request, estimate_seconds
+from adbench.settings import Settings
 from adbench.storage.claims import ClaimWatch
 
 PLUGIN = """

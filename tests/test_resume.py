@@ -19,8 +19,8 @@ from adbench import testing
 from adbench.commands.progress import SilentReporter
 from adbench.grid import GridResult, run_grid
 from adbench.plan import Plan
-from adbench.runner import Settings
 from adbench.session import Request
+from adbench.settings import Settings
 from adbench.storage.records import Record
 
 

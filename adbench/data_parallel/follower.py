@@ -16,8 +16,8 @@ from adbench.errors import AdbenchError
 from adbench.executors.job import Job
 from adbench.executors.worker import live_with_parent
 from adbench.plan import Cell
-from adbench.runner import Settings, cell_context
 from adbench.session import make_settings
+from adbench.settings import Settings, cell_context
 from adbench.storage.checkpoint import FileCheckpoint
 
 

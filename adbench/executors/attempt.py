@@ -15,7 +15,8 @@ from typing import Literal, Protocol
 from adbench.errors import AdbenchError
 from adbench.interruptions import ClaimLost, OutOfMemory, TimeLimitReached
 from adbench.plan import Cell
-from adbench.runner import Settings, is_timed, run_cell, time_again
+from adbench.runner import is_timed, run_cell, time_again
+from adbench.settings import Settings
 from adbench.storage.claims import Claim, ClaimWatch
 from adbench.storage.records import Record
 from adbench.storage.removal import remove

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from adbench import __version__
+from adbench.cell_records import cell_record
 from adbench.executors.attempt import cached_outcome
 from adbench.executors.base import Crash
 from adbench.machine.environment import git_state, package_versions
 from adbench.plan import Cell
-from adbench.runner import cell_record
 from adbench.storage.claims import ClaimWatch
 from adbench.storage.records import Failure, Record
 from adbench.store import Store

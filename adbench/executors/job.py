@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from adbench.errors import StoreError
 from adbench.executors.attempt import Attempt, Listener, Ticket, attempt
 from adbench.plan import Cell
-from adbench.runner import Settings
 from adbench.session import Request, RunOptions, make_settings
+from adbench.settings import Settings
 from adbench.storage.claims import ClaimWatch
 
 _HANDED_ON = ("XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME")

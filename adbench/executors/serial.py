@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from adbench.executors.attempt import Ticket, attempt
 from adbench.executors.base import Ended, Event, Progressed, Started
 from adbench.plan import Plan
-from adbench.runner import Settings
+from adbench.settings import Settings
 from adbench.storage.claims import ClaimWatch
 from adbench.store import Store
 

@@ -13,13 +13,13 @@ from adbench.contracts import Hyperparameters, Method
 from adbench.errors import UnknownNameError, UsageError
 from adbench.machine.devices import choose_device, choose_precision
 from adbench.plan import make_plan, variants
-from adbench.runner import Settings
 from adbench.selection.file import SelectionFile
 from adbench.selection.held_out import FRACTION, training_selection
 from adbench.selection.search import SearchReporter, search
 from adbench.selection.steps import Step, parse_grids, steps_of
 from adbench.selection.study import Study
 from adbench.selectors import parse_overrides, parse_seeds
+from adbench.settings import Settings
 from adbench.storage.records import now
 
 if TYPE_CHECKING:

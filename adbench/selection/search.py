@@ -25,7 +25,7 @@ from adbench.storage.model_files import publish_model, read_model_report
 from adbench.storage.predictions import PredictionChunks, chunk_bounds
 
 if TYPE_CHECKING:
-    from adbench.runner import Settings
+    from adbench.settings import Settings
 
 
 class SearchReporter(Protocol):

@@ -14,8 +14,8 @@ from adbench.executors import attempt as attempts
 from adbench.executors.attempt import Ticket, attempt
 from adbench.interruptions import ClaimLost, OutOfMemory, is_out_of_memory
 from adbench.plan import Cell
-from adbench.runner import Settings
 from adbench.session import Request
+from adbench.settings import Settings
 from adbench.storage.claims import ClaimWatch
 from adbench.store import Store
 

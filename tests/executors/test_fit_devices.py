@@ -17,7 +17,7 @@ from outcomes import the_error
 from toy import Invoke, spawn
 
 from adbench.methods.uniad.method import UniAD
-from adbench.runner import Settings
+from adbench.settings import Settings
 
 pytest.importorskip("accelerate", reason="the extra adbench-diffusion[accelerate]")
 

@@ -1,0 +1,61 @@
+"""The record of a cell, whatever came of it."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from adbench.errors import AdbenchError
+from adbench.machine.environment import environment
+from adbench.plan import Cell
+from adbench.settings import Settings
+from adbench.storage.records import Failure, Record, now
+from adbench.verification.inspection import without_root
+
+
+def cell_record(cell: Cell, status: Any, **blocks: Any) -> Record:
+    """A record of this cell, made now; `blocks` are the fields that depend on the outcome."""
+    return Record(
+        status=status,
+        created=now(),
+        identity=cell.identity,
+        preset=cell.preset,
+        variant=cell.variant,
+        keys={"fit": cell.fit_key, "predict": cell.predict_key, "score": cell.score_key},
+        key_parts=cell.key_parts,
+        **blocks,
+    )
+
+
+def failed_record(cell: Cell, error: BaseException, settings: Settings) -> Record:
+    failure = Failure(
+        type=type(error).__name__,
+        message=" ".join(without_root(error, cell.data.root).split()) or "no message",
+        traceback=portable_traceback(error),
+        exit_code=error.exit_code if isinstance(error, AdbenchError) else 3,
+    )
+    return cell_record(cell, "failed", failure=failure, environment=cell_environment(settings))
+
+
+def cell_environment(settings: Settings) -> dict[str, Any]:
+    """The environment block, and whether this is the second try of a cell that lacked memory."""
+    found = environment(settings.device, settings.precision)
+    if settings.batch_divisor > 1:
+        found["out_of_memory"] = (
+            f"tried again alone with 1/{settings.batch_divisor} of a batch at a time"
+        )
+    return found
+
+
+def portable_traceback(error: BaseException) -> list[str]:
+    """The traceback as lines, with every file named from its package on: no machine's path."""
+    lines = []
+    for frame in traceback.extract_tb(error.__traceback__):
+        path = Path(frame.filename)
+        roots = [Path(p) for p in sys.path if p]
+        inside = [path.relative_to(r) for r in roots if path.is_relative_to(r)]
+        name = min(inside, key=lambda p: len(p.parts)).as_posix() if inside else path.name
+        lines.append(f"{name}:{frame.lineno} in {frame.name}: {frame.line}")
+    return lines
