@@ -256,6 +256,7 @@ class _CellRun:
         publish_model(method, report, self.folder.model)
         self._method = method
         return report
+        self.folder.forget_maps()
 
     def _team(self) -> AbstractContextManager[Team | None]:
         recruit = self.settings.recruit

@@ -31,7 +31,7 @@ from adbench.plan import Cell
 from adbench.storage.pixel_statistics import pixel_statistics_path
 from adbench.storage.record_blocks import Inference, shaped
 from adbench.storage.records import FORMAT, Record
-from adbench.storage.removal import is_ours, is_temporary, refuse_link, remove
+from adbench.storage.removal import are_maps, is_ours, is_temporary, refuse_link, remove
 
 MARKER = "adbench.json"
 
@@ -80,6 +80,13 @@ class CellFolder:
             spared |= set(self._of_others())
         for path in self.path.iterdir() if self.path.is_dir() else ():
             if is_ours(path) and path not in spared:
+                remove(path)
+
+    def forget_maps(self) -> None:
+        """Remove the maps of every cell with this fit: they are of a model that is gone, and no
+        record may hold the scores of two."""
+        for path in self.path.iterdir() if self.path.is_dir() else ():
+            if are_maps(path):
                 remove(path)
 
     def _of_others(self) -> Iterator[Path]:
