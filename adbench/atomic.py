@@ -29,12 +29,12 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
+        sync_file(temporary)
         os.replace(temporary, path)
     except OSError as error:
         raise explain_os_error(error, path) from error
     finally:
+        sync_folder(path.parent)
         # Best effort: what is left over after a kill is removed by the next owner of the folder.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -42,6 +42,22 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` (UTF-8) atomically.
+
+def sync_file(path: Path) -> None:
+    """Return once the content is on the disk; raises OSError where the disk refuses."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Return once the names in a folder are on the disk, where the file system can say so."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
 
     A lone surrogate, as in a file name that is not UTF-8, becomes `\\udcXX`; so it reads in JSON.
     """

@@ -104,10 +104,14 @@ class CellFolder:
 
     def tidy(self, *, keep_maps: bool) -> None:
         """After the record: drop the checkpoint, left-over temporary files, and the maps."""
-        self.checkpoint.unlink(missing_ok=True)
+        self.drop_checkpoint()
         if not keep_maps:
             remove(self.predictions)
         self.sweep()
+
+    def drop_checkpoint(self) -> None:
+        """Training is over."""
+        remove(self.checkpoint)
 
     def sweep(self) -> None:
         """Remove what killed writers left; only the owner of the claim may call this."""
