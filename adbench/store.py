@@ -70,7 +70,7 @@ class CellFolder:
         target = self._failed if record.status == "failed" else self._record
         atomic.write_json(target, record.model_dump(mode="json"))
         if record.status != "failed":
-            self._failed.unlink(missing_ok=True)
+            remove(self._failed)
 
     def forget(self, *, keep_model: bool = False) -> None:
         """Remove all of this cell, for `--overwrite all`; the claim stays, and so does what cells
@@ -144,7 +144,7 @@ class Store:
         """Raise `StoreError` for a folder that a newer version wrote, or that is no folder."""
         if self.root.exists() and not self.root.is_dir():
             raise StoreError(f"{self.root} is a file: give a folder with --results DIR")
-        marker = _read_or_set_aside(self.root / MARKER)
+        marker = atomic.read_or_set_aside(self.root / MARKER)
         if marker is None:
             return
         if not isinstance(marker.get("format"), int) or marker["format"] > FORMAT:
@@ -172,7 +172,7 @@ class Store:
 
 def read_timing(path: Path) -> dict[str, Any] | None:
     """What was measured of a model's inference, or None where it is absent or damaged."""
-    timing = _read_or_set_aside(path)
+    timing = atomic.read_or_set_aside(path)
     try:
         return None if timing is None else shaped(Inference, may_be_empty=False)(timing)
     except ValueError as error:
@@ -185,7 +185,7 @@ def _timing_name(options: dict[str, JSON]) -> str:
 
 
 def _read_record(path: Path) -> Record | None:
-    value = _read_or_set_aside(path)
+    value = atomic.read_or_set_aside(path)
     if value is None:
         return None
     try:
@@ -197,16 +197,3 @@ def _read_record(path: Path) -> Record | None:
             f"{path} is not a record of this version ({where}: {shortened(problem['msg'])}): "
             "upgrade adbench, or give another folder with --results DIR"
         ) from None
-
-
-def _read_or_set_aside(path: Path) -> dict[str, Any] | None:
-    """The content, or None where it is absent; a damaged file is renamed, named, and absent."""
-    try:
-        return atomic.read_json(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except ValueError as error:
-        atomic.say_damaged(path, str(error))
-        return None
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from error
