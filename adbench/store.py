@@ -29,7 +29,7 @@ from adbench.contracts import JSON
 from adbench.errors import StoreError, shortened
 from adbench.plan import Cell
 from adbench.storage.pixel_statistics import pixel_statistics_path
-from adbench.storage.record_blocks import Inference, shaped
+from adbench.storage.record_blocks import Inference, key_path, shaped
 from adbench.storage.records import FORMAT, Record
 from adbench.storage.removal import are_maps, is_ours, is_temporary, refuse_link, remove
 
@@ -98,7 +98,7 @@ class CellFolder:
                 continue
             own = record.identity["hyperparameters"]
             yield path
-            yield self.path / record.keys["predict"]
+            yield key_path(self.path, record.keys["predict"])
             yield pixel_statistics_path(self.path, record.keys["score"])
             yield self.path / _timing_name({name: own[name] for name in names})
 
@@ -189,7 +189,7 @@ def _read_record(path: Path) -> Record | None:
     if value is None:
         return None
     try:
-        return Record.model_validate(value)
+        record = Record.model_validate(value)
     except ValidationError as error:
         problem = error.errors()[0]
         where = shortened(".".join(map(str, problem["loc"])))
@@ -197,3 +197,8 @@ def _read_record(path: Path) -> Record | None:
             f"{path} is not a record of this version ({where}: {shortened(problem['msg'])}): "
             "upgrade adbench, or give another folder with --results DIR"
         ) from None
+    kind = "failed" if record.status == "failed" else "record"
+    if (path.parent.name, path.name) != (record.keys["fit"], f"{kind}-{record.keys['score']}.json"):
+        atomic.say_damaged(path, f"{path.name} holds the record of another cell")
+        return None
+    return record
