@@ -17,6 +17,9 @@ from typing import Any
 from adbench.errors import StoreError
 
 CHECKSUM = "checksum"
+_BAD_FILE = {errno.EIO, errno.EISDIR, errno.ELOOP, errno.EBADMSG} | {
+    getattr(errno, name) for name in ("EUCLEAN", "ENODATA", "EREMOTEIO") if hasattr(errno, name)
+}
 
 
 @contextmanager
@@ -29,15 +32,31 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
+        sync_file(temporary)
         os.replace(temporary, path)
+        sync_folder(path.parent)
     except OSError as error:
         raise explain_os_error(error, path) from error
     finally:
         # Best effort: what is left over after a kill is removed by the next owner of the folder.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Return once the content is on the disk; raises OSError where the disk refuses."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Return once the names in a folder are on the disk, where the file system can say so."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -69,6 +88,30 @@ def read_json(path: Path) -> dict[str, Any]:
     if found != expected:
         raise ValueError(f"{path.name} does not match its checksum")
     return value
+
+
+def read_or_set_aside(path: Path) -> dict[str, Any] | None:
+    """What `write_json` wrote, or None where it is absent; a damaged file is named, renamed and
+    absent. Raises `StoreError` for what may be read another time."""
+    try:
+        return read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        say_damaged(path, str(error))
+    except OSError as error:
+        if not is_damage(error):
+            raise StoreError(f"cannot read {path}: {error.strerror}") from error
+        say_damaged(path, f"{path.name} cannot be read ({error.strerror})")
+    return None
+
+
+def is_damage(error: OSError) -> bool:
+    """Whether reading failed for the file itself: a bad sector, or no file under its name.
+
+    A lack of rights, memory or descriptors, or a server that is away, says nothing about it.
+    """
+    return error.errno in _BAD_FILE
 
 
 def canonical_json(value: Any) -> str:

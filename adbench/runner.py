@@ -124,6 +124,9 @@ class _CellRun:
         cell, settings = self.cell, self.settings
         samples = cell.data.split(cell.categories, "test")
         report = read_model_report(self.folder.model) or self._fit()
+        # It is whole and on the disk. After the record it might stay for good: a kill between the
+        # two, and nobody works on the cell again.
+        self.folder.drop_checkpoint()
         if cell.prediction_options:  # the model may come from a cell with other ones
             report |= self._describe(self._fitted())
         images = self._images(samples)
@@ -196,6 +199,7 @@ class _CellRun:
             },
         }
         self._require_claim()
+        self.folder.forget_maps()
         publish_model(method, report, self.folder.model)
         self._method = method
         return report

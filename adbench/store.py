@@ -29,9 +29,9 @@ from adbench.contracts import JSON
 from adbench.errors import StoreError, shortened
 from adbench.plan import Cell
 from adbench.storage.pixel_statistics import pixel_statistics_path
-from adbench.storage.record_blocks import Inference, shaped
+from adbench.storage.record_blocks import Inference, key_path, shaped
 from adbench.storage.records import FORMAT, Record
-from adbench.storage.removal import is_ours, is_temporary, refuse_link, remove
+from adbench.storage.removal import are_maps, is_ours, is_temporary, refuse_link, remove
 
 MARKER = "adbench.json"
 
@@ -70,7 +70,7 @@ class CellFolder:
         target = self._failed if record.status == "failed" else self._record
         atomic.write_json(target, record.model_dump(mode="json"))
         if record.status != "failed":
-            self._failed.unlink(missing_ok=True)
+            remove(self._failed)
 
     def forget(self, *, keep_model: bool = False) -> None:
         """Remove all of this cell, for `--overwrite all`; the claim stays, and so does what cells
@@ -82,6 +82,13 @@ class CellFolder:
             if is_ours(path) and path not in spared:
                 remove(path)
 
+    def forget_maps(self) -> None:
+        """Remove the maps of every cell with this fit: they are of a model that is gone, and no
+        record may hold the scores of two."""
+        for path in self.path.iterdir() if self.path.is_dir() else ():
+            if are_maps(path):
+                remove(path)
+
     def _of_others(self) -> Iterator[Path]:
         """Records, maps and timings of the cells that share this one's fit."""
         names = self._cell.prediction_options
@@ -91,16 +98,20 @@ class CellFolder:
                 continue
             own = record.identity["hyperparameters"]
             yield path
-            yield self.path / record.keys["predict"]
+            yield key_path(self.path, record.keys["predict"])
             yield pixel_statistics_path(self.path, record.keys["score"])
             yield self.path / _timing_name({name: own[name] for name in names})
 
     def tidy(self, *, keep_maps: bool) -> None:
         """After the record: drop the checkpoint, left-over temporary files, and the maps."""
-        self.checkpoint.unlink(missing_ok=True)
+        self.drop_checkpoint()
         if not keep_maps:
             remove(self.predictions)
         self.sweep()
+
+    def drop_checkpoint(self) -> None:
+        """Training is over."""
+        remove(self.checkpoint)
 
     def sweep(self) -> None:
         """Remove what killed writers left; only the owner of the claim may call this."""
@@ -133,7 +144,7 @@ class Store:
         """Raise `StoreError` for a folder that a newer version wrote, or that is no folder."""
         if self.root.exists() and not self.root.is_dir():
             raise StoreError(f"{self.root} is a file: give a folder with --results DIR")
-        marker = _read_or_set_aside(self.root / MARKER)
+        marker = atomic.read_or_set_aside(self.root / MARKER)
         if marker is None:
             return
         if not isinstance(marker.get("format"), int) or marker["format"] > FORMAT:
@@ -161,7 +172,7 @@ class Store:
 
 def read_timing(path: Path) -> dict[str, Any] | None:
     """What was measured of a model's inference, or None where it is absent or damaged."""
-    timing = _read_or_set_aside(path)
+    timing = atomic.read_or_set_aside(path)
     try:
         return None if timing is None else shaped(Inference, may_be_empty=False)(timing)
     except ValueError as error:
@@ -174,11 +185,11 @@ def _timing_name(options: dict[str, JSON]) -> str:
 
 
 def _read_record(path: Path) -> Record | None:
-    value = _read_or_set_aside(path)
+    value = atomic.read_or_set_aside(path)
     if value is None:
         return None
     try:
-        return Record.model_validate(value)
+        record = Record.model_validate(value)
     except ValidationError as error:
         problem = error.errors()[0]
         where = shortened(".".join(map(str, problem["loc"])))
@@ -186,16 +197,8 @@ def _read_record(path: Path) -> Record | None:
             f"{path} is not a record of this version ({where}: {shortened(problem['msg'])}): "
             "upgrade adbench, or give another folder with --results DIR"
         ) from None
-
-
-def _read_or_set_aside(path: Path) -> dict[str, Any] | None:
-    """The content, or None where it is absent; a damaged file is renamed, named, and absent."""
-    try:
-        return atomic.read_json(path)
-    except (FileNotFoundError, NotADirectoryError):
+    kind = "failed" if record.status == "failed" else "record"
+    if (path.parent.name, path.name) != (record.keys["fit"], f"{kind}-{record.keys['score']}.json"):
+        atomic.say_damaged(path, f"{path.name} holds the record of another cell")
         return None
-    except ValueError as error:
-        atomic.say_damaged(path, str(error))
-        return None
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    return record

@@ -155,6 +155,68 @@ def test_an_unreadable_claim_is_dead_after_a_while(
     claim.release()
 
 
+def test_a_live_owner_that_proc_hides_is_known_by_its_heartbeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's process under hidepid: no line of /proc, but a signal is not permitted."""
+    monkeypatch.setattr(claims, "STALE_SECONDS", 0.0)
+    pid = _dead_pid()
+
+    def forbid(asked: int, number: int) -> None:
+        assert (asked, number) == (pid, 0)
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", forbid)
+    path = tmp_path / "claim.1"
+    path.write_text(_owner(pid=pid))
+    watch = ClaimWatch()
+    assert watch.try_claim(tmp_path) is None
+    os.utime(path, (0, 0))
+    assert watch.try_claim(tmp_path) is None, "it has moved since the last look"
+    claim = watch.try_claim(tmp_path)
+    assert claim is not None
+    claim.release()
+
+
+@pytest.mark.parametrize("pid", [-1, 0, 10**30])
+def test_a_pid_of_no_process_is_dead(tmp_path: Path, pid: int) -> None:
+    (tmp_path / "claim.1").write_text(_owner(pid=pid))
+    claim = ClaimWatch().try_claim(tmp_path)
+    assert claim is not None
+    claim.release()
+
+
+def test_a_claim_that_cannot_be_read_is_watched_before_it_counts_as_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "claim.1").symlink_to("nowhere")
+    watch = ClaimWatch()
+    assert watch.look(tmp_path).state == "live"
+    assert watch.try_claim(tmp_path) is None, "it has not been watched for long"
+    monkeypatch.setattr(claims, "UNREADABLE_SECONDS", 0.0)
+    claim = watch.try_claim(tmp_path)
+    assert claim is not None and claim.generation == 2
+    claim.release()
+
+
+def test_a_claim_that_is_released_under_a_look_is_not_taken_for_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two could own the cell: who goes by the look, and who finds it free."""
+    with monkeypatch.context() as released:
+        released.setattr(claims, "_latest", lambda folder: 1)
+        assert ClaimWatch().look(tmp_path).state == "live"
+
+
+def test_of_two_takers_whose_claims_cross_the_later_stays(tmp_path: Path) -> None:
+    """One found the cell free; before it has its claim, another holds a later one."""
+    other = claims._take(tmp_path, "claim.1:")
+    assert other is not None and other.generation == 2
+    assert claims._take(tmp_path, "") is None
+    assert other.is_ours() and [p.name for p in tmp_path.iterdir()] == ["claim.2"]
+    other.release()
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_a_claim_appears_whole_with_and_without_hard_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool

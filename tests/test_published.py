@@ -304,8 +304,9 @@ def results(tmp_path: Path) -> Path:
             ),
         ]
     ):  # fmt: skip
+        keys = dict.fromkeys(record.keys, str(number))
         path = folder / "cells" / str(number) / f"record-{number}.json"
-        atomic.write_json(path, record.model_dump(mode="json"))
+        atomic.write_json(path, record.model_dump(mode="json") | {"keys": keys})
     return folder
 
 

@@ -93,12 +93,16 @@ def write(folder: Path, value: dict[str, Any]) -> Path:
 
 
 def read(folder: Path) -> Iterator[dict[str, Any]]:
-    """The entries below a figures' folder; one that is damaged or of another version is passed
-    over, as it can be drawn again."""
+    """The entries below a figures' folder; one of another version is passed over, and a damaged
+    one named and set aside, as both can be drawn again."""
     for path in sorted((folder / "gallery").glob("*.json")):
         try:
             value = atomic.read_json(path)
-        except (OSError, ValueError):
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            what = f"{path.name} cannot be read" if isinstance(error, OSError) else str(error)
+            atomic.say_damaged(path, what, "`adbench figures` draws it again")
             continue
         if value.get("format") == FORMAT:
             yield value

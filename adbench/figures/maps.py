@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from adbench.errors import AdbenchError, StoreError
 from adbench.storage.predictions import PredictionChunks, chunk_bounds
+from adbench.storage.record_blocks import key_path
 from adbench.storage.records import Record
 
 LOW, HIGH = 0.5, 0.999
@@ -39,8 +40,9 @@ class KeptMaps:
     """The maps (N, S, S) of one record's test images, in the order of its columns."""
 
     def __init__(self, results: Path, record: Record) -> None:
-        keys = record.keys
-        self._folder = results / "cells" / keys["fit"] / keys["predict"]
+        """Raises `StoreError` for keys that are none."""
+        cell = key_path(results / "cells", record.keys["fit"])
+        self._folder = key_path(cell, record.keys["predict"])
         self._record = record
         self._categories: list[str] = record.images.get("category", [])
         self._bounds = chunk_bounds(self._categories)

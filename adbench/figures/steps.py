@@ -11,6 +11,7 @@ from adbench.figures.cases import Case, ImageScores, describe, extreme_cases
 from adbench.figures.grid import COLOURMAP, PictureGrid, scale_title
 from adbench.figures.sheets import Column, sheet_note
 from adbench.storage.model_files import read_model_report
+from adbench.storage.record_blocks import key_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,7 @@ def _intermediates(
     from adbench.storage.checkpoint import FileCheckpoint
 
     record = subject.record
-    folder = results / "cells" / record.keys["fit"]
+    folder = key_path(results / "cells", record.keys["fit"])
     if read_model_report(folder / "model") is None:
         raise StoreError(
             f"{record.identity['method']} on {record.identity['dataset']}: the model was not kept, "

@@ -16,6 +16,7 @@ from adbench.storage.pixel_statistics import (
     pixel_statistics_path,
     read_pixel_statistics,
 )
+from adbench.storage.record_blocks import key_path
 from adbench.storage.records import Record
 from adbench.store import Store
 
@@ -75,7 +76,7 @@ def folder_side(path: Path) -> Side:
     """All of a results folder; an absent one is empty."""
 
     def encoded(record: Record) -> dict[str, str]:
-        cell = path / "cells" / record.keys["fit"]
+        cell = key_path(path / "cells", record.keys["fit"])
         return read_pixel_statistics(pixel_statistics_path(cell, record.keys["score"]))
 
     return Side(str(path), tuple(latest(Store(path).records())), encoded)

@@ -143,10 +143,14 @@ def choose(criteria: Sequence[float | None], tolerance: float = TOLERANCE) -> in
 
 
 def read_point(path: Path) -> Metrics | None:
-    """Metrics kept by an earlier search; None where absent or damaged: then made again."""
-    try:
-        metrics: Metrics = atomic.read_json(path)["metrics"]
-    except (FileNotFoundError, ValueError, KeyError):
+    """Metrics kept by an earlier search; None where absent or damaged (which is said): then made
+    again."""
+    point = atomic.read_or_set_aside(path)
+    if point is None:
+        return None
+    metrics = point.get("metrics")
+    if not isinstance(metrics, dict) or not all(isinstance(m, dict) for m in metrics.values()):
+        atomic.say_damaged(path, f"{path.name} holds no metrics")
         return None
     # Sorting names for a checksum must not decide in which order a table shows them.
     return {c: {name: own[name] for name in METRICS if name in own} for c, own in metrics.items()}

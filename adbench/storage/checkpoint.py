@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adbench import atomic
+from adbench.interruptions import is_out_of_memory
 
 _DIGEST_BYTES = 32
 
@@ -49,10 +50,10 @@ class FileCheckpoint:
         saved = self._read()
         if saved is None:
             return None
-        self.elapsed = float(saved["elapsed"])
-        self.resumes = int(saved["resumes"]) + 1
-        earlier = [(int(d), int(p)) for d, p in saved.get("divisions", self.divisions)]
-        self.divisions = [*(d for d in earlier if d != self.divisions[-1]), self.divisions[-1]]
+        self.elapsed = saved["elapsed"]
+        self.resumes = saved["resumes"] + 1
+        earlier = [d for d in saved["divisions"] if d != self.divisions[-1]]
+        self.divisions = [*earlier, self.divisions[-1]]
         state: dict[str, Any] = saved["state"]
         return state
 
@@ -83,15 +84,37 @@ class FileCheckpoint:
         return self.elapsed + time.monotonic() - self._started
 
     def _read(self) -> dict[str, Any] | None:
-        import torch
-
         try:
-            content = self._path.read_bytes()
+            return _decoded(self._path.read_bytes())
         except FileNotFoundError:
             return None
-        body = content[_DIGEST_BYTES:]
-        if hashlib.sha256(body).digest() != content[:_DIGEST_BYTES]:
-            atomic.say_damaged(self._path, "checkpoint is damaged", "training starts anew")
-            return None
-        saved: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-        return saved
+        except ValueError as error:
+            reason = str(error)
+        except OSError as error:
+            if not atomic.is_damage(error):
+                raise
+            reason = error.strerror or "it cannot be read"
+        what = f"checkpoint is damaged ({reason})"
+        atomic.say_damaged(self._path, what, "training starts anew")
+        return None
+
+
+def _decoded(content: bytes) -> dict[str, Any]:
+    """What `save` wrote; raises ValueError for any other content."""
+    import torch
+
+    body = content[_DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != content[:_DIGEST_BYTES]:
+        raise ValueError("it does not match its SHA-256")
+    try:
+        saved = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+        return {
+            "elapsed": float(saved["elapsed"]),
+            "resumes": int(saved["resumes"]),
+            "divisions": [(int(d), int(p)) for d, p in saved.get("divisions", ())],
+            "state": dict(saved["state"]),
+        }
+    except Exception as error:  # torch and its readers raise a dozen kinds
+        if isinstance(error, ImportError) or is_out_of_memory(error):
+            raise
+        raise ValueError(f"no training state in it: {type(error).__name__}") from error

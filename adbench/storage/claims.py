@@ -6,8 +6,8 @@ exclusively, and so on: the highest generation owns the cell, and two takers can
 When an owner counts as dead:
 - a process of this host (same boot, same process namespace) as soon as it is gone: a pid together
   with its start time names a process for good;
-- any other when its heartbeat has stood still for `STALE_SECONDS`. A live owner touches its claim
-  every `HEARTBEAT_SECONDS`.
+- any other, and one that /proc hides from us, when its heartbeat has stood still for
+  `STALE_SECONDS`. A live owner touches its claim every `HEARTBEAT_SECONDS`.
 
 Clocks need not agree. A heartbeat is a *change* of the file's modification time, whatever that
 says, and the patience is measured by the watcher's own monotonic clock. So whoever takes over
@@ -75,6 +75,17 @@ def process_start(pid: int) -> str | None:
         return None
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else fields[19]
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether a process is there of which /proc tells us nothing: another user's, by hidepid."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return pid > 0 and not os.access(f"/proc/{pid}/stat", os.R_OK)
+    except (OSError, OverflowError):
+        pass
+    return False
 
 
 @dataclass
@@ -159,14 +170,15 @@ class ClaimWatch:
     def _is_alive(self, path: Path) -> bool:
         owner = _read(path)
         if owner is not None and owner["host"] == host_identity() and owner["start"] is not None:
-            return bool(process_start(owner["pid"]) == owner["start"])
+            start = process_start(owner["pid"])
+            if start is not None or not _is_hidden(owner["pid"]):
+                return bool(start == owner["start"])
         beat = _beat_of(path)
-        first, since = self._seen.get(path, (None, 0.0))
-        if first != beat:
+        if path not in self._seen or self._seen[path][0] != beat:
             self._seen[path] = (beat, time.monotonic())
             return True
         patience = UNREADABLE_SECONDS if owner is None else STALE_SECONDS
-        return time.monotonic() - since < patience
+        return time.monotonic() - self._seen[path][1] < patience
 
 
 def _latest(folder: Path) -> int:
@@ -209,12 +221,23 @@ def _take(folder: Path, dead: str) -> Claim | None:
     generation = int(dead.partition(":")[0].removeprefix("claim.")) if dead else 0
     claim = _create(folder, generation + 1)
     # The dead claim may have been taken over, worked off and released since it was looked at,
-    # and somebody else may own the cell by its first name: then ours is the later claim.
-    if dead and _mark(folder / f"claim.{generation}") != dead:
+    # and somebody else may own the cell by its first name: then ours is the later claim. Or ours
+    # is the earlier one: what we looked at is gone, and a later one was there all the time. Of two
+    # whose claims cross like this at most one stays; where none does, the cell is free again.
+    if not _is_last(folder, generation + 1) or (
+        dead and _mark(folder / f"claim.{generation}") != dead
+    ):
         claim._stop.set()
         claim.path.unlink(missing_ok=True)
         return None
     return claim
+
+
+def _is_last(folder: Path, generation: int) -> bool:
+    try:
+        return _latest(folder) == generation
+    except OSError:  # we cannot tell; whoever asks again may
+        return False
 
 
 def _create(folder: Path, generation: int) -> Claim:

@@ -25,14 +25,25 @@ def publish_model(method: Method, report: dict[str, Any], target: Path) -> None:
         temporary.mkdir(parents=True)
         method.save(temporary)
         files = sorted(p for p in temporary.rglob("*") if p.is_file())
+        _sync(temporary)
         digests = {p.relative_to(temporary).as_posix(): _file_digest(p) for p in files}
         atomic.write_json(temporary / REPORT, {**report, "files": digests})
         remove(target)
         os.replace(temporary, target)
+        atomic.sync_folder(target.parent)
     except OSError as error:
         raise atomic.explain_os_error(error, target) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)  # on a full disk it takes what is needed
+
+
+def _sync(folder: Path) -> None:
+    """Put what a method saved on the disk: once the model is there, its checkpoint goes."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            atomic.sync_file(path)
+        elif path.is_dir():
+            atomic.sync_folder(path)
 
 
 def read_model_report(model: Path) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from adbench import atomic
 from adbench.contracts import Sample
+from adbench.storage.record_blocks import key_path
 
 if TYPE_CHECKING:
     from adbench.images import Masks
@@ -25,8 +26,8 @@ _FORMAT = 1
 
 
 def pixel_statistics_path(cell_folder: Path, score_key: str) -> Path:
-    """Where the statistics of one record lie."""
-    return cell_folder / f"pixels-{score_key}.json"
+    """Where the statistics of one record lie; raises `StoreError` for what is no key."""
+    return key_path(cell_folder, score_key, "pixels-{}.json")
 
 
 def write_pixel_statistics(

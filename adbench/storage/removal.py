@@ -26,6 +26,11 @@ def is_ours(path: Path) -> bool:
     return _OURS.fullmatch(path.name) is not None
 
 
+def are_maps(path: Path) -> bool:
+    """Whether a thing in a cell's folder has the name of maps and scores of some cell."""
+    return re.fullmatch(_KEY, path.name) is not None
+
+
 def is_temporary(path: Path) -> bool:
     """Whether it has the name of a file or folder that was being written when its writer died."""
     return _TEMPORARY.fullmatch(path.name) is not None

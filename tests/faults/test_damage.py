@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import io
+import os
 import random
 import shutil
 import warnings
@@ -20,7 +24,9 @@ from adbench import atomic
 from adbench.cache import DiskCache
 from adbench.contracts import Prediction
 from adbench.digests import content_digests
-from adbench.errors import AdbenchError
+from adbench.errors import AdbenchError, StoreError
+from adbench.figures import gallery
+from adbench.selection.study import read_point
 from adbench.storage.checkpoint import FileCheckpoint
 from adbench.storage.model_files import read_model_report
 from adbench.storage.plan_files import read_plans
@@ -93,6 +99,8 @@ KINDS = {
     "report of the fit": Kind(lambda f: first_cell(f) / "model/fit.json",
                               lambda f: read_model_report(first_cell(f) / "model")),
     "checkpoint": Kind(lambda f: f / "checkpoint.pt", checkpoint),
+    "point of a search": Kind(lambda f: f / "point.json", lambda f: read_point(f / "point.json")),
+    "pictures": Kind(lambda f: f / "gallery/toy-a.json", lambda f: next(gallery.read(f), None)),
     "cached array": Kind(lambda f: only(f, "arrays/*.array"), array),
     "index": Kind(lambda f: only(f, "index/*.index"), index),
 }  # fmt: skip
@@ -117,6 +125,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with contextlib.redirect_stderr(io.StringIO()):
         FileCheckpoint(folder / "checkpoint.pt", 0).save({"tensor": torch.arange(9.0)})
     DiskCache(folder / "arrays", None).array("key", (50,), "int64", lambda a: a.fill(8))
+    atomic.write_json(folder / "point.json", {"metrics": {"a": {"image_auroc": 0.5}}})
+    gallery.write(folder, {"format": gallery.FORMAT, "dataset": "toy", "category": "a"})
     (folder / "files").mkdir()
     for number in range(3):
         path = folder / "files" / f"{number}.bin"
@@ -181,6 +191,60 @@ def test_damage_is_found_named_and_set_aside(
             shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
+
+
+@pytest.mark.parametrize("what", ["sector", "folder"])
+@pytest.mark.parametrize(
+    "name", ["record", "marker", "timing", "plan", "checkpoint", "point of a search", "pictures"]
+)
+def test_what_cannot_be_read_at_all_is_damaged_too(
+    whole: Path,
+    tmp_path: Path,
+    name: str,
+    what: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A sector that the disk has lost, or a folder under the file's name."""
+    kind, folder = KINDS[name], tmp_path / "copy"
+    shutil.copytree(whole, folder, symlinks=True)
+    path = kind.find(folder)
+    if what == "folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        refuse_to_read(path, errno.EIO, monkeypatch)
+    assert kind.read(folder) is None
+    said = capsys.readouterr().err
+    assert "set aside as" in said and (path.name in said or name in said)
+    assert not path.exists() and len(list(path.parent.glob(f"{path.name}.damaged-*"))) == 1
+
+
+def test_what_may_be_read_another_time_is_not_set_aside(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process has too many files open, or the server is away: the record is as good as ever."""
+    shutil.copytree(whole, tmp_path / "copy", symlinks=True)
+    path = KINDS["record"].find(tmp_path / "copy")
+    for number in (errno.EMFILE, errno.ESTALE, errno.EACCES):
+        with monkeypatch.context() as refusing:
+            refuse_to_read(path, number, refusing)
+            with pytest.raises(StoreError, match=f"cannot read .*{path.name}"):
+                records(tmp_path / "copy")
+    assert records(tmp_path / "copy") is not None
+
+
+def refuse_to_read(refused: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(read: Callable[..., Any]) -> Callable[..., Any]:
+        def checked(path: Path, *options: Any, **more: Any) -> Any:
+            if path == refused:
+                raise OSError(number, os.strerror(number), str(path))
+            return read(path, *options, **more)
+
+        return checked
+
+    monkeypatch.setattr(Path, "read_text", refusing(Path.read_text))
+    monkeypatch.setattr(Path, "read_bytes", refusing(Path.read_bytes))
 
 
 def test_a_flip_in_a_header_of_the_cache_is_found_wherever_it_is(tmp_path: Path) -> None:
@@ -266,6 +330,16 @@ def test_what_no_checksum_can_guard_is_checked_for_its_shape(tmp_path: Path) -> 
         (tmp_path / "model").mkdir()
     atomic.write_json(tmp_path / "timing.json", {"valid": True})
     assert read_timing(tmp_path / "timing.json") is None
+    atomic.write_json(tmp_path / "point.json", {"metrics": {"a": 1}})
+    assert read_point(tmp_path / "point.json") is None
+    for state in ("nonsense", {"elapsed": "x"}, {"elapsed": 1.0, "resumes": 0, "state": 5}):
+        body = io.BytesIO()
+        torch.save(state, body)
+        for cut in (body.getvalue(), body.getvalue()[:-9], b""):
+            sealed = hashlib.sha256(cut).digest() + cut
+            (tmp_path / "checkpoint.pt").write_bytes(sealed)
+            assert FileCheckpoint(tmp_path / "checkpoint.pt", 0).load() is None
+            assert not (tmp_path / "checkpoint.pt").exists()
     chunk = PredictionChunks(tmp_path, [(0, 2)])
     chunk.write((0, 2), Prediction(np.zeros((3, 4, 4), np.float32), np.zeros(3, np.float32)))
     assert chunk.missing() == [(0, 2)]

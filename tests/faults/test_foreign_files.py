@@ -8,10 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from outcomes import the_error
+from outcomes import the_error, warnings_of
+from scored import scored_record, write_results
 from toy import PIXEL, Invoke, Toy
 
+from adbench.atomic import read_json, write_json
 from adbench.cache import DiskCache
+from adbench.errors import StoreError
+from adbench.figures.maps import KeptMaps
+from adbench.storage.pixel_statistics import pixel_statistics_path
 
 ENTRY = "0" * 64 + ".array"
 TEMPORARY = f"{ENTRY}.{'1' * 32}.tmp"
@@ -164,3 +169,54 @@ def test_results_and_cells_may_be_links_themselves(
     (big / "cells").symlink_to(tmp_path / "other" / "cells")
     again = invoke(*command)
     assert again.code == 0 and "1 there already" in again.err
+
+
+# ------------------------------------------------------------- names that stand in a record
+
+
+@pytest.mark.parametrize("name", ["fit", "score"])
+def test_a_key_that_leads_elsewhere_leads_nowhere(
+    invoke: Invoke, tmp_path: Path, outside: Path, name: str
+) -> None:
+    """A record of a stranger, checksum and all; what its keys name is not JSON of ours."""
+    record = scored_record(np.arange(4) % 2, np.arange(4.0))
+    elsewhere = {"score": "y/../../../../outside/settings", "fit": "y/../../../outside"}[name]
+    keys = record.keys | {"score": "settings", name: elsewhere}
+    write_results(tmp_path / "results", [])
+    cell = tmp_path / "results" / "cells" / record.keys["fit"]
+    for folder in (cell / "pixels-y", cell.with_name("y")):
+        folder.mkdir(parents=True)
+    for path in (outside / "settings.json", outside / "pixels-settings.json"):
+        path.write_text("precious")
+    write_json(cell / "record-settings.json", record.model_dump(mode="json") | {"keys": keys})
+    before = contents(outside)
+    outcome = invoke("baseline", "save", "baseline.json")
+    assert contents(outside) == before, outcome.err
+    assert "record-settings.json holds the record of another cell" in outcome.err
+
+
+@pytest.mark.parametrize("key", ["..", ".", "", "a/b", "/etc", "a\\b", "a\n", "a" * 65, "é"])
+def test_only_a_plain_name_becomes_a_path(tmp_path: Path, key: str) -> None:
+    record = scored_record(np.arange(4) % 2, np.arange(4.0))
+    with pytest.raises(StoreError, match="expected a key of letters"):
+        pixel_statistics_path(tmp_path, key)
+    for name in ("fit", "predict"):
+        other = record.model_copy(update={"keys": record.keys | {name: key}})
+        with pytest.raises(StoreError, match="expected a key of letters"):
+            KeptMaps(tmp_path, other)
+    assert not KeptMaps(tmp_path, record).kept
+
+
+def test_a_record_under_the_name_of_another_cell_is_not_trusted(
+    invoke: Invoke, toy: Toy, tmp_path: Path
+) -> None:
+    words = ["run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", *toy.arguments()]
+    assert invoke(*words).code == 0
+    one, other = tmp_path.glob("results/cells/*/record-*.json")
+    before = read_json(other)
+    other.write_bytes(one.read_bytes())
+    again = invoke(*words)
+    assert again.code == 0 and "1 there already" in again.err
+    (warning,) = warnings_of(again)
+    assert f"{other.name} holds the record of another cell; set aside as" in warning
+    assert read_json(other) | {"created": ""} == before | {"created": ""}

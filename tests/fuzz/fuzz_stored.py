@@ -23,6 +23,7 @@ from sandbox import guarded, usable
 from adbench.cache import DiskCache
 from adbench.contracts import Prediction
 from adbench.digests import content_digests
+from adbench.interruptions import is_out_of_memory
 from adbench.storage.checkpoint import FileCheckpoint
 from adbench.storage.claims import ClaimWatch
 from adbench.storage.model_files import read_model_report
@@ -136,12 +137,13 @@ def _chunk_reader(place: Path, content: bytes) -> None:
 def _checkpoint_reader(place: Path, content: bytes) -> None:
     path = place / "checkpoint.pt"
     path.write_bytes(content)
-    is_sealed = hashlib.sha256(content[32:]).digest() == content[:32]
-    # A right digest over nonsense is no accident of a disk: what torch says of it is the failure
-    # of that cell. No code runs all the same, which `guarded` sees.
-    with contextlib.suppress(Exception) if is_sealed else contextlib.nullcontext():
+    try:
         state = FileCheckpoint(path, 0).load()
-        assert state is None or isinstance(state, dict)
+    except RuntimeError as error:
+        assert is_out_of_memory(error)  # it says that it holds more numbers than there is room for
+        return
+    assert state is None or isinstance(state, dict)
+    assert (state is None) != path.exists()
 
 
 def _model_reader(place: Path, content: bytes) -> None:
