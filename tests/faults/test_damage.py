@@ -21,6 +21,7 @@ from adbench.cache import DiskCache
 from adbench.contracts import Prediction
 from adbench.digests import content_digests
 from adbench.errors import AdbenchError
+from adbench.executors.submitit_jobs import read_end, read_share
 from adbench.storage.checkpoint import FileCheckpoint
 from adbench.storage.model_files import read_model_report
 from adbench.storage.plan_files import read_plans
@@ -94,6 +95,10 @@ KINDS = {
                               lambda f: read_model_report(first_cell(f) / "model")),
     "checkpoint": Kind(lambda f: f / "checkpoint.pt", checkpoint),
     "cached array": Kind(lambda f: only(f, "arrays/*.array"), array),
+    "share": Kind(lambda f: only(f, "jobs/share-*.json"),
+                  lambda f: read_share(f / "jobs/share-1.json")),
+    "end of a share": Kind(lambda f: only(f, "jobs/end-*.json"),
+                           lambda f: read_end(f / "jobs/end-1.json")),
     "index": Kind(lambda f: only(f, "index/*.index"), index),
 }  # fmt: skip
 
@@ -117,6 +122,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with contextlib.redirect_stderr(io.StringIO()):
         FileCheckpoint(folder / "checkpoint.pt", 0).save({"tensor": torch.arange(9.0)})
     DiskCache(folder / "arrays", None).array("key", (50,), "int64", lambda a: a.fill(8))
+    share = {"job": "7", "start": None, "end": "end-1.json", "cells": ["key"]}
+    atomic.write_json(folder / "jobs/share-1.json", share)
+    atomic.write_json(folder / "jobs/end-1.json", {"outcomes": {"key": "finished"}, "error": []})
     (folder / "files").mkdir()
     for number in range(3):
         path = folder / "files" / f"{number}.bin"
