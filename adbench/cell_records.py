@@ -43,9 +43,7 @@ def cell_environment(settings: Settings) -> dict[str, Any]:
     """The environment block, and whether this is the second try of a cell that lacked memory."""
     found = environment(settings.device, settings.precision)
     if settings.batch_divisor > 1:
-        found["out_of_memory"] = (
-            f"tried again alone with 1/{settings.batch_divisor} of a batch at a time"
-        )
+        found["out_of_memory"] = f"tried again with 1/{settings.batch_divisor} of a batch at a time"
     return found
 
 

@@ -22,7 +22,7 @@ class TimeLimitReached(Interruption):
 
 
 class OutOfMemory(Interruption):
-    """The host or the device had too little memory: the cell is tried once more, alone."""
+    """The host or the device had too little memory: the cell is tried once more, with less."""
 
 
 _SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")

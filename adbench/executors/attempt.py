@@ -45,8 +45,8 @@ class Ticket:
         known_dead: mark of a claim that the grid has found dead, or empty.
         estimate: rough seconds that the cell takes.
         batch_divisor: as in `Settings`.
-        retry_here: whether a cell that lacked memory is tried again in the same place, where
-            nothing else runs.
+        retry_here: whether a cell that lacked memory is tried again, with half a batch, in the
+            same place; else it is told, and the grid tries it when nothing else of it runs.
     """
 
     index: int

@@ -69,7 +69,9 @@ class Executor(Protocol):
     """Runs tickets somewhere; results go through the results folder alone.
 
     Attributes:
-        alone: whether a cell has nobody of ours beside it on its device and host.
+        alone: whether a cell is timed where it runs, and tried again there with half a batch when
+            memory ran out: nobody of ours is beside it, or that is for the engine to see to (a
+            timing that was disturbed says so).
         detached: whether it takes many tickets and tells of them late, so that the folder has to
             be looked at; it keeps cells that share a fit from each other's way.
         outlives: whether what it runs goes on without this process.

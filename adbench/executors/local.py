@@ -30,6 +30,8 @@ from adbench.executors.worker import Ready, Refused
 
 STOP_SECONDS = 15.0
 """For a worker to unwind before it is killed; a claim of a killed process is free at once."""
+STARTS = 3
+"""Of a worker that a signal kills before it is ready: when memory is short, others make it so."""
 
 
 class LocalExecutor:
@@ -42,6 +44,7 @@ class LocalExecutor:
         self._job, self._slots = job, list(slots)
         self._workers: list[_Worker] = []
         self._leaving: list[_Worker] = []
+        self._some_started = False
 
     @property
     def alone(self) -> bool:
@@ -64,9 +67,7 @@ class LocalExecutor:
             self._drop(worker)  # it died while it had nothing to do
         taken = {id(w.slot) for w in self._workers}  # two slots may have the same core
         slot = next(s for s in self._slots if id(s) not in taken)
-        worker = _Worker(self._job, slot)
-        self._workers.append(worker)
-        worker.take(ticket)  # where it dies at once, `wait` sees it
+        self._start(ticket, slot)
 
     def wait(self, seconds: float) -> None:
         """Pass on what the workers tell."""
@@ -99,7 +100,7 @@ class LocalExecutor:
 
     def _handle(self, worker: _Worker, message: Any) -> None:
         if isinstance(message, Ready):
-            worker.ready = True
+            worker.ready = self._some_started = True
         elif isinstance(message, Refused):
             error = AdbenchError(message.message)
             error.exit_code = message.exit_code
@@ -115,6 +116,11 @@ class LocalExecutor:
         else:
             self._hear(message)
 
+    def _start(self, ticket: Ticket, slot: Slot, starts: int = 1) -> None:
+        worker = _Worker(self._job, slot, starts)
+        self._workers.append(worker)
+        worker.take(ticket)  # where it dies at once, `wait` sees it
+
     def _drop(self, worker: _Worker) -> None:
         self._workers.remove(worker)
         self._leaving.append(worker)
@@ -123,19 +129,26 @@ class LocalExecutor:
     def _bury(self, worker: _Worker) -> None:
         """A worker died: of its cell, of a signal, or before it could begin."""
         self._workers.remove(worker)
-        crash = worker.death()
+        crash, ticket = worker.death(), worker.ticket
+        if ticket is None:
+            return
         if not worker.ready:
-            last = next((line for line in reversed(crash.lines) if line.strip()), "no message")
-            raise AdbenchError(f"a worker could not start: {crash.what}: {last.strip()}")
-        if worker.ticket is not None:
-            self._hear(Ended(worker.ticket.index, "crashed", crash=crash, spoiled=True))
+            by_signal = worker.process.returncode < 0
+            if by_signal and worker.starts < STARTS:
+                self._start(ticket, worker.slot, worker.starts + 1)
+                return
+            if not (by_signal and self._some_started):
+                last = next((line for line in reversed(crash.lines) if line.strip()), "no message")
+                raise AdbenchError(f"a worker could not start: {crash.what}: {last.strip()}")
+        self._hear(Ended(ticket.index, "crashed", crash=crash, spoiled=True))
 
 
 class _Worker:
     """A process, the connection to it, and the last lines of its stderr."""
 
-    def __init__(self, job: Job, slot: Slot) -> None:
-        self.slot = slot
+    def __init__(self, job: Job, slot: Slot, starts: int) -> None:
+        """`starts`: how many have been started for the same ticket, this one included."""
+        self.slot, self.starts = slot, starts
         self.ticket: Ticket | None = None
         self.ready = False
         self._kills = memory_kills()

@@ -19,12 +19,17 @@ from adbench.executors.crash import publish_crash
 from adbench.executors.job import Job, Workplace
 from adbench.executors.local import LocalExecutor
 from adbench.executors.slots import whole_machine
-from adbench.storage.claims import ClaimWatch
+from adbench.storage.claims import STALE_SECONDS, ClaimWatch
 
 SHORT_SECONDS = 300.0
 """Cells shorter than this share a job, up to about as much work in all."""
 MOST_CELLS = 32
 """In one share."""
+PATIENCE_SECONDS = STALE_SECONDS + 60.0
+"""With a claim of another host, for a share that no launcher waits for: if its owner is dead, that
+shows by then, also where a network file system tells late of its last sign of life."""
+RETRY_SECONDS = 5.0
+"""Between two looks at such a claim."""
 
 
 @dataclass(frozen=True)
@@ -69,29 +74,44 @@ def _seconds(tickets: Iterable[Ticket]) -> float:
 class Share:
     """Works on a few tickets in this process's place; `stop` may be called from a signal."""
 
-    def __init__(self, job: Job, tickets: Sequence[Ticket], beacon: Beacon | None = None) -> None:
-        """With a `beacon`, all stops when it goes out."""
+    def __init__(
+        self,
+        job: Job,
+        tickets: Sequence[Ticket],
+        beacon: Beacon | None = None,
+        patience: float = 0.0,
+    ) -> None:
+        """With a `beacon`, all stops when it goes out.
+
+        `patience`: seconds to wait, after all else, for cells that another host has claimed: where
+        no launcher does, nobody would go on with what a dead owner has left.
+        """
         self.job, self.tickets, self._beacon = job, tuple(tickets), beacon
+        # A job that is hardly longer would be requeued before it knows, and so on for ever.
+        short = any(t.seconds_left is not None and t.seconds_left < 2 * patience for t in tickets)
+        self._patience = 0.0 if short else patience
         self.outcomes: dict[int, str] = {}
         self._began = time.monotonic()
         self._pool: LocalExecutor | None = None
         self._place: Workplace | None = None
+        self._trying: Ticket | None = None
+        self._done = False
 
     def run(self) -> ShareEnd:
         """Run ticket after ticket; none is begun after the deadline."""
         self.job.enter()
         self._pool = LocalExecutor(self.job, [whole_machine()])
-        done = False
         try:
             self._pool.open(self._note)
             for ticket in self.tickets:
                 self._look()
                 self._run(self._pool, ticket)
-            done = True
+            self._outwait(self._pool)
+            self._done = True
         except AdbenchError as error:
             return ShareEnd(self.outcomes, (str(error), error.exit_code))
         finally:
-            self.stop(abort=not done)
+            self.stop(abort=not self._done)
         return ShareEnd(self.outcomes)
 
     def stop(self, *, abort: bool = True) -> None:
@@ -102,19 +122,45 @@ class Share:
 
     def unfinished(self) -> tuple[Ticket, ...]:
         """Tickets that a later job should take up, with the time it has anew."""
-        return tuple(t for t in self.tickets if self.outcomes.get(t.index) in (None, "late"))
+        open_ = (None, "late") if self._done else (None, "late", "busy")
+        return tuple(t for t in self.tickets if self.outcomes.get(t.index) in open_)
 
     def _run(self, pool: LocalExecutor, ticket: Ticket) -> None:
+        """Try a ticket; once more, with half a batch, where the system killed it for memory."""
+        self._try(pool, ticket)
+        if self.outcomes[ticket.index] == "memory" and ticket.batch_divisor == 1:
+            del self.outcomes[ticket.index]
+            self._try(pool, replace(ticket, batch_divisor=2))
+
+    def _try(self, pool: LocalExecutor, ticket: Ticket) -> None:
         left = ticket.seconds_left
         if left is not None:
             left -= time.monotonic() - self._began
             if left <= 0:
                 self.outcomes[ticket.index] = "late"
                 return
+        self._trying = ticket
         pool.submit(replace(ticket, seconds_left=left))
         while ticket.index not in self.outcomes:
             pool.wait(1.0)
             self._look()
+
+    def _outwait(self, pool: LocalExecutor) -> None:
+        """Go on with what others had claimed: that an owner on another host is dead shows late.
+
+        Looked at from here, as a worker that is replaced forgets the heartbeats it has seen.
+        """
+        watch, cells = ClaimWatch(), self.job.request.results / "cells"
+        give_up = time.monotonic() + self._patience
+        while busy := [t for t in self.tickets if self.outcomes[t.index] == "busy"]:
+            for ticket in busy:
+                look = watch.look(cells / ticket.fit)
+                if look.state != "live":
+                    del self.outcomes[ticket.index]
+                    self._run(pool, replace(ticket, known_dead=look.mark))
+            if time.monotonic() >= give_up:
+                return
+            time.sleep(RETRY_SECONDS)
 
     def _look(self) -> None:
         if self._beacon is not None and not self._beacon.is_lit():
@@ -126,14 +172,18 @@ class Share:
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Ended):
-            crash = event.crash
             self.outcomes[event.index] = (
-                event.outcome if crash is None else self._publish(event.index, crash)
+                event.outcome if event.crash is None else self._after(event.crash)
             )
 
-    def _publish(self, index: int, crash: Crash) -> str:
+    def _after(self, crash: Crash) -> str:
+        """The outcome of the cell whose worker died."""
+        ticket = self._trying
+        assert ticket is not None
+        if crash.out_of_memory and ticket.batch_divisor == 1:
+            return "memory"
         # Planned only now: a launcher without a crash needs neither data nor methods.
         self._place = self._place or Workplace(self.job)
-        cell = self._place.cell(next(t for t in self.tickets if t.index == index))
+        cell = self._place.cell(ticket)
         record = publish_crash(cell, crash, self._place.store, ClaimWatch())
         return "busy" if record is None else "finished"

@@ -18,16 +18,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adbench import atomic
-from adbench.errors import AdbenchError, UsageError
+from adbench.errors import UsageError
 from adbench.executors.attempt import Ticket
-from adbench.executors.base import Crash, Ended, Event
-from adbench.executors.crash import STDERR_LINES, portable_line
+from adbench.executors.base import Ended, Event
 from adbench.executors.job import Job
 from adbench.executors.shares import make_shares
 from adbench.executors.slots import make_slots, visible_gpus
+from adbench.executors.submitit_jobs import (
+    LOST_SECONDS,
+    Queue,
+    SentJob,
+    read_end,
+    read_share,
+    write_share,
+)
 from adbench.executors.submitit_share import ShareTask
-from adbench.storage.claims import process_start
 
 CLASSES_MINUTES = (60, 360, 1440, 4320)
 """Without `--time-limit`: the shortest that is three times the estimate; the longest for more,
@@ -42,11 +47,10 @@ _EVER = 1_000_000
 
 @dataclass
 class _Queued:
-    """A share in a job: tickets, the job's handle, and the file in which it tells its end."""
+    """Tickets that wait for a job."""
 
     tickets: tuple[Ticket, ...]
-    job: Any
-    end: Path
+    job: SentJob
 
 
 class SubmititExecutor:
@@ -70,7 +74,8 @@ class SubmititExecutor:
         self._options = dict(options)
         self._collected: list[Ticket] = []
         self._queued: list[_Queued] = []
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, SentJob] = {}
+        self._queue = Queue()
         # A wrong option is told here, before anything is submitted.
         if self._executor(60).cluster != "slurm" and slots is None:  # no queue: all start at once
             self._parallel = len(make_slots(None, job.request.device))
@@ -86,9 +91,9 @@ class SubmititExecutor:
 
     def submit(self, ticket: Ticket) -> None:
         """Wait for the job that has the cell already, or collect the ticket for a new one."""
-        job, end = self._known.pop(ticket.key, (None, None))
+        job = self._known.pop(ticket.key, None)
         if job is not None:
-            self._queued.append(_Queued((ticket,), job, end))
+            self._queued.append(_Queued((ticket,), job))
         else:
             self._collected.append(ticket)
 
@@ -98,7 +103,7 @@ class SubmititExecutor:
         for minutes, tickets in _classes(collected, self._limit).items():
             self._send(minutes, make_shares(tickets, self._parallel))
         for queued in list(self._queued):
-            if queued.end.exists() or _is_done(queued.job):
+            if queued.job.has_ended(LOST_SECONDS):
                 self._queued.remove(queued)
                 self._collect(queued)
         time.sleep(seconds)
@@ -118,12 +123,10 @@ class SubmititExecutor:
                 tickets = tuple(replace(t, seconds_left=left) for t in share)
                 end = self._folder / f"end-{uuid.uuid4().hex}.json"
                 sent.append((tickets, end, executor.submit(ShareTask(self._job, tickets, end))))
-        for tickets, end, job in sent:
-            self._queued.append(_Queued(tickets, job, end))
-            atomic.write_json(
-                self._folder / f"share-{uuid.uuid4().hex}.json",
-                {"job": job.job_id, "end": end.name, "cells": [t.key for t in tickets]},
-            )
+        for tickets, end, handle in sent:
+            job = SentJob.new(handle, end, self._queue)
+            self._queued.append(_Queued(tickets, job))
+            write_share(self._folder, job, [t.key for t in tickets])
 
     def _executor(self, minutes: int) -> Any:
         import submitit
@@ -151,29 +154,36 @@ class SubmititExecutor:
     # ------------------------------------------------------------------------- collecting
 
     def _collect(self, queued: _Queued) -> None:
-        outcomes = _read_end(queued.end)
+        job, outcomes = queued.job, read_end(queued.job.end)
         for ticket in queued.tickets:
-            outcome = outcomes.get(str(ticket.index))
-            if outcome is not None:
-                self._hear(Ended(ticket.index, outcome))
-            elif _is_cancelled(queued.job):
+            if outcomes and ticket.key in outcomes:
+                self._hear(Ended(ticket.index, outcomes[ticket.key]))
+            elif job.was_cancelled():
                 self._hear(Ended(ticket.index, "left"))
+            elif outcomes is None or not job.ours or job.was_preempted():
+                # No fault of the cell's that we know of: the grid looks at it, and gives it back.
+                self._hear(Ended(ticket.index, "busy"))
             elif len(queued.tickets) > 1:
                 # The job died, and only one of its cells can be to blame: each gets its own.
                 self._send(_class_of(ticket, self._limit), [(ticket,)])
             else:
-                self._hear(Ended(ticket.index, "crashed", crash=_crash(queued.job)))
+                self._hear(Ended(ticket.index, "crashed", crash=job.crash()))
 
-    def _left_behind(self) -> Iterator[tuple[str, tuple[Any, Path]]]:
+    def _left_behind(self) -> Iterator[tuple[str, SentJob]]:
+        job_class = self._executor(60)._executor.job_class
         for path in self._folder.glob("share-*.json"):
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                share = atomic.read_json(path)
-                end = self._folder / Path(share["end"]).name
-                job = self._executor(60)._executor.job_class(self._folder / "%j", share["job"])
-                if end.exists() or _is_done(job):
-                    path.unlink(missing_ok=True)
-                else:
-                    yield from ((key, (job, end)) for key in share["cells"])
+            share = read_share(path)
+            if share is None:
+                continue
+            handle, end = job_class(self._folder / "%j", share["job"]), Path(share["end"]).name
+            job = SentJob(handle, share.get("start"), self._folder / end, self._queue, ours=False)
+            if not job.is_of_its_kind():  # sent off with another cluster=
+                continue
+            if job.has_ended(0.0):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            else:
+                yield from ((key, job) for key in share["cells"])
 
 
 def _typed(options: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
@@ -201,38 +211,3 @@ def _class_of(ticket: Ticket, limit: float | None) -> int:
         return max(1, math.ceil(limit / 60))
     needed = 3 * ticket.estimate / 60
     return next((m for m in CLASSES_MINUTES if m >= needed), CLASSES_MINUTES[-1])
-
-
-def _read_end(path: Path) -> dict[str, Any]:
-    """What a share said of its tickets; raises the mistake that ended it."""
-    try:
-        end = atomic.read_json(path)
-    except (OSError, ValueError):
-        return {}
-    if end["error"]:
-        error = AdbenchError(end["error"][0])
-        error.exit_code = end["error"][1]
-        raise error
-    outcomes: dict[str, Any] = end["outcomes"]
-    return outcomes
-
-
-def _is_done(job: Any) -> bool:
-    local_orphan = hasattr(job, "_process") and job._process is None
-    if local_orphan:  # another launcher's process: its pid is the job's id
-        return process_start(int(job.job_id)) is None
-    return bool(job.done())
-
-
-def _is_cancelled(job: Any) -> bool:
-    return "CANCELLED" in str(job.state).upper()
-
-
-def _crash(job: Any) -> Crash:
-    state = str(job.state)
-    lines = (job.stderr() or "").splitlines()[-STDERR_LINES:]
-    return Crash(
-        f"its job ended without an outcome (state {state})",
-        tuple(portable_line(line) for line in lines),
-        out_of_memory="MEMORY" in state.upper(),
-    )

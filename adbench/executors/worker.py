@@ -17,9 +17,11 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from adbench.atomic import explain_os_error
 from adbench.errors import AdbenchError
 from adbench.executors.base import Ended, Event
 from adbench.executors.job import Workplace
@@ -76,7 +78,11 @@ def _serve(connection: Connection[Any, Any]) -> None:
         tell(Ready())
         while True:
             ticket = connection.recv()
-            done = workplace.attempt(ticket, _Throttled(ticket.index, tell))
+            try:
+                done = workplace.attempt(ticket, _Throttled(ticket.index, tell))
+            except OSError as error:  # from the results folder: what a method raises is its cell's
+                where = Path(str(error.filename or workplace.store.root))
+                raise explain_os_error(error, where) from error
             failed = done.record is not None and done.record.status == "failed"
             # A device may be left in a state of its own: such a process takes no other cell.
             spoiled = failed or done.outcome == "memory"

@@ -118,7 +118,8 @@ class Claim:
             self._thread.join()
         # Lowest first: while one is left, it is the one that says whose the cell is.
         for generation in range(1, self.generation + 1) if ours else ():
-            (self.path.parent / f"claim.{generation}").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # read-only by now: it is free when we are gone
+                (self.path.parent / f"claim.{generation}").unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -92,9 +92,12 @@ def test_a_share_that_its_time_ends_asks_to_be_requeued(
     ]
     task = ShareTask(Job.here(request, RunOptions(timing=False)), tickets, tmp_path / "end.json")
     left: list[tuple[Ticket, ...]] = []
+    settled: list[dict[str, str]] = []
 
     def requeue(_number: int, _frame: object) -> None:
-        left.append(task.checkpoint().function.tickets)
+        next_job = task.checkpoint().function
+        left.append(next_job.tickets)
+        settled.append(next_job.settled)
         raise SystemExit
 
     previous = signal.signal(requeue_signal(), requeue)
@@ -104,6 +107,7 @@ def test_a_share_that_its_time_ends_asks_to_be_requeued(
     finally:
         signal.signal(requeue_signal(), previous)
     assert left == [(tickets[1],)], "with the time that a new job has"
+    assert settled[0][cells[0].score_key] == "finished", "the next job tells of it too"
     assert request.store().cell(cells[0]).record() is not None
     assert not (tmp_path / "end.json").exists()
 

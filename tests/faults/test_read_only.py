@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nobody import EVERYTHING, start_as_nobody
+from nobody import EVERYTHING, start_as_nobody, start_powerless
 from outcomes import the_error
 from toy import PIXEL, Outcome, Toy
 
@@ -50,18 +50,29 @@ def lock(folder: Path, mode: int) -> None:
         path.chmod(mode)
 
 
-def test_a_folder_that_becomes_read_only_while_training(words: list[str], tmp_path: Path) -> None:
-    results = tmp_path / "results"
-    process = start(words, tmp_path)
+def train_until_locked(process: subprocess.Popen[str], results: Path) -> None:
     while not list(results.glob("cells/*/checkpoint.pt")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     lock(results, 0o555)
+
+
+def test_a_folder_that_becomes_read_only_while_training(words: list[str], tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    process = start(words, tmp_path)
+    train_until_locked(process, results)
     assert "results" in the_error(ended(process), 2)
     lock(results, 0o777)
     again = rows(ended(start(words, tmp_path)))
     other = rows(ended(start([*words, "--results", str(tmp_path / "cache" / "r")], tmp_path)))
     assert again == other
+
+
+def test_the_same_in_a_process_of_its_own(words: list[str], tmp_path: Path) -> None:
+    local = [*words, "--executor", "local", "--slots", "1"]
+    process = start_powerless(local, tmp_path, ADBENCH_CACHE=str(tmp_path / "cache"))
+    train_until_locked(process, tmp_path / "results")
+    assert "results" in the_error(ended(process), 2)
 
 
 def test_what_a_read_only_folder_holds_can_be_read(words: list[str], tmp_path: Path) -> None:
