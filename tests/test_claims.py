@@ -17,7 +17,8 @@ from takers import take
 
 from adbench.interruptions import ClaimLost
 from adbench.storage import claims
-from adbench.storage.claims import ClaimWatch, host_identity, process_start
+from adbench.storage.claims import ClaimWatch
+from adbench.storage.owners import host_identity, process_start
 
 
 def _owner(**changes: object) -> str:

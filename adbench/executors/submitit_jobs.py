@@ -19,7 +19,7 @@ from adbench import atomic
 from adbench.errors import AdbenchError
 from adbench.executors.base import Crash
 from adbench.executors.crash import STDERR_LINES, portable_line
-from adbench.storage.claims import process_start
+from adbench.storage.owners import process_start
 
 LOST_SECONDS = 300.0
 """After a job was seen to be in no queue: so long its last words may take through the folder."""

@@ -33,17 +33,16 @@ import contextlib
 import errno
 import json
 import os
-import socket
 import threading
 import time
 import uuid
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from adbench.atomic import explain_os_error
 from adbench.interruptions import ClaimLost
+from adbench.storage.owners import host_identity, is_hidden, process_start
 
 HEARTBEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0
@@ -51,41 +50,6 @@ UNREADABLE_SECONDS = 5.0
 """Patience with a claim that names no owner: only a failing disk or a tool of others makes one."""
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
-
-
-@cache
-def host_identity() -> str:
-    """Tells machines and containers apart; written to claims only, never to records."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        boot, namespace = "", ""
-    return f"{socket.gethostname()}/{boot}/{namespace}"
-
-
-def process_start(pid: int) -> str | None:
-    """The start time of a live process in clock ticks, or None when there is none.
-
-    Together with the pid it names a process for good: pids are reused, pairs are not.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else fields[19]
-
-
-def _is_hidden(pid: int) -> bool:
-    """Whether a process is there of which /proc tells us nothing: another user's, by hidepid."""
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return pid > 0 and not os.access(f"/proc/{pid}/stat", os.R_OK)
-    except (OSError, OverflowError):
-        pass
-    return False
 
 
 @dataclass
@@ -172,7 +136,7 @@ class ClaimWatch:
         owner = _read(path)
         if owner is not None and owner["host"] == host_identity() and owner["start"] is not None:
             start = process_start(owner["pid"])
-            if start is not None or not _is_hidden(owner["pid"]):
+            if start is not None or not is_hidden(owner["pid"]):
                 return bool(start == owner["start"])
         beat = _beat_of(path)
         if path not in self._seen or self._seen[path][0] != beat:

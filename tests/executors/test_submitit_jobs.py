@@ -17,7 +17,7 @@ from adbench.executors.shares import Share, ShareEnd
 from adbench.executors.submitit_arrays import SubmititExecutor
 from adbench.executors.submitit_share import ShareTask
 from adbench.session import Request, RunOptions
-from adbench.storage.claims import process_start
+from adbench.storage.owners import process_start
 
 submitit = pytest.importorskip("submitit", reason="needs the extra 'submitit'")
 
