@@ -150,7 +150,9 @@ def _load_reference(reference: str, kind: _Kind) -> Any:
             f"{kind.word} file {shortened(where)} does not exist; expected FILE.py:Class"
         )
     if not (where and class_name):
-        raise UsageError(f"{kind.word} {reference!r}: expected FILE.py:Class or MODULE:Class")
+        raise UsageError(
+            f"{kind.word} {shortened(reference)!r}: expected FILE.py:Class or MODULE:Class"
+        )
     with _explained(kind, reference):
         module = _load_file(Path(where)) if is_file else _import_module(where)
         is_there = hasattr(module, class_name)  # a module may answer this by code of its own
@@ -168,7 +170,7 @@ def _import_module(name: str) -> Any:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise  # the module is there, but something that it imports is not
         raise UsageError(
-            f"there is no module {error.name!r}; expected FILE.py:Class or MODULE:Class"
+            f"there is no module {shortened(error.name)!r}; expected FILE.py:Class or MODULE:Class"
         ) from None
 
 
@@ -204,12 +206,13 @@ def _explained(kind: _Kind, reference: str) -> Iterator[None]:
 
 
 def _failure(kind: _Kind, reference: str, done: str, error: BaseException) -> str:
-    reason = " ".join(str(error).split()) or "no message"
+    reason = shortened(" ".join(str(error).split()), 1000) or "no message"
     way_out = (
-        f"mend {reference.rpartition(':')[0]}"
+        f"mend {shortened(reference.rpartition(':')[0])}"
         if ":" in reference
         else "mend or uninstall the package that provides it; `adbench doctor` lists all"
     )
     return (
-        f"{kind.word} {reference} could not be {done}: {type(error).__name__}: {reason}; {way_out}"
+        f"{kind.word} {shortened(reference)} could not be {done}: {type(error).__name__}: "
+        f"{reason}; {way_out}"
     )

@@ -180,6 +180,8 @@ def test_a_path_that_no_system_takes_is_a_usage_error_of_bounded_length(name: st
     method = load_method("lafite")
     for call in (
         lambda: load_method(f"{name}.py:A"),
+        lambda: load_method(f"{name}:A"),
+        lambda: load_method(f"{name}:"),
         lambda: load_method(name),
         lambda: build_hyperparameters(method, "smoke", {"weights": name}),
         lambda: build_hyperparameters(method, "smoke", {name: "1"}),

@@ -38,12 +38,30 @@ class Target:
 
         Raises what the first failing one raised, with `shrink` once it is as small as can be.
         """
-        folder.mkdir(exist_ok=True)
         done = 0
+
+        def counted() -> None:
+            nonlocal done
+            done += 1
+
+        self.test(folder, most=count, start=start, shrink=shrink, begun=counted)()
+        return done
+
+    def test(
+        self,
+        folder: Path,
+        *,
+        most: int,
+        start: int,
+        shrink: bool = False,
+        begun: Callable[[], None] = lambda: None,
+    ) -> Any:
+        """A hypothesis test of at most `most` inputs, which calls `begun` before each."""
+        folder.mkdir(exist_ok=True)
 
         @seed(start)
         @settings(
-            max_examples=count,
+            max_examples=most,
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
@@ -52,12 +70,10 @@ class Target:
         )
         @given(self.inputs)
         def every(drawn: Any) -> None:
-            nonlocal done
-            done += 1
+            begun()
             self.check(drawn, folder)
 
-        every()
-        return done
+        return every
 
 
 TARGETS = (
