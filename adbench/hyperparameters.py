@@ -12,6 +12,8 @@ from adbench.contracts import Hyperparameters, Method
 from adbench.errors import UnknownNameError, UsageError, shortened
 
 PRESETS = ("paper", "fast", "smoke")
+MOST_PROBLEMS = 3
+"""Told of one wrong set of values; of a list each wrong member would be one."""
 
 
 def build_hyperparameters(
@@ -86,9 +88,12 @@ def _text(value: Any) -> str:
 
 def _explain(error: ValidationError, name: str) -> str:
     parts = []
-    for problem in error.errors():
+    problems = error.errors()
+    for problem in problems[:MOST_PROBLEMS]:
         where = ".".join(map(str, problem["loc"])) or "combination"
         message = problem["msg"].removeprefix("Value error, ")
         given = f" (got {shortened(repr(problem['input']))})" if problem["loc"] else ""
-        parts.append(f"{name}.{where}: {message}{given}")
+        parts.append(f"{name}.{shortened(where)}: {shortened(message)}{given}")
+    if len(problems) > MOST_PROBLEMS:
+        parts.append(f"and {len(problems) - MOST_PROBLEMS} more")
     return "; ".join(parts) + f". `adbench methods {name}` lists the valid ranges"

@@ -192,6 +192,16 @@ def test_a_path_that_no_system_takes_is_a_usage_error_of_bounded_length(name: st
         assert 20 < len(str(caught.value)) < 1500
 
 
+def test_a_message_is_bounded_whatever_is_given(invoke: Invoke) -> None:
+    from adbench.errors import UsageError
+    from adbench.registry import load_method
+
+    with pytest.raises(UsageError, match="multipliers.1: .*; and 297 more. .adbench methods drdc"):
+        build_hyperparameters(load_method("drdc"), "smoke", {"multipliers": "x" * 299})
+    for words in (("datasets", "a", "x" * 5000), ("x" * 5000,), ("run", "--" + "x" * 5000)):
+        assert len(the_error(invoke(*words), 2)) < 1000
+
+
 def test_a_module_that_fails_when_it_is_asked_for_a_name_is_a_plugin_error(
     invoke: Invoke, tmp_path: Path
 ) -> None:

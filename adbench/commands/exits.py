@@ -25,7 +25,7 @@ from typing import Any, NoReturn, cast
 import typer
 from typer.core import TyperGroup
 
-from adbench.errors import AdbenchError
+from adbench.errors import AdbenchError, shortened
 from adbench.printable import printable
 
 OK = 0
@@ -125,7 +125,7 @@ def _usage(error: Any) -> str:
     """Typer's complaint and where to read on, in one line."""
     context = error.ctx
     command = context.command_path if context is not None else "adbench"
-    message = " ".join(error.format_message().split()).rstrip(".")
+    message = shortened(" ".join(error.format_message().split()).rstrip("."), 500)
     return f"{message[:1].lower()}{message[1:]}; `{command} --help` lists what is possible"
 
 
