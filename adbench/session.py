@@ -203,12 +203,17 @@ def estimate_seconds(cells: Sequence[Cell], *, gpu: bool | None = None) -> float
     has_gpu = gpu_visible() if gpu is None else gpu
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     rate = GPU_FLOPS if has_gpu else CPU_FLOPS_PER_CORE * cores
+    return sum(work_of(cells).values()) / rate
+
+
+def work_of(cells: Sequence[Cell]) -> dict[str, float]:
+    """Rough FLOPs of each cell by its score key; of those that share a fit, the first trains."""
     fits: set[str] = set()
-    flops = 0.0
-    for cell in cells:  # of those that share a fit, the first trains
-        flops += cell.estimate_flops(trains=cell.fit_key not in fits)
+    work = {}
+    for cell in cells:
+        work[cell.score_key] = cell.estimate_flops(trains=cell.fit_key not in fits)
         fits.add(cell.fit_key)
-    return flops / rate
+    return work
 
 
 def pending_cells(plan: Plan, store: Store, overwrite: Overwrite) -> list[Cell]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -73,8 +73,11 @@ class _Running:
 class ConsoleReporter:
     """Prints to stderr, so that stdout stays a table or JSON."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, work: Mapping[str, float] | None = None) -> None:
+        """`work`: rough work of each cell to run, in any unit, by score key; None: all alike."""
         self._console = console
+        self._work = dict(work or {})
+        self._worked = 0.0
         self._live: Status | None = None
         self._began = self._printed = time.monotonic()
         self._running: dict[int, _Running] = {}
@@ -125,8 +128,12 @@ class ConsoleReporter:
         now = time.monotonic()
         self._run += 1
         self._highest = max(self._highest, number)
+        self._worked += self._work.pop(cell.score_key, 0.0)
         cells_left = total - self._highest + len(self._running)
-        left = (now - self._began) / self._run * cells_left
+        ahead = cells_left / self._run
+        if self._worked and self._work:  # cells that share a fit, and methods, differ by far
+            ahead = sum(self._work.values()) / self._worked
+        left = (now - self._began) * ahead
         head = f"[{number:3d}/{total} {100 * number // total:3d}%] {cell.title}"
         took = [] if began is None else [_clock(now - began)]
         eta = [f"about {_clock(left)} left"] if cells_left else []

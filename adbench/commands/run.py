@@ -27,6 +27,7 @@ from adbench.session import (
     execute,
     pending_cells,
     refuse_if_hopeless,
+    work_of,
 )
 from adbench.storage.records import Record, now
 from adbench.store import Store
@@ -84,7 +85,7 @@ def run(
     runs_here = parse_executor(options.executor)[0] in ("serial", "local")
     if pending and runs_here and not assume_yes:
         refuse_if_hopeless(pending, request.preset, _fast_command(command))
-    reporter = ConsoleReporter(stderr_console())
+    reporter = ConsoleReporter(stderr_console(), work_of(pending))
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a method's prints are no part of the table
             result = execute(request, plan, options, reporter)
