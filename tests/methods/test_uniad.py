@@ -190,7 +190,7 @@ def test_editing_does_not_change_training(fitted, make_context, make_images):
     assert edited.diagnostics()["training"] == fitted.diagnostics()["training"]
 
 
-@pytest.mark.parametrize("feature_size", [14, 28])
+@pytest.mark.parametrize("feature_size", [14, 28, 56])
 def test_the_papers_map_sizes_run(feature_size, make_context, make_images, test_images):
     method = build(feature_size=feature_size, steps=1, batch_size=2)
     method.fit(make_images(3), make_context())
