@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from adbench.commands.progress import SilentReporter
 from adbench.executors.attempt import Overwrite
-from adbench.reports.tables import frame, latest, rows
+from adbench.newest import latest
+from adbench.reports.tables import frame, rows
 from adbench.session import Request, RunOptions, execute
 from adbench.store import Store
 

@@ -11,13 +11,15 @@ from adbench.errors import AdbenchError
 from adbench.machine.environment import environment
 from adbench.plan import Cell
 from adbench.settings import Settings
-from adbench.storage.records import Failure, Record, now
+from adbench.storage.records import Failure, Record, family_of, now
 from adbench.verification.inspection import without_root
 
 
 def cell_record(cell: Cell, status: Any, **blocks: Any) -> Record:
     """A record of this cell, made now; `blocks` are the fields that depend on the outcome."""
+    digests = {"digests": cell.data.file_digests(cell.categories)}
     return Record(
+        family=family_of(cell.identity, cell.preset, cell.variant),
         status=status,
         created=now(),
         identity=cell.identity,
@@ -25,6 +27,7 @@ def cell_record(cell: Cell, status: Any, **blocks: Any) -> Record:
         variant=cell.variant,
         keys={"fit": cell.fit_key, "predict": cell.predict_key, "score": cell.score_key},
         key_parts=cell.key_parts,
+        data=digests | blocks.pop("data", {}),
         **blocks,
     )
 

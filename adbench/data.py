@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from adbench.atomic import digest
-from adbench.contracts import NORMAL, Dataset, Sample
+from adbench.contracts import JSON, NORMAL, Dataset, Sample
 from adbench.digests import content_digests
 from adbench.errors import DataError, UnknownNameError, UsageError
 from adbench.printable import is_printable
@@ -64,6 +64,22 @@ class DataSelection:
     def digest(self, categories: Sequence[str], part: str) -> str:
         """Digest of names, labels and bytes of "train", "test" (images) or "masks" (test masks)."""
         return digest([self._category_digest(c, part) for c in categories])
+
+    def file_digests(self, categories: Sequence[str]) -> dict[str, JSON]:
+        """By category and part: how many files, and `digest` of that category alone."""
+        found: dict[str, JSON] = {}
+        for category in categories:
+            test = self.split([category], "test")
+            counts = {
+                "train": len(self.split([category], "train")),
+                "test": len(test),
+                "masks": sum(s.mask_path is not None for s in test),
+            }
+            found[category] = {
+                part: {"files": count, "sha256": self.digest([category], part)}
+                for part, count in counts.items()
+            }
+        return found
 
     def _category_digest(self, category: str, part: str) -> str:
         if (category, part) not in self._digests:

@@ -30,7 +30,8 @@ from adbench.errors import StoreError, shortened
 from adbench.plan import Cell
 from adbench.storage.pixel_statistics import pixel_statistics_path
 from adbench.storage.record_blocks import Inference, key_path, shaped
-from adbench.storage.records import FORMAT, Record
+from adbench.storage.record_heads import read_heads
+from adbench.storage.records import FORMAT, MAX_NUMBER, Record
 from adbench.storage.removal import are_maps, is_ours, is_temporary, refuse_link, remove
 
 MARKER = "adbench.json"
@@ -66,8 +67,11 @@ class CellFolder:
         return _read_record(self._failed)
 
     def write_record(self, record: Record) -> None:
-        """Publish the outcome: the last write of a cell."""
+        """Publish the outcome, the last write of a cell; it becomes the newest record here."""
         target = self._failed if record.status == "failed" else self._record
+        heads = read_heads(self.path.parent)
+        highest = max((head.number for head in heads.values()), default=0)
+        record = record.model_copy(update={"number": min(highest + 1, MAX_NUMBER)})
         atomic.write_json(target, record.model_dump(mode="json"))
         if record.status != "failed":
             remove(self._failed)

@@ -19,8 +19,8 @@ from rich.console import Console
 from toy import PIXEL, Invoke, Toy, spawn
 
 import adbench
+from adbench.newest import latest
 from adbench.reports.report import print_report
-from adbench.reports.tables import latest
 from adbench.store import Store
 
 HEAVY = ("torch", "pandas", "matplotlib", "numpy", "scipy", "PIL", "timm", "diffusers", "faiss")

@@ -16,6 +16,7 @@ from adbench.regression.compare import compare
 from adbench.regression.pairing import pair
 from adbench.regression.regress import DEFAULT_METRICS, check_metrics
 from adbench.regression.sides import Side
+from adbench.reports.tables import MEAN
 from adbench.storage.records import Record
 
 RNG = np.random.default_rng(0)
@@ -60,9 +61,9 @@ def test_the_mean_over_categories_finds_what_each_alone_hides() -> None:
         side(*(scored_record(d[0], d[i], name) for name, d in drawn.items())) for i in (1, 2)
     )
     result = compare(base, head, ["image_auroc"])
-    mean = next(c for c in result.compared if c.difference.category == "mean")
+    mean = next(c for c in result.compared if c.difference.category == MEAN)
     assert mean.difference.categories == 12 and mean.significant
-    each = [c for c in result.compared if c.difference.category != "mean"]
+    each = [c for c in result.compared if c.difference.category != MEAN]
     assert mean.p_value is not None and mean.p_value < min(c.p_value or 1 for c in each)
     assert mean.difference.change == pytest.approx(
         np.mean([c.difference.change for c in each]), abs=1e-12

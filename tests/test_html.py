@@ -266,7 +266,7 @@ def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Rec
     """A results folder with figures of two methods on two categories, and its records."""
     from adbench.commands.figures import draw_run
     from adbench.commands.progress import SilentReporter
-    from adbench.reports.tables import latest
+    from adbench.newest import latest
     from adbench.session import Request, RunOptions, execute
     from adbench.store import Store
 

@@ -143,8 +143,8 @@ def test_where_two_tables_print_a_number_twice_they_agree() -> None:
 
 def test_a_printed_difference_becomes_a_number_beside_its_full_method() -> None:
     found = {c.name: c for c in columns(NUMBERS, ["mvtec"]) if c.paper == "transfusion"}
-    full = found["TransFusion"].numbers["mean", "image_auroc"].value
-    without = found["TransFusion w/o PE"].numbers["mean", "image_auroc"].value
+    full = found["TransFusion"].numbers[MEAN, "image_auroc"].value
+    without = found["TransFusion w/o PE"].numbers[MEAN, "image_auroc"].value
     (delta,) = [
         n.value for n in NUMBERS
         if n.kind == "difference" and n.name == "TransFusion w/o PE"

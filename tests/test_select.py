@@ -16,8 +16,8 @@ from knob import KnobPlugin, write_knob
 from toy import PIXEL, Invoke, Toy
 
 from adbench import atomic
+from adbench.newest import latest
 from adbench.registry import load_method
-from adbench.reports.tables import latest
 from adbench.selection.afterwards import TestPoint, _correlation
 from adbench.selection.file import read_selection
 from adbench.selection.study import choose

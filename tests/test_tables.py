@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from adbench.newest import latest
 from adbench.reports import comparison, report
-from adbench.reports.footnotes import footnotes, protocol_marks
-from adbench.reports.tables import MEAN, frame, latest, rows, summarise_seeds
+from adbench.reports.footnotes import footnotes
+from adbench.reports.marks import Marks
+from adbench.reports.tables import MEAN, frame, rows, summarise_seeds
 from adbench.storage.records import METRICS, Failure, Record, mean_metrics, protocol_digest
 
 PROTOCOL: dict[str, Any] = {
@@ -103,12 +105,10 @@ def test_frame_has_nan_for_undefined_and_fixed_columns() -> None:
 
 def test_two_protocols_are_marked_and_never_ranked_together() -> None:
     records = [_record(value=0.5), _record(value=0.9, method="n", protocol={"image_size": 64})]
-    assert list(protocol_marks(records).values()) == ["a", "b"]
     (table,) = comparison.comparison(records)
     assert [line[1] for line in table.rows] == ["m fast (a)", "n fast (b)"]
     assert table.best == frozenset()
     same = [_record(value=0.5), _record(value=0.9, method="n")]
-    assert protocol_marks(same) == {}
     assert {row for row, _ in comparison.comparison(same)[0].best} == {1}
 
 
@@ -208,13 +208,14 @@ def test_csv_reads_back_in_full_precision() -> None:
     value = 0.1234567890123456
     read = list(csv.DictReader(io.StringIO(report.csv([_record(value=value)]))))
     assert float(read[0]["image_auroc"]) == value
-    assert [r["category"] for r in read] == ["a", MEAN]
+    assert [(r["category"], r["level"]) for r in read] == [("a", "category"), ("mean", "mean")]
 
 
 def test_two_data_sets_with_a_protocol_each_need_no_marks() -> None:
     other = _record(protocol={"dataset": "other"})
     other.identity["dataset"] = "other"
-    assert protocol_marks([_record(), other]) == {}
+    marks = Marks([_record(), other])
+    assert len(marks.standards) == 2 and [marks.letter(*s) for s in marks.standards] == ["", ""]
 
 
 def test_a_finished_table_as_csv_needs_no_pandas() -> None:

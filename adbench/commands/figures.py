@@ -7,9 +7,9 @@ from pathlib import Path
 
 from adbench.cache import DiskCache, default_cache_folder
 from adbench.errors import UsageError
+from adbench.newest import latest
 from adbench.output import counted, say
 from adbench.plan import Cell
-from adbench.reports.tables import latest
 from adbench.storage.records import Record
 from adbench.store import Store
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adbench import atomic
+from adbench.comparability import newness
 from adbench.errors import UnknownNameError, UsageError
+from adbench.newest import latest
 from adbench.output import json_text, print_json, say, table_console
 from adbench.printable import printable
 from adbench.reports.footnotes import footnotes
-from adbench.reports.tables import TITLES, latest, part_rows, rows
+from adbench.reports.tables import TITLES, part_rows, public, rows
 from adbench.storage.records import Record, mean_metrics
 from adbench.store import Store
 
@@ -89,7 +91,7 @@ def runs(results: Path, every: bool, as_json: bool) -> None:
     """List the records, the latest of each cell or all; JSON has the tracebacks of failures."""
     store = Store(results)
     records = list(store.records()) if every else latest(store.records())
-    listed = [_summary(record) for record in sorted(records, key=lambda r: r.created)]
+    listed = [_summary(record) for record in sorted(records, key=newness)]
     if as_json:
         print_json(listed)
         return
@@ -128,7 +130,7 @@ def _render(
     layout = layout or reports.LONG
     if style == "json":
         theirs = reports.published_rows(records, layout.numbers)
-        return json_text([*rows(records), *part_rows(records), *theirs]) + "\n"
+        return json_text(public([*rows(records), *part_rows(records), *theirs])) + "\n"
     if style == "terminal":
         return tables_text(records, layout)
     if style == "html":

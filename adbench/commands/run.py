@@ -19,7 +19,7 @@ from adbench.executors.attempt import OVERWRITES, Overwrite
 from adbench.grid import GridResult
 from adbench.output import counted, duration, print_json, say
 from adbench.plan import Cell, Plan
-from adbench.reports.tables import part_rows, rows
+from adbench.reports.tables import part_rows, public, rows
 from adbench.session import (
     Request,
     RunOptions,
@@ -140,7 +140,7 @@ def _print_outcome(records: list[Record], result: GridResult, results: Path, as_
 
     _warn_of_empty_masks(records)
     if as_json:
-        print_json([*rows(records), *part_rows(records)])
+        print_json(public([*rows(records), *part_rows(records)]))
     elif records:
         sys.stdout.write(tables_text(records))
     if records:

@@ -77,7 +77,7 @@ class _Reporter(ConsoleReporter):
 
 
 def _tests(selection: SelectionFile, results: Path) -> Tests:
-    from adbench.reports.tables import latest
+    from adbench.newest import latest
     from adbench.selection.afterwards import missing_command, test_curve
     from adbench.store import Store
 

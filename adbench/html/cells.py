@@ -10,7 +10,6 @@ from typing import Any
 from adbench.atomic import canonical_json
 from adbench.html.protocols import ProtocolView
 from adbench.reports.tables import TITLES
-from adbench.reports.text_table import run_name
 from adbench.storage.records import METRICS, Record, mean_metrics
 
 MAX_DIAGNOSTICS = 300
@@ -88,7 +87,7 @@ def settings_of(records: Sequence[Record]) -> dict[str, Shared]:
             found[key] = Shared(
                 f"settings-{number}",
                 f"settings {number}",
-                _run(record),
+                f"{record.method} {record.preset}",
                 tuple((name, _plain(value)) for name, value in values.items()),
             )
     return found
@@ -112,7 +111,7 @@ def cell_views(
                 dataset=record.identity["dataset"],
                 scope=record.identity["scope"],
                 categories=tuple(record.identity["categories"]),
-                run=_run(record),
+                run=f"{record.method} {record.preset}",
                 mark=protocol.mark if protocol else "",
                 seed=record.identity["seed"],
                 status=record.status,
@@ -129,11 +128,6 @@ def cell_views(
             )
         )
     return views
-
-
-def _run(record: Record) -> str:
-    summary = {**record.identity, "variant": record.variant, "preset": record.preset}
-    return run_name(summary)
 
 
 def _settings_key(record: Record) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adbench.reports.footnotes import protocol_marks, protocol_notes
+from adbench.reports.footnotes import protocol_notes
+from adbench.reports.marks import Marks
 from adbench.storage.records import Record
 
 
@@ -43,12 +44,12 @@ def protocols_of(records: Sequence[Record]) -> dict[str, ProtocolView]:
     for record in records:
         if record.status == "done":
             done.setdefault(record.protocol_digest, []).append(record)
-    marks = protocol_marks(records)
+    marks = Marks(records)
     return {
         digest: ProtocolView(
             anchor=f"protocol-{number}",
             digest=digest,
-            mark=marks.get(digest, ""),
+            mark=marks.letter(digest),
             sentence=protocol_notes(own[:1])[0].partition(": ")[2],
             dataset=own[0].identity["dataset"],
             fields={n: _text(v) for n, v in _fields(own[0]).items()},

@@ -16,7 +16,7 @@ from adbench import __version__, atomic
 from adbench.errors import StoreError, shortened
 from adbench.storage.records import Record, now
 
-_KEY_PARTS = ("test", "masks", "mask_rule")
+_KEY_PARTS = ("train", "test", "masks", "mask_rule", "mask_threshold")
 """What a comparison needs of a record's key parts; the rest is in the records themselves."""
 
 
@@ -78,4 +78,5 @@ def read_baseline(path: Path) -> Baseline:
 
 def _slim(record: Record) -> Record:
     parts = {name: record.key_parts[name] for name in _KEY_PARTS if name in record.key_parts}
-    return record.model_copy(update={"key_parts": parts, "diagnostics": {}, "data": {}})
+    data = {name: record.data[name] for name in ("digests",) if name in record.data}
+    return record.model_copy(update={"key_parts": parts, "diagnostics": {}, "data": data})

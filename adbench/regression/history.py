@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adbench import atomic
+from adbench.comparability import data_versions, newness
 from adbench.errors import UsageError
-from adbench.reports.tables import GROUP, MEAN, TITLES, latest, rows, summarise_seeds
+from adbench.newest import latest
+from adbench.reports.tables import GROUP, MEAN, TITLES, named, rows, summarise_seeds
 from adbench.storage.records import Record
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 PLOT_TYPES = (".png", ".pdf", ".svg")
 # Okabe and Ito's palette without its yellow, which is too light for a line on white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_SERIES = tuple(name for name in GROUP if name != "settings")
+"""What all points of a series share: a preset's new values are a further point."""
 _MARKERS = "osD^vP*X"
 
 
@@ -27,8 +31,8 @@ class Point:
     """A metric at one commit: the mean over seeds, a fraction.
 
     `commit` ends in "+" where the checkout was changed, and is None outside of one; `changed` is
-    the difference to the point before of the same series, None for the first and for a mean over
-    other categories than before.
+    the difference to the point before of the same series, None for the first, for a mean over
+    other categories than before, and where the hyper-parameters (`settings`, their digest) changed.
     """
 
     created: str
@@ -38,6 +42,7 @@ class Point:
     num_seeds: int
     categories: tuple[str, ...]
     changed: float | None
+    settings: str | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ class Series:
     @property
     def name(self) -> str:
         """For people."""
-        return f"{self.dataset}:{self.category} {self.method} {self.preset} {self.scope}"
+        place = f"{self.dataset}:{named(self.category)['category']}"
+        return f"{place} {self.method} {self.preset} {self.scope}"
 
 
 def history(records: Sequence[Record], metric: str, category: str | None) -> list[Series]:
@@ -65,12 +71,13 @@ def history(records: Sequence[Record], metric: str, category: str | None) -> lis
     a checkout is one point a version. Failed and undefined ones are no points.
     """
     visits: dict[tuple[Any, ...], list[Record]] = {}
-    for record in sorted(records, key=lambda r: r.created):
+    for record in sorted(records, key=newness):
         if record.status == "done":
             visits.setdefault(_visit(record), []).append(record)
     found: dict[tuple[Any, ...], list[Point]] = {}
+    versions = data_versions(records)
     for (commit, version), own in visits.items():
-        summaries = summarise_seeds(rows(latest(own)))
+        summaries = summarise_seeds(rows(latest(own), versions))
         defined = [s for s in summaries if s[metric] is not None]
         for summary in defined:
             if summary["category"] != (category or MEAN):
@@ -92,7 +99,7 @@ def _visit(record: Record) -> tuple[str | None, str]:
 
 
 def _group(summary: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(summary[name] for name in GROUP)
+    return tuple(summary[name] for name in _SERIES)
 
 
 def _point(
@@ -103,7 +110,8 @@ def _point(
     categories: tuple[str, ...],
     before: Sequence[Point],
 ) -> Point:
-    comparable = bool(before) and before[-1].categories == categories
+    now = (categories, summary["settings"])
+    comparable = bool(before) and (before[-1].categories, before[-1].settings) == now
     return Point(
         created=summary["created"],
         commit=commit,
@@ -112,11 +120,12 @@ def _point(
         num_seeds=value["n"],
         categories=categories,
         changed=value["mean"] - before[-1].value if comparable else None,
+        settings=summary["settings"],
     )
 
 
 def _series(key: tuple[Any, ...], points: Sequence[Point]) -> Series:
-    own = dict(zip((*GROUP, "category"), key, strict=True))
+    own = dict(zip((*_SERIES, "category"), key, strict=True))
     method = f"{own['method']}[{own['variant']}]" if own["variant"] else own["method"]
     return Series(
         own["dataset"], own["category"], method, own["preset"], own["scope"], own["protocol"],

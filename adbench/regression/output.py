@@ -15,7 +15,7 @@ from adbench.regression.gate import GateResult, Judged, TimingChange, summary
 from adbench.regression.history import Point, Series
 from adbench.regression.pairing import Incomparable
 from adbench.regression.regress import Difference
-from adbench.reports.tables import TITLES
+from adbench.reports.tables import TITLES, named
 
 SHOWN = 40
 """Rows of a comparison on a terminal or in Markdown, the most important first; JSON has all."""
@@ -157,7 +157,7 @@ def _point_row(point: Point) -> tuple[str, ...]:
 def series_json(series: Series, metric: str) -> dict[str, Any]:
     """Everything, fractions."""
     return {
-        "dataset": series.dataset, "category": series.category, "method": series.method,
+        "dataset": series.dataset, **named(series.category), "method": series.method,
         "preset": series.preset, "scope": series.scope, "protocol": series.protocol,
         "metric": metric,
         "points": [
@@ -341,7 +341,7 @@ def gate_json(result: GateResult) -> dict[str, Any]:
 def _difference_json(d: Difference) -> dict[str, Any]:
     interval = None if d.estimate is None else list(d.estimate.interval())
     return {
-        "dataset": d.dataset, "category": d.category, "scope": d.scope, "method": d.method,
+        "dataset": d.dataset, **named(d.category), "scope": d.scope, "method": d.method,
         "preset": d.preset, "metric": d.metric, "seeds": list(d.seeds), "base": d.base,
         "head": d.head, "change": d.change, "interval": interval,
         "test": d.estimate.test if d.estimate is not None else None, "untested": d.untested,

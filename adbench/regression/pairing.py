@@ -6,10 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adbench.comparability import different_parts, newness, unknown_parts
 from adbench.regression.sides import Side
+from adbench.reports.origin_notes import libraries_apart
 from adbench.storage.records import Record
 
 Key = tuple[Any, ...]
+TRAINING = "training images"
+"""Among the marks of a case: its sides were trained on other files."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,8 @@ class Case:
     """One category of one method on both sides, seed by seed, on the same images.
 
     `pairs` holds (base, head) records; `marks` names the protocol's fields in which they differ,
-    empty unless that was asked for; `masks_differ`: their pixel metrics are not comparable.
+    and training images that do, empty unless that was asked for; `masks_differ`: their pixel
+    metrics are not comparable.
     """
 
     dataset: str
@@ -51,6 +56,21 @@ class Pairing:
     incomparable: tuple[Incomparable, ...]
     only_in_head: tuple[str, ...]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of what is compared: other libraries, files that are unknown."""
+        pairs = {(b.keys["score"], h.keys["score"]): (b, h) for c in self.cases for b, h in c.pairs}
+        unknown = dict.fromkeys(
+            f"{case.dataset}:{case.category}"
+            for case in self.cases
+            if any(unknown_parts(b, h, case.category) for b, h in case.pairs)
+        )
+        doubt = (
+            f"{', '.join(unknown)}: records of before keep no digests of their files; whether both "
+            "sides saw the same images and masks is unknown."
+        )
+        return (*([doubt] if unknown else []), *libraries_apart(list(pairs.values())))
+
 
 @dataclass(frozen=True)
 class _Unit:
@@ -76,7 +96,7 @@ def pair(base: Side, head: Side, *, any_protocol: bool = False) -> Pairing:
             if match is None:
                 incomparable.append(Incomparable(_where(unit), reason))
             else:
-                group = (*key[:-1], _protocol(unit.record), _protocol(match.record))
+                group = (*key[:-1], *_standards(unit, match))
                 cases.setdefault(group, []).append((unit, match))
     extra = [_where(u) for key, units in right.items() if key not in left for u in units]
     return Pairing(
@@ -88,7 +108,7 @@ def pair(base: Side, head: Side, *, any_protocol: bool = False) -> Pairing:
 
 def _units(side: Side, by_method: bool) -> dict[Key, list[_Unit]]:
     found: dict[Key, list[_Unit]] = {}
-    for record in sorted(side.records, key=lambda r: r.created, reverse=True):
+    for record in sorted(side.records, key=newness, reverse=True):
         own = record.identity
         for category in own["categories"]:
             key: Key = (own["dataset"], category, record.preset)
@@ -121,24 +141,32 @@ def _reason(base: _Unit, head: _Unit, any_protocol: bool) -> str | None:
             return f"failed in {side}: {record.failure.message}"
         if record.status != "done":
             return f"skipped in {side}: {record.reason}"
-    differing = _differing(base.record, head.record)
+    differing = [name for name in _differing(base, head) if name != TRAINING]
     if differing and not any_protocol:
         changes = ", ".join(
             f"{name} {base.record.protocol.get(name)} → {head.record.protocol.get(name)}"
             for name in differing
         )
         return f"protocol differs: {changes}"
+    if not any_protocol and "train" in _parts_apart(base, head):
+        return "other training images"
     return _image_difference(base, head)
 
 
-def _differing(base: Record, head: Record) -> tuple[str, ...]:
-    if base.protocol_digest == head.protocol_digest:
-        return ()
-    names = sorted({*base.protocol, *head.protocol})
-    changed = [n for n in names if base.protocol.get(n) != head.protocol.get(n)]
-    if base.identity["scope"] == head.identity["scope"] == "separate":
-        changed = [n for n in changed if n != "trained_categories"]
-    return tuple(changed)
+def _differing(base: _Unit, head: _Unit) -> tuple[str, ...]:
+    """Fields of the protocol, and training images; test images must be the same always."""
+    left, right = base.record, head.record
+    changed = []
+    if left.protocol_digest != right.protocol_digest:
+        names = sorted({*left.protocol, *right.protocol})
+        changed = [n for n in names if left.protocol.get(n) != right.protocol.get(n)]
+        if left.identity["scope"] == right.identity["scope"] == "separate":
+            changed = [n for n in changed if n != "trained_categories"]
+    return (*changed, *([TRAINING] if "train" in _parts_apart(base, head) else []))
+
+
+def _parts_apart(base: _Unit, head: _Unit) -> tuple[str, ...]:
+    return different_parts(base.record, head.record, base.category)
 
 
 def _image_difference(base: _Unit, head: _Unit) -> str | None:
@@ -154,16 +182,9 @@ def _image_difference(base: _Unit, head: _Unit) -> str | None:
     changed = sorted(name for name in left if left[name] != right[name])
     if changed:
         return f"other labels for {len(changed)} images (first: {changed[0]})"
-    if _changed_bytes(base, head, "test"):
+    if "test" in _parts_apart(base, head):
         return "other images: the same names, but their content changed"
     return None
-
-
-def _changed_bytes(base: _Unit, head: _Unit, part: str) -> bool:
-    """Whether the digests of the test images or masks differ, where both records have one."""
-    parts = base.record.key_parts.get(part), head.record.key_parts.get(part)
-    same_cells = base.record.identity["categories"] == head.record.identity["categories"]
-    return same_cells and None not in parts and parts[0] != parts[1]
 
 
 def _labels(unit: _Unit) -> Iterator[tuple[str, int]]:
@@ -176,7 +197,7 @@ def _labels(unit: _Unit) -> Iterator[tuple[str, int]]:
 def _case(pairs: Sequence[tuple[_Unit, _Unit]], by_method: bool) -> Case:
     base, head = pairs[0]
     own = base.record.identity
-    names = [_method(base.record), _method(head.record)]
+    names = [base.record.method, head.record.method]
     method = names[0] if by_method or names[0] == names[1] else f"{names[0]} → {names[1]}"
     return Case(
         dataset=own["dataset"],
@@ -185,23 +206,20 @@ def _case(pairs: Sequence[tuple[_Unit, _Unit]], by_method: bool) -> Case:
         preset=base.record.preset,
         method=method,
         pairs=tuple((b.record, h.record) for b, h in pairs),
-        marks=_differing(base.record, head.record),
-        masks_differ=any(_changed_bytes(b, h, "masks") for b, h in pairs),
+        marks=_differing(base, head),
+        masks_differ=any("masks" in _parts_apart(b, h) for b, h in pairs),
     )
 
 
-def _protocol(record: Record) -> str:
-    return record.protocol_digest
-
-
-def _method(record: Record) -> str:
-    method = str(record.identity["method"])
-    return f"{method}[{record.variant}]" if record.variant else method
+def _standards(base: _Unit, head: _Unit) -> Key:
+    """What the seeds of one case share: both protocols, and what of the files differs."""
+    digests = base.record.protocol_digest, head.record.protocol_digest
+    return (*digests, _parts_apart(base, head))
 
 
 def _where(unit: _Unit) -> str:
     own = unit.record.identity
     return (
-        f"{own['dataset']}:{unit.category} {_method(unit.record)} {unit.record.preset} "
+        f"{own['dataset']}:{unit.category} {unit.record.method} {unit.record.preset} "
         f"{own['scope']} seed {own['seed']}"
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adbench.errors import UnknownNameError, UsageError
+from adbench.newest import latest
 from adbench.regression.baseline import read_baseline
-from adbench.reports.tables import latest
 from adbench.selectors import MethodSelector, parse_methods
 from adbench.storage.pixel_statistics import (
     decode_pixel_statistics,
@@ -98,7 +98,7 @@ def method_side(selector: str, results: Path) -> Side:
     folder = folder_side(results)
     found = [r for r in folder.records if _matches(r, parsed[0])]
     if not found:
-        valid = {_title(r) for r in folder.records}
+        valid = {r.method for r in folder.records}
         raise UnknownNameError(
             f"method in {results}", selector, valid,
             hint="BASE and HEAD are results folders, baseline files or methods in --results DIR",
@@ -107,17 +107,12 @@ def method_side(selector: str, results: Path) -> Side:
 
 
 def _matches(record: Record, selector: MethodSelector) -> bool:
-    own = parse_methods(_title(record))[0]
+    own = parse_methods(record.method)[0]
     return (record.identity["method"], _options(own)) == (selector.name, _options(selector))
 
 
 def _options(selector: MethodSelector) -> dict[str, str]:
     return {name: values[0].lower() for name, values in selector.options}
-
-
-def _title(record: Record) -> str:
-    method = str(record.identity["method"])
-    return f"{method}[{record.variant}]" if record.variant else method
 
 
 def passes(record: Record, filters: Filters) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 from adbench.printable import printable
 from adbench.reports.beside import Beside, beside, shown
-from adbench.reports.footnotes import footnotes, protocol_marks, protocol_notes
+from adbench.reports.footnotes import footnotes, protocol_notes
+from adbench.reports.marks import Marks
 from adbench.reports.ranking import best_and_second, category_sets
 from adbench.reports.reported import Reported, times
 from adbench.reports.table_notes import category_notes, published_notes
@@ -26,7 +27,7 @@ def comparison(records: Sequence[Record], numbers: Sequence[Reported] = ()) -> l
     `numbers` are published ones: rows of their own below ours, in the table of their scope.
     """
     summaries = summarise_seeds(rows(records))
-    marks = protocol_marks(records)
+    marks = Marks(records)
     reported = shown(beside(records, summaries, numbers), SHOWN)
     tables = []
     for dataset, scope in blocks(summaries, reported):
@@ -116,7 +117,7 @@ def _block(
     title: str,
     summaries: list[dict[str, Any]],
     reported: Sequence[Beside],
-    marks: Mapping[str, str],
+    marks: Marks,
     categories: Sequence[str],
 ) -> Table:
     seeds = sorted({seed for s in summaries for seed in s["seeds"]})
@@ -155,8 +156,8 @@ def _block(
     )
 
 
-def _line(summary: dict[str, Any], marks: Mapping[str, str], num_seeds: int) -> tuple[str, ...]:
-    mark = marks.get(summary["protocol"] or "", "")
+def _line(summary: dict[str, Any], marks: Marks, num_seeds: int) -> tuple[str, ...]:
+    mark = marks.of(summary)
     category = summary["category"]
     if category == MEAN:
         category = mean_label(summary)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from adbench.output import counted
-from adbench.reports.training_notes import place_of, training_notes
+from adbench.reports.marks import Marks, data_notes
+from adbench.reports.origin_notes import origin_notes
+from adbench.reports.training_notes import training_notes
 from adbench.storage.records import Record
 
 
@@ -17,6 +19,7 @@ def footnotes(records: Sequence[Record]) -> list[str]:
         *_limits(records),
         *_chosen(records),
         *_failures(records),
+        *origin_notes(records),
         *training_notes(records),
         *_ground_truth(records),
         *_data(records),
@@ -26,38 +29,26 @@ def footnotes(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def protocol_marks(records: Sequence[Record]) -> dict[str, str]:
-    """Protocol digest to a letter, in order of appearance; empty when no data set has two."""
-    done = [r for r in records if r.status == "done"]
-    seen = list(dict.fromkeys(r.protocol_digest for r in done))
-    datasets = {(r.identity["dataset"], r.protocol_digest) for r in done}
-    if len(datasets) == len({dataset for dataset, _ in datasets}):
-        return {}
-    return {d: _letter(i) for i, d in enumerate(seen)}
-
-
 def protocol_notes(records: Sequence[Record]) -> list[str]:
-    """Each protocol in one line, marked as in the table's heads."""
-    marks = protocol_marks(records)
-    lines: dict[str, str] = {}
-    for record in records:
-        if record.status == "done":
-            mark = marks.get(record.protocol_digest)
-            head = f"Protocol {mark}: " if mark else "Protocol: "
-            lines.setdefault(record.protocol_digest, head + _describe(record.protocol))
-    return [*lines.values(), *_protocol_differences(records, marks)]
+    """Each protocol in one line, marked as in the table's heads; what sets them apart; and the
+    same for versions of a data set."""
+    marks = Marks(records)
+    protocols: dict[str, dict[str, Any]] = {}
+    for (digest, _), own in marks.standards.items():
+        protocols.setdefault(digest, own[0].protocol)
+    heads = {digest: f"Protocol {marks.letter(digest)}".rstrip() for digest in protocols}
+    lines = [f"{heads[digest]}: {_describe(own)}" for digest, own in protocols.items()]
+    return [*lines, *_protocol_differences(protocols, marks), *data_notes(marks)]
 
 
-def _protocol_differences(records: Sequence[Record], marks: dict[str, str]) -> list[str]:
+def _protocol_differences(protocols: dict[str, dict[str, Any]], marks: Marks) -> list[str]:
     """What sets each further protocol of a data set apart from its first, in one line."""
-    own: dict[str, dict[str, dict[str, Any]]] = {}
-    for record in records:
-        if record.status == "done" and marks:
-            protocols = own.setdefault(record.identity["dataset"], {})
-            protocols.setdefault(record.protocol_digest, record.protocol)
+    datasets: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for digest, protocol in protocols.items():
+        datasets.setdefault(protocol["dataset"], []).append((marks.letter(digest), protocol))
     notes = []
-    for dataset, protocols in own.items():
-        (mark, first), *others = ((marks[d], p) for d, p in protocols.items())
+    for dataset, own in datasets.items():
+        (mark, first), *others = own
         for other_mark, other in others:
             apart = [
                 f"{name.replace('_', ' ')} ({_short(first.get(name))}, {_short(other.get(name))})"
@@ -83,11 +74,6 @@ def _short(value: Any) -> str:
     if isinstance(value, list):
         return f"{len(value)} of them" if len(value) > 3 else " ".join(map(str, value))
     return "none" if value is None else str(value)[:24]
-
-
-def _letter(index: int) -> str:
-    head, tail = divmod(index, 26)
-    return (_letter(head - 1) if head else "") + chr(ord("a") + tail)
 
 
 def _describe(protocol: dict[str, Any]) -> str:
@@ -131,7 +117,7 @@ def _chosen(records: Sequence[Record]) -> list[str]:
             own = record.identity["hyperparameters"]
             values = ", ".join(f"{name}={own[name]}" for name in names)
             notes.append(
-                f"{record.identity['method']}[{record.variant}] on {place_of(record)}: {values}, "
+                f"{record.method} on {record.place}: {values}, "
                 "chosen without test data."
             )
     return notes
@@ -151,7 +137,7 @@ def _limits(records: Sequence[Record]) -> list[str]:
 def _failures(records: Sequence[Record]) -> list[str]:
     notes = []
     for record in records:
-        where = f"{record.identity['method']} on {place_of(record)}, seed {record.identity['seed']}"
+        where = f"{record.method} on {record.place}, seed {record.identity['seed']}"
         if record.failure is not None:
             notes.append(f"Failed: {where}: {record.failure.message}")
         elif record.status == "skipped":

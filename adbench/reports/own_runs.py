@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from adbench.comparability import data_versions, settings_of
 from adbench.reports.ranking import Group, group_of
 from adbench.reports.tables import MEAN, SPREAD, spread
 from adbench.storage.records import Record
@@ -133,13 +134,14 @@ def own_runs(records: Sequence[Record], summaries: Sequence[Mapping[str, Any]]) 
     for summary in summaries:
         tables.setdefault(group_of(summary), {})[summary["category"]] = summary
     own: dict[Group, list[Record]] = {group: [] for group in tables}
+    versions = data_versions(records)
     for record in records:
         if record.status == "done":
-            own[_group(record)].append(record)
+            own[_group(record, versions)].append(record)
     return [OwnRun(tuple(own[g]), table) for g, table in tables.items() if own[g]]
 
 
-def _group(record: Record) -> Group:
+def _group(record: Record, versions: Mapping[str, str]) -> Group:
     identity = record.identity
     return group_of(
         {
@@ -147,6 +149,8 @@ def _group(record: Record) -> Group:
             "variant": record.variant,
             "preset": record.preset,
             "protocol": record.protocol_digest,
+            "settings": settings_of(record),
+            "data": versions[record.keys["score"]],
         }
     )
 

@@ -13,8 +13,8 @@ from adbench.errors import AdbenchError
 from adbench.registry import load_method
 from adbench.reports.beside import Beside, beside, shown
 from adbench.reports.comparison import blocks
-from adbench.reports.footnotes import protocol_marks
 from adbench.reports.lanes import Lane, Line, transposed, upright
+from adbench.reports.marks import Marks
 from adbench.reports.ranking import category_sets, group_of
 from adbench.reports.reported import Reported
 from adbench.reports.tables import MEAN, SPREAD, TITLES, rows, spread, summarise_seeds
@@ -32,7 +32,7 @@ def paper_tables(
 ) -> list[Table]:
     """One table per data set and scope, with published `numbers` in columns of their own."""
     summaries = summarise_seeds(rows(records))
-    marks = protocol_marks(records)
+    marks = Marks(records)
     reported = shown(beside(records, summaries, numbers), cells)
     tables = []
     for dataset, scope in blocks(summaries, reported):
@@ -73,7 +73,7 @@ def _own_lanes(
     summaries: Sequence[Mapping[str, Any]],
     lines: Sequence[Line],
     cells: Sequence[str],
-    marks: Mapping[str, str],
+    marks: Marks,
 ) -> list[Lane]:
     groups: dict[tuple[Any, ...], dict[str, Mapping[str, Any]]] = {}
     for summary in summaries:
@@ -113,13 +113,13 @@ def _spread_text(own: Mapping[str, Mapping[str, Any]], metric: str) -> str:
 
 
 def _heading(
-    summary: Mapping[str, Any], marks: Mapping[str, str], with_preset: bool
+    summary: Mapping[str, Any], marks: Marks, with_preset: bool
 ) -> tuple[str, ...]:
     try:
         title = load_method(summary["method"]).card.title
     except AdbenchError:  # a method from a file, or no longer installed
         title = summary["method"]
-    mark = marks.get(summary["protocol"] or "", "")
+    mark = marks.of(summary)
     options = summary["variant"].split(",") if summary["variant"] else []
     preset = [summary["preset"]] if with_preset else []
     return (title, *options, *preset, *([f"({mark})"] if mark else []))

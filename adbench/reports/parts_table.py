@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from adbench.comparability import data_versions
 from adbench.reports.ranking import group_of
 from adbench.reports.tables import MEAN, TITLES, part_rows, rows, summarise_seeds
 from adbench.reports.text_table import Table, mean_label, percent, run_name, seeds_text
@@ -20,8 +21,8 @@ def parts_tables(records: Sequence[Record], metrics: Sequence[str]) -> list[Tabl
     A row a category, method and part; the last of a method is the method itself.
     """
     having = [record for record in records if record.parts]
-    found = [(row["part"], row) for row in summarise_parts(part_rows(having))]
-    found += [(WHOLE, row) for row in summarise_seeds(rows(having))]
+    found = [(row["part"], row) for row in summarise_parts(part_rows(records))]
+    found += [(WHOLE, row) for row in summarise_seeds(rows(having, data_versions(records)))]
     places = dict.fromkeys((s["dataset"], s["scope"]) for _, s in found)
     return [
         _table(place, [f for f in found if (f[1]["dataset"], f[1]["scope"]) == place], metrics)

@@ -33,15 +33,16 @@ def best_and_second(
 ) -> tuple[set[Key], set[Key]]:
     """Keys of the best and of the second best among summaries of one category (or mean).
 
-    Only like with like: one data set and scope is the caller's part; here one protocol, one
-    `--limit`, for means one set of categories. A smoke run ranks nothing that it stands beside.
-    Values are compared as printed, because of two equal texts one in bold would mislead; two that
-    share the first place leave no second, and of two the second is just the other.
+    Only like with like: one data set and scope is the caller's part; here one protocol, one version
+    of the data, one `--limit`, for means one set of categories. A smoke run ranks nothing that it
+    stands beside. Values are compared as printed, because of two equal texts one in bold would
+    mislead; two that share the first place leave no second, and of two the second is just the
+    other.
     """
     peers: dict[tuple[Any, ...], dict[Key, Mapping[str, Any]]] = {}
     for key, summary in summaries.items():
         over = averaged[group_of(summary)] if summary["category"] == MEAN else None
-        kind = (summary["protocol"], summary["limit"], over)
+        kind = (summary["protocol"], summary["data"], summary["limit"], over)
         peers.setdefault(kind, {})[key] = summary
     best: set[Key] = set()
     second: set[Key] = set()

@@ -14,6 +14,8 @@ from adbench.reports.tables import MEAN, SPREAD
 
 PACKAGE = "adbench.published"
 SECONDS = "seconds_per_image"
+_SUMS = {name.removeprefix("/"): name for name in (MEAN, SPREAD)}
+"""What the files call a mean and a spread over categories."""
 Kind = Literal["value", "difference", "bound"]
 KINDS: Mapping[str, Kind] = {"value": "value", "difference": "difference", "bound": "bound"}
 """A detector's number, its difference to the full method's, or what no detector can exceed."""
@@ -111,7 +113,7 @@ def _reported(row: Mapping[str, str], paper: str) -> Reported:
         name=row["name"],
         dataset=row["dataset"],
         dataset_version=row["dataset_version"],
-        category=row["category"],
+        category=_SUMS.get(row["category"], row["category"]),
         metric=row["metric"],
         kind=KINDS[row["kind"]],
         value=Decimal(row["value"]),

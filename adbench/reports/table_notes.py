@@ -99,7 +99,7 @@ def _against(item: Beside) -> str:
     if not item.differences:
         return (
             f"{where} and {ours} agree in data-set version, trained categories, scope, image size, "
-            "backbone and hyper-parameters."
+            "backbone and hyper-parameters; whether the files are the same is unknown."
         )
     apart = "; ".join(f"{d.what}: ours {d.ours}, theirs {d.reported}" for d in item.differences)
     return f"{where} is not compared with {ours}. {apart[0].upper()}{apart[1:]}."

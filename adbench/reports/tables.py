@@ -8,17 +8,20 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from adbench.atomic import canonical_json
+from adbench.comparability import data_versions, is_known, settings_of
 from adbench.printable import printable
 from adbench.storage.records import METRICS, Record, mean_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MEAN = "mean"
-SPREAD = "inter_category_std"
-"""The category under which papers print the standard deviation over categories (ddof 0)."""
-GROUP = ("method", "variant", "preset", "dataset", "scope", "protocol", "limit")
+MEAN = "/mean"
+SPREAD = "/inter_category_std"
+"""In place of a category's name: the mean over categories, and the standard deviation over them
+(ddof 0) that papers print. No category can have such a name; readers see it without the slash."""
+GROUP = (
+    "method", "variant", "preset", "dataset", "scope", "protocol", "limit", "settings", "data"
+)  # fmt: skip
 """What must agree for rows of different seeds or categories to be summarised together."""
 
 TITLES = {
@@ -33,24 +36,21 @@ TITLES = {
 }
 
 
-def latest(records: Iterable[Record]) -> list[Record]:
-    """The newest record of each cell under each mask rule; older code's records are superseded."""
-    newest: dict[str, Record] = {}
-    for record in records:
-        key = canonical_json([record.identity, record.key_parts.get("mask_rule")])
-        if key not in newest or record.created >= newest[key].created:
-            newest[key] = record
-    return sorted(newest.values(), key=_order)
-
-
-def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
+def rows(
+    records: Iterable[Record], versions: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """One row per record and category, then a `mean` row per method, data set and seed.
 
     Metrics are fractions, None where undefined, failed or skipped. A mean row's `categories` is
-    the number of categories in it, `undefined` those in which image AUROC is undefined.
+    the number of categories in it, `undefined` those in which image AUROC is undefined. `settings`
+    is a digest of the hyper-parameters, `data` of the version of the data set (`versions`, those
+    among these records by default); where not all files behind a number are known, `data_known` is
+    False and `data` the version that it stands with.
     """
-    own = [row for record in records for row in _category_rows(record)]
-    _lend_protocols(own)
+    given = list(records)
+    labels = data_versions(given) if versions is None else versions
+    own = [row for record in given for row in _category_rows(record, labels)]
+    _lend(own)
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in own:
         groups.setdefault((*(row[name] for name in GROUP), row["seed"]), []).append(row)
@@ -62,23 +62,38 @@ def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
 
 def part_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     """The same rows for what each part of a method scores alone, with its name as `part`."""
-    having = [record for record in records if record.parts]
+    given = list(records)
+    having, versions = [r for r in given if r.parts], data_versions(given)
     return [
         {**row, "part": name}
         for name in dict.fromkeys(name for record in having for name in record.parts)
         for row in rows(
-            record.model_copy(update={"metrics": record.parts[name]})
-            for record in having
-            if name in record.parts
+            (
+                record.model_copy(update={"metrics": record.parts[name]})
+                for record in having
+                if name in record.parts
+            ),
+            versions,
         )
     ]
+
+
+def public(table: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows as users get them: means are called so, and `level` tells them from a category."""
+    return [{**row, **named(row["category"])} for row in table]
+
+
+def named(category: str) -> dict[str, str]:
+    """`category` and `level` as users get them."""
+    level = {MEAN: "mean", SPREAD: "std"}.get(category, "category")
+    return {"category": category.removeprefix("/"), "level": level}
 
 
 def frame(table: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """The rows as a DataFrame; undefined metrics are NaN."""
     import pandas as pd
 
-    data = pd.DataFrame.from_records([dict(row) for row in table], columns=_columns())
+    data = pd.DataFrame.from_records(public(table), columns=_columns())
     return data.astype({name: "float64" for name in METRICS})
 
 
@@ -89,7 +104,8 @@ def csv_text(table: Sequence[Mapping[str, Any]], more: Sequence[str] = ()) -> st
     writer = csv.DictWriter(buffer, fields, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(
-        {n: printable(v) if isinstance(v, str) else v for n, v in row.items()} for row in table
+        {n: printable(v) if isinstance(v, str) else v for n, v in row.items()}
+        for row in public(table)
     )
     return buffer.getvalue()
 
@@ -119,7 +135,7 @@ def summarise_seeds(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [_summary(group) for group in groups.values()]
 
 
-def _category_rows(record: Record) -> list[dict[str, Any]]:
+def _category_rows(record: Record, versions: Mapping[str, str]) -> list[dict[str, Any]]:
     identity = record.identity
     common = {
         "method": identity["method"],
@@ -130,6 +146,9 @@ def _category_rows(record: Record) -> list[dict[str, Any]]:
         "seed": identity["seed"],
         "limit": identity["limit"],
         "protocol": record.protocol_digest if record.status == "done" else None,
+        "settings": settings_of(record),
+        "data": versions[record.keys["score"]],
+        "data_known": is_known(record),
         "status": record.status,
         "created": record.created,
         "categories": 1,
@@ -141,16 +160,17 @@ def _category_rows(record: Record) -> list[dict[str, Any]]:
     ]
 
 
-def _lend_protocols(table: list[dict[str, Any]]) -> None:
-    """A failed cell has no protocol of its own: it counts with its siblings of the same run."""
-    siblings = {_family(row): row["protocol"] for row in table if row["protocol"] is not None}
+def _lend(table: list[dict[str, Any]]) -> None:
+    """A failed cell has no protocol of its own, nor names of what was selected: it counts with its
+    siblings of the same run."""
+    lent = ("protocol", "settings")
+    names = [name for name in GROUP if name not in lent]
+    siblings = {
+        tuple(row[name] for name in names): row for row in table if row["protocol"] is not None
+    }
     for row in table:
-        if row["protocol"] is None:
-            row["protocol"] = siblings.get(_family(row))
-
-
-def _family(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in GROUP if name != "protocol")
+        sibling = siblings.get(tuple(row[name] for name in names), {})
+        row |= {name: sibling.get(name) for name in lent if row[name] is None}
 
 
 def _mean_row(group: list[dict[str, Any]]) -> dict[str, Any]:
@@ -163,6 +183,7 @@ def _mean_row(group: list[dict[str, Any]]) -> dict[str, Any]:
         "categories": len(group),
         "undefined": undefined["image_auroc"],
         "created": max(row["created"] for row in group),
+        "data_known": all(row["data_known"] for row in group),
         **_metric_values(values),
     }
 
@@ -178,6 +199,7 @@ def _summary(group: list[Mapping[str, Any]]) -> dict[str, Any]:
         first[name] = _mean_and_deviation(values) if values else None
     first["seeds"] = sorted(row["seed"] for row in group)
     first["status"] = _worst({row["status"] for row in group})
+    first["data_known"] = all(row["data_known"] for row in group)
     del first["seed"]
     return first
 
@@ -195,18 +217,6 @@ def _metric_values(values: Mapping[str, float | None]) -> dict[str, float | None
 
 
 def _columns() -> list[str]:
-    head = ["dataset", "category", "method", "variant", "preset", "scope", "seed", "status"]
-    return [*head, *METRICS, "categories", "undefined", "limit", "protocol", "created"]
-
-
-def _order(record: Record) -> tuple[Any, ...]:
-    identity = record.identity
-    return (
-        identity["dataset"],
-        identity["scope"],
-        identity["method"],
-        record.variant,
-        record.preset,
-        identity["categories"],
-        identity["seed"],
-    )
+    head = ["dataset", "category", "level", "method", "variant", "preset", "scope", "seed"]
+    standard = ["limit", "protocol", "settings", "data", "data_known"]
+    return [*head, "status", *METRICS, "categories", "undefined", *standard, "created"]

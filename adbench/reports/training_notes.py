@@ -20,7 +20,7 @@ def _failures_to_learn(records: Sequence[Record]) -> list[str]:
     notes = []
     for record in records:
         for first, last in _losses(record.diagnostics):
-            what = f"{record.identity['method']} on {place_of(record)}: training"
+            what = f"{record.method} on {record.place}: training"
             if not last <= DIVERGED * first:
                 notes.append(
                     f"{what} ended at a loss of {last:.4g}, after {first:.4g} in its first steps: "
@@ -61,10 +61,3 @@ def _words(way: Sequence[tuple[int, int]]) -> str:
         + (f" on {devices} devices" if devices > 1 else "")
         for devices, parts in way
     )
-
-
-def place_of(record: Record) -> str:
-    """Data set and category, or how many categories."""
-    categories = record.identity["categories"]
-    where = categories[0] if len(categories) == 1 else f"{len(categories)} categories"
-    return f"{record.identity['dataset']}:{where}"

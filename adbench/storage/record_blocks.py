@@ -142,8 +142,21 @@ class _Finding(_Block):
     message: str
 
 
+class _Files(_Block):
+    files: int
+    sha256: str
+
+
+class _Digests(_Block):
+    train: _Files
+    test: _Files
+    masks: _Files
+
+
 class DataNotes(_Block):
-    """What was odd about the data."""
+    """What the numbers rest on, by category, and what was odd about it."""
+
+    digests: dict[str, _Digests] | None = None
 
     complete: bool | None = None
     findings: list[_Finding] = []

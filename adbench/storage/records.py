@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from adbench import errors
 from adbench.atomic import digest
@@ -23,6 +23,7 @@ from adbench.storage.record_blocks import (
     shaped,
 )
 
+MAX_NUMBER = 2**53
 FORMAT = 1
 """Raised when a record can no longer be read by the version before."""
 
@@ -67,11 +68,17 @@ class Record(BaseModel):
     `metrics` maps category to metric to value (None where undefined), and `parts` the name of a
     part of the method to what it scores alone, in the same form. `images` holds columns of equal
     length: id, category, label, defect, score (JSON has no infinity: "inf" or "-inf").
+
+    `number` orders the records of a results folder: the store gives each one more than the highest
+    that is there, and 0 stands for records of before. Clocks order nothing that has a number.
+    `family` is `family_of`; both stand first, where they are read without the rest.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     format: Literal[1] = 1
+    number: int = Field(0, ge=0, le=MAX_NUMBER)
+    family: str = ""
     status: Literal["done", "failed", "skipped"]
     created: str
     identity: Annotated[dict[str, Any], AfterValidator(shaped(Identity, may_be_empty=False))]
@@ -91,6 +98,7 @@ class Record(BaseModel):
     environment: dict[str, Any] = {}
     failure: Failure | None = None
     reason: str | None = Field(None, description="why a skipped cell was skipped")
+    _left_out: tuple[str, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -104,9 +112,45 @@ class Record(BaseModel):
         return self
 
     @property
+    def method(self) -> str:
+        """`method[variant]`, as on the command line."""
+        name = str(self.identity["method"])
+        return f"{name}[{self.variant}]" if self.variant else name
+
+    @property
+    def place(self) -> str:
+        """Data set and category, or how many categories."""
+        categories = self.identity["categories"]
+        where = categories[0] if len(categories) == 1 else f"{len(categories)} categories"
+        return f"{self.identity['dataset']}:{where}"
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What a reader must know of older records that this one stands for (`newest.latest`)."""
+        return self._left_out
+
+    def standing_for(self, left_out: tuple[str, ...]) -> Record:
+        """The same record with `left_out`."""
+        copy = self.model_copy()
+        copy._left_out = left_out
+        return copy
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether it says that it was made in the future, by more than clocks of machines differ:
+        then some clock was wrong."""
+        return self.created > _an_hour_from_now()
+
+    @property
     def protocol_digest(self) -> str:
         """Twelve hex digits; equal where two numbers of one category are comparable."""
         return protocol_digest(self.protocol)
+
+
+def family_of(identity: Mapping[str, JSON], preset: str, variant: str) -> str:
+    """Sixteen hex digits, equal for records of which a table shows the newest settings alone."""
+    names = ("method", "dataset", "scope", "limit")
+    return digest([*(identity[name] for name in names), preset, variant])[:16]
 
 
 def protocol_digest(protocol: Mapping[str, JSON]) -> str:
@@ -119,7 +163,15 @@ def protocol_digest(protocol: Mapping[str, JSON]) -> str:
 
 def now() -> str:
     """The current time, UTC, to the second, ISO 8601."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _iso(datetime.now(UTC))
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _an_hour_from_now() -> str:
+    return _iso(datetime.now(UTC) + timedelta(hours=1))
 
 
 def jsonable(values: Mapping[str, float]) -> dict[str, float | None]:

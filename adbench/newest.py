@@ -1,0 +1,90 @@
+"""Which records of a results folder count: the newest of each cell, under the newest settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from adbench.atomic import canonical_json
+from adbench.comparability import PARTS, different_parts, newness, settings_of
+from adbench.output import counted
+from adbench.storage.records import Record, family_of
+
+
+def latest(records: Iterable[Record]) -> list[Record]:
+    """The newest record of each cell under each mask rule, sorted; older ones are superseded.
+
+    Where a default or a preset changed its values, the newest ones alone stand. What is left out,
+    and is not merely of older code, is told by the records that stand for it (`Record.left_out`).
+    """
+    cells: dict[str, list[Record]] = {}
+    for record in records:
+        rule = [record.key_parts.get(name) for name in ("mask_rule", "mask_threshold")]
+        cells.setdefault(canonical_json([record.identity, rule]), []).append(record)
+    found = [_newest_of(own) for own in cells.values()]
+    families: dict[str, list[Record]] = {}
+    for record in found:
+        own = family_of(record.identity, record.preset, record.variant)
+        families.setdefault(own, []).append(record)
+    kept = [record for own in families.values() for record in _newest_settings(own)]
+    return sorted(kept, key=_order)
+
+
+def _newest_of(own: Sequence[Record]) -> Record:
+    """Of one cell's records; it tells of those that rest on other files."""
+    newest = max(own, key=newness)
+    if len(own) == 1:
+        return newest
+    changed: dict[tuple[str, ...], int] = {}
+    for record in own:
+        categories = record.identity["categories"]
+        parts = {p for c in categories for p in different_parts(newest, record, c)}
+        if parts:
+            listed = tuple(words for part, words in PARTS.items() if part in parts)
+            changed[listed] = changed.get(listed, 0) + 1
+    notes = tuple(
+        f"{newest.method} {newest.preset} on {newest.place}, seed {newest.identity['seed']}: "
+        f"{counted(count, 'older record')} of other {' and '.join(parts)} left out."
+        for parts, count in changed.items()
+    )
+    return newest.standing_for(notes) if notes else newest
+
+
+def _newest_settings(family: Sequence[Record]) -> list[Record]:
+    """Those with the settings of the newest one; it tells of the others."""
+    known = [record for record in family if settings_of(record) is not None]
+    if len({settings_of(record) for record in known}) < 2:
+        return list(family)
+    newest = max(known, key=newness)
+    own = settings_of(newest)
+    older = [record for record in known if settings_of(record) != own]
+    changes = dict.fromkeys(c for record in older for c in _changes(record, newest))
+    left_out = (
+        f"{newest.method} {newest.preset} on {newest.identity['dataset']}: "
+        f"{counted(len(older), 'record')} of older settings left out ({', '.join(changes)}).",
+    )
+    return [
+        record.standing_for((*record.left_out, *left_out)) if record is newest else record
+        for record in family
+        if record not in older
+    ]
+
+
+def _changes(older: Record, newest: Record) -> list[str]:
+    """What differs in the hyper-parameters, `tau 300, now 200`."""
+    then, now = older.identity["hyperparameters"], newest.identity["hyperparameters"]
+    names = [n for n in dict.fromkeys([*then, *now]) if then.get(n) != now.get(n)]
+    return [f"{n} {_text(then.get(n))}, now {_text(now.get(n))}" for n in names]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _order(record: Record) -> tuple[Any, ...]:
+    identity = record.identity
+    names = ("dataset", "scope", "method")
+    place = [identity[name] for name in names]
+    return (*place, record.variant, record.preset, identity["categories"], identity["seed"])

@@ -1,0 +1,121 @@
+"""What a reader must be told of what made the numbers: code, libraries, clocks, older records."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from adbench.comparability import code_of
+from adbench.output import counted
+from adbench.storage.records import Record
+
+LIBRARIES = (
+    "torch", "torchvision", "timm", "diffusers", "faiss-cpu", "faiss-gpu", "numpy", "scipy",
+    "scikit-learn", "pillow",
+)  # fmt: skip
+"""Packages that can move a number."""
+_SHOWN = 3
+
+
+def origin_notes(records: Sequence[Record]) -> list[str]:
+    """Notes about numbers that stand together and were not made by the same."""
+    return [
+        *dict.fromkeys(note for record in records for note in record.left_out),
+        *_codes(records),
+        *_libraries(records),
+        *_clocks(records),
+    ]
+
+
+def _codes(records: Sequence[Record]) -> list[str]:
+    """Two versions of a method's code in one mean, of the decoder's or metrics' in one table."""
+    notes = []
+    methods: dict[tuple[str, str], list[Record]] = {}
+    datasets: dict[str, list[Record]] = {}
+    for record in records:
+        if record.status == "done":
+            key = (f"{record.method} {record.preset}", record.identity["dataset"])
+            methods.setdefault(key, []).append(record)
+            datasets.setdefault(record.identity["dataset"], []).append(record)
+    for (run, where), own in methods.items():
+        parted = _parted(own, [code_of(record, "code") for record in own])
+        if parted:
+            notes.append(
+                f"{run} on {where}: means mix versions of the method's code: {parted}; "
+                "--overwrite all runs all with the present one."
+            )
+    for place, own in datasets.items():
+        for part, words in (("decoder", "the image decoder"), ("metrics", "the metrics")):
+            parted = _parted(own, [code_of(record, part) for record in own])
+            if parted:
+                notes.append(f"{place}: numbers of different versions of {words}: {parted}.")
+    return notes
+
+
+def _libraries(records: Sequence[Record]) -> list[str]:
+    datasets: dict[str, list[Record]] = {}
+    for record in records:
+        if record.status == "done" and "packages" in record.environment:
+            datasets.setdefault(record.identity["dataset"], []).append(record)
+    notes = []
+    for dataset, own in datasets.items():
+        parted = {
+            name: _parted(own, [r.environment["packages"].get(name) for r in own], named=True)
+            for name in LIBRARIES
+        }
+        listed = "; ".join(f"{name} {text}" for name, text in parted.items() if text)
+        if listed:
+            notes.append(f"{dataset}: numbers of different library versions: {listed}.")
+    return notes
+
+
+def libraries_apart(pairs: Sequence[tuple[Record, Record]]) -> list[str]:
+    """Libraries that differ between the sides of a comparison, where both records name theirs."""
+    changes = dict.fromkeys(
+        f"{name} {old.get(name, 'absent')} → {new.get(name, 'absent')}"
+        for old, new in ((b.environment.get("packages"), h.environment.get("packages"))
+                         for b, h in pairs)
+        if old and new
+        for name in LIBRARIES
+        if old.get(name) != new.get(name)
+    )
+    return [f"Made with different library versions: {', '.join(changes)}."] if changes else []
+
+
+def _parted(
+    records: Sequence[Record], values: Sequence[Hashable], *, named: bool = False
+) -> str | None:
+    """How many records have each value, and which of the fewest; None where all have the same.
+
+    A value of None is unknown, unless it is `named`, where it stands for "absent".
+    """
+    groups: dict[Hashable, list[Record]] = {}
+    for record, value in zip(records, values, strict=True):
+        if named or value is not None:
+            groups.setdefault(value, []).append(record)
+    if len(groups) < 2:
+        return None
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    texts = []
+    for number, (value, own) in enumerate(ordered):
+        head = f"{'absent' if value is None else value} in " if named else ""
+        which = f" ({_named(own)})" if number else ""
+        texts.append(f"{head}{counted(len(own), 'cell')}{which}")
+    return ", ".join(texts)
+
+
+def _named(records: Sequence[Record]) -> str:
+    shown = [f"{r.method} on {r.place}, seed {r.identity['seed']}" for r in records[:_SHOWN]]
+    more = [f"{len(records) - _SHOWN} more"] if len(records) > _SHOWN else []
+    return "; ".join([*shown, *more])
+
+
+def _clocks(records: Sequence[Record]) -> list[str]:
+    """Records that come from the future. What is newest is told by their numbers all the same."""
+    ahead = [record for record in records if record.is_ahead]
+    if not ahead:
+        return []
+    first = ahead[0]
+    return [
+        f"{counted(len(ahead), 'record')} made in the future by a clock that was wrong "
+        f"({first.method} on {first.place}: {first.created})."
+    ]
