@@ -19,6 +19,12 @@ PARTS: Mapping[str, str] = {
 }  # fmt: skip
 """What a number rests on, as keys of a record and in words."""
 
+LIBRARIES = (
+    "torch", "torchvision", "timm", "diffusers", "faiss-cpu", "faiss-gpu", "numpy", "scipy",
+    "scikit-learn", "pillow",
+)  # fmt: skip
+"""Packages that can move a number."""
+
 Digests = dict[tuple[str, str], str]
 """(category, part) to the SHA-256 of its names, labels and bytes; without those unknown."""
 
@@ -99,10 +105,21 @@ def settings_of(record: Record) -> str | None:
     return digest({name: own[name] for name in own if name not in chosen})[:12]
 
 
-def code_of(record: Record, part: str) -> str | None:
-    """A digest of the code behind a record, or None: "code" (the method's), "decoder", "metrics".
-
-    The names of modules do not count: a moved module is the same code.
-    """
+def code_of(record: Record, part: str = "code") -> str | None:
+    """Twelve hex digits of the code behind a record, or None where it is not kept: "code" (the
+    method's), "decoder" or "metrics". Names of modules do not count: a moved one is the same."""
     kept = record.key_parts.get(part)
-    return digest(sorted(map(str, kept.values()))) if isinstance(kept, dict) else kept
+    values = sorted(map(str, kept.values())) if isinstance(kept, dict) else kept
+    return None if values is None else digest(values)[:12]
+
+
+def library_versions(record: Record) -> dict[str, str] | None:
+    """Versions of the packages that can move a number; None where a record names none."""
+    packages: dict[str, str] | None = record.environment.get("packages")
+    return packages and {name: packages[name] for name in LIBRARIES if name in packages}
+
+
+def libraries_of(record: Record) -> str | None:
+    """Twelve hex digits of `library_versions`."""
+    versions = library_versions(record)
+    return None if versions is None else digest(versions)[:12]

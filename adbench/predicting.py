@@ -100,6 +100,11 @@ def _checked(method: Method, images: Images, prediction: Prediction, name: str) 
         first = images.ids[int(np.flatnonzero(bad)[0])]
         raise MethodError(
             f"{name} gave NaN for {int(bad.sum())} images, first {first}: "
-            "the training diverged or the precision overflowed; try precision=fp32"
+            "the training diverged or the precision overflowed" + _advice(method)
         )
     return prediction
+
+
+def _advice(method: Method) -> str:
+    """Names what the method has, and nothing else."""
+    return "; try precision=fp32" if hasattr(method.hyperparameters, "precision") else ""

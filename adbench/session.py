@@ -3,6 +3,7 @@ Python interface both come through here."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from adbench.cache import DiskCache, default_cache_folder
 from adbench.data import select_data
-from adbench.errors import UnknownNameError, UsageError
+from adbench.errors import StoreError, UnknownNameError, UsageError
 from adbench.executors import make_executor, parse_executor
 from adbench.executors.attempt import OVERWRITES, Overwrite, cached_outcome
 from adbench.executors.base import Executor
@@ -24,6 +25,7 @@ from adbench.plan import Cell, Plan, make_plan
 from adbench.selectors import parse_seeds, parse_shard
 from adbench.settings import Settings
 from adbench.storage.plan_files import write_plan
+from adbench.storage.records import Record
 from adbench.store import Store
 
 CPU_FLOPS_PER_CORE = 8e10
@@ -137,6 +139,7 @@ def execute(request: Request, plan: Plan, options: RunOptions, reporter: Reporte
     done = [(c, cached_outcome(c, store, options.overwrite)) for c in plan.cells]
     records = [(c, r) for c, r in done if r is not None]
     if len(records) == len(plan.cells):
+        _bring_forward(store, records)
         return GridResult(records, reused=len(records))
     store.open_for_writing()
     executor = open_executor(request, plan, options)
@@ -151,9 +154,16 @@ def execute(request: Request, plan: Plan, options: RunOptions, reporter: Reporte
     )
     # A launcher may have no GPU where its jobs have one.
     gpu = None if name in ("serial", "local") else request.device != "cpu"
-    return run_on(
+    result = run_on(
         executor, plan, store, grid, reporter, lambda cell: estimate_seconds([cell], gpu=gpu)
     )
+    _bring_forward(store, result.records)
+    return result
+
+
+def _bring_forward(store: Store, records: Sequence[tuple[Cell, Record]]) -> None:
+    with contextlib.suppress(StoreError):  # a folder that is finished and read-only
+        store.bring_forward(records)
 
 
 def open_executor(request: Request, plan: Plan, options: RunOptions) -> Executor:

@@ -18,16 +18,18 @@ model and its claim, and have records, maps and timings of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from adbench import atomic
+from adbench.comparability import settings_of
 from adbench.contracts import JSON
 from adbench.errors import StoreError, shortened
 from adbench.plan import Cell
+from adbench.storage.claims import ClaimWatch
 from adbench.storage.pixel_statistics import pixel_statistics_path
 from adbench.storage.record_blocks import Inference, key_path, shaped
 from adbench.storage.record_heads import read_heads
@@ -66,13 +68,16 @@ class CellFolder:
         """The latest failure of exactly this cell, or None."""
         return _read_record(self._failed)
 
+    def path_of(self, record: Record) -> Path:
+        """Where an outcome of this cell lies."""
+        return self._failed if record.status == "failed" else self._record
+
     def write_record(self, record: Record) -> None:
         """Publish the outcome, the last write of a cell; it becomes the newest record here."""
-        target = self._failed if record.status == "failed" else self._record
         heads = read_heads(self.path.parent)
         highest = max((head.number for head in heads.values()), default=0)
         record = record.model_copy(update={"number": min(highest + 1, MAX_NUMBER)})
-        atomic.write_json(target, record.model_dump(mode="json"))
+        atomic.write_json(self.path_of(record), record.model_dump(mode="json"))
         if record.status != "failed":
             remove(self._failed)
 
@@ -163,6 +168,28 @@ class Store:
         refuse_link(folder.path)
         return folder
 
+    def bring_forward(self, reused: Sequence[tuple[Cell, Record]]) -> None:
+        """Make records that a run reuses the newest again where others came after them: a setting,
+        code or data that was changed, and changed back.
+
+        What a live owner has, or nobody may write, stays as it is.
+        """
+        places = [(self.cell(cell), record) for cell, record in reused]
+        own = {folder.path_of(record) for folder, record in places}
+        later: dict[str, list[tuple[int, Path]]] = {}
+        for path, head in read_heads(self.root / "cells").items():
+            if path not in own:
+                later.setdefault(head.family, []).append((head.number, path))
+        for folder, record in places:
+            rivals = [p for n, p in later.get(record.family, ()) if n > record.number]
+            if any(_hides(_read_record(path), record) for path in rivals):
+                claim = ClaimWatch().try_claim(folder.path)
+                if claim is not None:
+                    try:
+                        folder.write_record(record)
+                    finally:
+                        claim.release()
+
     def records(self) -> Iterator[Record]:
         """All readable records, done, skipped and failed; damaged ones are set aside."""
         self.check_format()
@@ -172,6 +199,13 @@ class Store:
                 record = _read_record(path)
                 if record is not None:
                     yield record
+
+
+def _hides(other: Record | None, record: Record) -> bool:
+    """Whether a later record of the same family would stand in a table in place of this one."""
+    if other is None:
+        return False
+    return other.identity == record.identity or settings_of(other) != settings_of(record)
 
 
 def read_timing(path: Path) -> dict[str, Any] | None:

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from adbench.comparability import code_of
+from adbench.comparability import LIBRARIES, code_of, library_versions
 from adbench.output import counted
 from adbench.storage.records import Record
 
-LIBRARIES = (
-    "torch", "torchvision", "timm", "diffusers", "faiss-cpu", "faiss-gpu", "numpy", "scipy",
-    "scikit-learn", "pillow",
-)  # fmt: skip
-"""Packages that can move a number."""
 _SHOWN = 3
 
 
@@ -37,7 +32,7 @@ def _codes(records: Sequence[Record]) -> list[str]:
             methods.setdefault(key, []).append(record)
             datasets.setdefault(record.identity["dataset"], []).append(record)
     for (run, where), own in methods.items():
-        parted = _parted(own, [code_of(record, "code") for record in own])
+        parted = _parted(own, [code_of(record) for record in own])
         if parted:
             notes.append(
                 f"{run} on {where}: means mix versions of the method's code: {parted}; "
@@ -54,12 +49,13 @@ def _codes(records: Sequence[Record]) -> list[str]:
 def _libraries(records: Sequence[Record]) -> list[str]:
     datasets: dict[str, list[Record]] = {}
     for record in records:
-        if record.status == "done" and "packages" in record.environment:
+        if record.status == "done" and library_versions(record):
             datasets.setdefault(record.identity["dataset"], []).append(record)
     notes = []
     for dataset, own in datasets.items():
+        versions = [library_versions(record) or {} for record in own]
         parted = {
-            name: _parted(own, [r.environment["packages"].get(name) for r in own], named=True)
+            name: _parted(own, [found.get(name) for found in versions], named=True)
             for name in LIBRARIES
         }
         listed = "; ".join(f"{name} {text}" for name, text in parted.items() if text)
@@ -72,8 +68,7 @@ def libraries_apart(pairs: Sequence[tuple[Record, Record]]) -> list[str]:
     """Libraries that differ between the sides of a comparison, where both records name theirs."""
     changes = dict.fromkeys(
         f"{name} {old.get(name, 'absent')} → {new.get(name, 'absent')}"
-        for old, new in ((b.environment.get("packages"), h.environment.get("packages"))
-                         for b, h in pairs)
+        for old, new in ((library_versions(b), library_versions(h)) for b, h in pairs)
         if old and new
         for name in LIBRARIES
         if old.get(name) != new.get(name)

@@ -8,7 +8,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from adbench.comparability import data_versions, is_known, settings_of
+from adbench.comparability import (
+    code_of,
+    data_versions,
+    is_known,
+    libraries_of,
+    settings_of,
+)
 from adbench.printable import printable
 from adbench.storage.records import METRICS, Record, mean_metrics
 
@@ -19,6 +25,7 @@ MEAN = "/mean"
 SPREAD = "/inter_category_std"
 """In place of a category's name: the mean over categories, and the standard deviation over them
 (ddof 0) that papers print. No category can have such a name; readers see it without the slash."""
+MIXED = "mixed"
 GROUP = (
     "method", "variant", "preset", "dataset", "scope", "protocol", "limit", "settings", "data"
 )  # fmt: skip
@@ -45,7 +52,8 @@ def rows(
     the number of categories in it, `undefined` those in which image AUROC is undefined. `settings`
     is a digest of the hyper-parameters, `data` of the version of the data set (`versions`, those
     among these records by default); where not all files behind a number are known, `data_known` is
-    False and `data` the version that it stands with.
+    False and `data` the version that it stands with. `code` and `libraries` are digests of what
+    made it, None where unknown, `mixed` in a mean over several.
     """
     given = list(records)
     labels = data_versions(given) if versions is None else versions
@@ -149,6 +157,8 @@ def _category_rows(record: Record, versions: Mapping[str, str]) -> list[dict[str
         "settings": settings_of(record),
         "data": versions[record.keys["score"]],
         "data_known": is_known(record),
+        "code": code_of(record),
+        "libraries": libraries_of(record),
         "status": record.status,
         "created": record.created,
         "categories": 1,
@@ -184,8 +194,15 @@ def _mean_row(group: list[dict[str, Any]]) -> dict[str, Any]:
         "undefined": undefined["image_auroc"],
         "created": max(row["created"] for row in group),
         "data_known": all(row["data_known"] for row in group),
+        "code": _one_of(row["code"] for row in group),
+        "libraries": _one_of(row["libraries"] for row in group),
         **_metric_values(values),
     }
+
+
+def _one_of(values: Iterable[str | None]) -> str | None:
+    found = set(values)
+    return found.pop() if len(found) == 1 else MIXED
 
 
 def _worst(statuses: set[str]) -> str:
@@ -218,5 +235,5 @@ def _metric_values(values: Mapping[str, float | None]) -> dict[str, float | None
 
 def _columns() -> list[str]:
     head = ["dataset", "category", "level", "method", "variant", "preset", "scope", "seed"]
-    standard = ["limit", "protocol", "settings", "data", "data_known"]
+    standard = ["limit", "protocol", "settings", "data", "data_known", "code", "libraries"]
     return [*head, "status", *METRICS, "categories", "undefined", *standard, "created"]

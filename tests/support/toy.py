@@ -73,6 +73,17 @@ def _write_sample(
     Image.fromarray(pixels).save(path)
 
 
+def forget_plugins() -> None:
+    """Load plug-in files anew, as the next process would."""
+    from adbench import code_digest, registry
+
+    registry.load_method.cache_clear()
+    registry.load_dataset.cache_clear()
+    code_digest.method_code.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("adbench_plugin_")]:
+        del sys.modules[name]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a command did."""

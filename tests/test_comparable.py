@@ -1,0 +1,312 @@
+"""Numbers that differ in data, code, settings or clock are never mixed without a word."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scored import failed, scored_record, write_results
+from toy import Invoke, Toy, forget_plugins, write_toy
+
+from adbench import atomic
+from adbench.comparability import data_versions
+from adbench.newest import latest
+from adbench.reports.comparison import comparison, notes
+from adbench.reports.tables import MEAN, public, rows, summarise_seeds
+from adbench.storage.records import Record
+from adbench.store import Store
+
+PLUGIN = '''
+from adbench.testing import PixelGaussian, PixelGaussianHyperparameters
+
+SIGN = 1
+
+
+class Settings(PixelGaussianHyperparameters):
+    shift: int = 0
+
+
+class Own(PixelGaussian):
+    card = PixelGaussian.card.model_copy(update={"name": "NAME"})
+    Hyperparameters = Settings
+
+    def predict(self, images):
+        found = super().predict(images)
+        sign = SIGN * (1 if self.hyperparameters.shift == 0 else -1)
+        return type(found)(sign * found.maps, sign * found.scores)
+'''
+TEXTS = ("terminal", "markdown", "latex", "html")
+FORMATS = (*TEXTS, "csv", "json")
+
+
+@dataclass
+class Bench:
+    """A results folder, a toy data set and two plug-ins; each command loads them anew."""
+
+    folder: Path
+    toy: Toy
+    invoke: Invoke
+
+    def write(self, name: str, old: str = "", new: str = "") -> None:
+        """(Re)write the plug-in `name`, with a part of its text replaced."""
+        text = PLUGIN.replace("NAME", name)
+        assert old in text
+        (self.folder / f"{name}.py").write_text(text.replace(old, new) if old else text)
+
+    def run(self, name: str, *more: str, toy: Toy | None = None) -> None:
+        self.call(
+            "run", "--methods", f"{self.folder / name}.py:Own", *(toy or self.toy).arguments("a"),
+            "--preset", "fast", "--no-timing", *more,
+        )  # fmt: skip
+
+    def call(self, *arguments: str) -> str:
+        forget_plugins()
+        done = self.invoke(*arguments)
+        assert done.code == 0, done.err
+        return done.out
+
+    def records(self) -> list[Path]:
+        return sorted((self.folder / "results" / "cells").glob("*/record-*.json"))
+
+    def edit(self, path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change a record as an older adbench, another machine or a wrong clock would have it."""
+        value = atomic.read_json(path)
+        change(value)
+        atomic.write_json(path, value)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, invoke: Invoke) -> Bench:
+    bench = Bench(tmp_path, write_toy(tmp_path / "data", ("a",)), invoke)
+    bench.write("one")
+    bench.write("two")
+    return bench
+
+
+def a_changed_default(bench: Bench) -> None:
+    bench.run("one")
+    bench.write("one", "shift: int = 0", "shift: int = 1")
+    bench.run("one", "--seeds", "1")
+
+
+def changed_code(bench: Bench) -> None:
+    bench.run("one")
+    bench.write("one", "SIGN = 1", "SIGN = -1")
+    bench.run("one", "--seeds", "1")
+
+
+def other_masks(bench: Bench) -> None:
+    bench.run("one")
+    for path in (bench.toy.root / "a" / "ground_truth" / "hole").iterdir():
+        Image.fromarray(np.roll(np.asarray(Image.open(path)), 5)).save(path)
+    bench.run("two")
+
+
+def other_images(bench: Bench) -> None:
+    bench.run("one")
+    good = bench.toy.root / "a" / "test" / "good"
+    Image.fromarray(np.full((40, 40, 3), 90, np.uint8)).save(good / "extra.png")
+    bench.run("two")
+
+
+def a_second_root(bench: Bench) -> None:
+    bench.run("one")
+    other = Toy(bench.folder / "elsewhere", bench.toy.reference)
+    shutil.copytree(bench.toy.folder, other.folder)
+    (other.root / "a" / "train" / "good" / "000.png").unlink()
+    bench.run("two", toy=replace(other, reference=bench.toy.reference))
+
+
+def a_record_of_2099(bench: Bench) -> None:
+    bench.run("one")
+    (first,) = bench.records()
+    bench.edit(first, lambda value: value.update(created="2099-01-01T00:00:00Z"))
+    bench.write("one", "SIGN = 1", "SIGN = -1")
+    bench.run("one")
+
+
+def other_libraries(bench: Bench) -> None:
+    bench.run("one")
+    (first,) = bench.records()
+    bench.edit(first, lambda value: value["environment"]["packages"].update(numpy="1.0.0"))
+    bench.run("two")
+
+
+SAID: dict[Callable[[Bench], None], str | None] = {
+    a_changed_default: "one fast on toy: 1 record of older settings left out (shift 0, now 1).",
+    changed_code: "one fast on toy: means mix versions of the method",
+    other_masks: "toy: a and b are numbers of different data (a: masks changed)",
+    other_images: "toy: a and b are numbers of different data (a: 1 test images more)",
+    a_second_root: "toy: a and b are numbers of different data (a: 1 training images fewer)",
+    a_record_of_2099: None,
+    other_libraries: "toy: numbers of different library versions: numpy",
+}
+
+
+@pytest.mark.parametrize("change", SAID, ids=lambda change: str(change.__name__))
+def test_no_format_mixes_silently(bench: Bench, change: Callable[[Bench], None]) -> None:
+    change(bench)
+    for style in FORMATS:
+        chosen = ["--json"] if style == "json" else ["--format", style]
+        check(change, style, bench.call("report", *chosen))
+
+
+def check(change: Callable[[Bench], None], style: str, text: str) -> None:
+    said = SAID[change]
+    if style in TEXTS:
+        plain = " ".join(html.unescape(re.sub(r"<[^>]*>|\\", "", text)).split())
+        assert said is None or said in plain.replace("{}", ""), style
+        if style != "html":  # its charts have ± of their own
+            averaged = re.search(r"\d ?(±|\\pm|\+-)", text) is not None
+            assert averaged == (change is changed_code), style
+        return
+    table = json.loads(text) if style == "json" else list(csv.DictReader(io.StringIO(text)))
+    own = [row for row in table if row["category"] == "a"]
+    if change is a_changed_default:
+        assert [str(row["seed"]) for row in own] == ["1"]
+    elif change is a_record_of_2099:
+        (row,) = own
+        assert not row["created"].startswith("2099") and float(row["image_auroc"]) < 0.5
+    else:
+        columns = {"changed_code": "code", "other_libraries": "libraries"}
+        column = columns.get(change.__name__, "data")
+        assert len(own) == 2 and own[0][column] != own[1][column]
+
+
+def test_other_data_are_never_ranked_or_averaged_together(bench: Bench) -> None:
+    other_masks(bench)
+    assert "**" not in bench.call("report", "--format", "markdown").partition("\n")[2]
+    bench.run("one", "--seeds", "1")
+    text = bench.call("report", "--format", "markdown")
+    assert not re.search(r"\d ±", text) and "one fast (b)" in text and "one fast (a)" in text
+
+
+def test_a_setting_or_code_that_comes_back_is_the_newest_again(bench: Bench) -> None:
+    a_changed_default(bench)
+    bench.write("one")
+    bench.run("one")
+    table = json.loads(bench.call("report", "--json"))
+    assert {row["seed"] for row in table} == {0}
+
+
+# ----------------------------------------------------------------------- on made-up records
+
+LABELS = np.repeat([0, 1], 10)
+GOOD = np.arange(20.0)
+
+
+def record(number: int, category: str = "a", k: int | None = None, **changes: Any) -> Record:
+    made = scored_record(LABELS, GOOD + number, category, **changes)
+    made.identity["hyperparameters"] |= {} if k is None else {"k": k}
+    return made.model_copy(update={"number": number})
+
+
+def digests(train: str = "0", test: str = "0", masks: str = "0") -> dict[str, Any]:
+    own = {"train": train, "test": test, "masks": masks}
+    return {
+        "digests": {
+            "a": {part: {"files": 10, "sha256": text * 64} for part, text in own.items()}
+        }
+    }
+
+
+def test_records_of_unknown_data_are_compared_and_marked() -> None:
+    known = [record(1, data=digests()), record(2, method="n", data=digests(masks="1"))]
+    unknown = record(3, method="o")
+    (table,) = comparison([*known, unknown])
+    assert [row[1] for row in table.rows] == ["m fast (a)", "n fast (b)", "o fast (b?)"]
+    assert any("o fast (marked ?)" in n and "unknown" in n for n in notes([*known, unknown]))
+    assert not any("unknown" in note for note in notes(known))
+    assert not any("?" in row[1] for row in comparison([unknown])[0].rows)
+
+
+def test_old_records_of_one_category_know_their_data() -> None:
+    parts = {"train": "0" * 64, "test": "0" * 64, "masks": "0" * 64}
+    old, new = record(1, key_parts=parts), record(2, method="n", data=digests())
+    assert len(set(data_versions([old, new]).values())) == 1
+    changed = record(3, method="o", data=digests(test="1"))
+    assert len(set(data_versions([old, new, changed]).values())) == 2
+
+
+def test_a_category_may_be_called_mean() -> None:
+    table = public(rows([record(1, "mean"), record(2, "b")]))
+    assert [(row["category"], row["level"]) for row in table] == [
+        ("mean", "category"), ("b", "category"), ("mean", "mean"),
+    ]  # fmt: skip
+    (shown,) = comparison([record(1, "mean"), record(2, "b")])
+    assert [row[0] for row in shown.rows] == ["mean", "b", "mean of 2"]
+    summaries = summarise_seeds(rows([record(1, "mean"), record(2, "mean", seed=1)]))
+    assert {s["category"]: s["image_auroc"]["n"] for s in summaries} == {"mean": 2, MEAN: 2}
+
+
+def test_the_number_decides_what_is_newest_and_no_clock() -> None:
+    ahead = record(1, created="2099-01-01T00:00:00Z")
+    late = record(2, created="2026-01-02T00:00:00Z")
+    assert latest([late, ahead]) == [late]
+    assert any("made in the future" in note for note in notes([ahead]))
+    unnumbered = [r.model_copy(update={"number": 0}) for r in (ahead, late)]
+    assert latest(unnumbered)[0].created == late.created
+
+
+def test_the_store_numbers_records(tmp_path: Path) -> None:
+    made = write_results(tmp_path / "results", [record(7), record(3, "b")])
+    assert sorted(r.number for r in Store(made).records()) == [3, 7]
+
+
+def test_the_newest_settings_alone_stand_and_the_rest_is_said() -> None:
+    old = [record(i, c, k=1) for i, c in ((1, "a"), (2, "b"))]
+    new = record(3, k=2)
+    kept = latest([*old, new])
+    assert [r.identity["hyperparameters"] for r in kept] == [{"k": 2}]
+    (note,) = kept[0].left_out
+    assert note == "m fast on toy: 2 records of older settings left out (k 1, now 2)."
+    swept = [record(1, k=1), record(2, variant="k=2", k=2)]
+    assert len(latest(swept)) == 2
+
+
+def test_older_records_on_other_data_are_said() -> None:
+    kept = latest([record(1, data=digests()), record(2, data=digests(test="1", masks="1"))])
+    (note,) = kept[0].left_out
+    assert "1 older record of other test images and masks left out" in note
+
+
+def test_a_failure_names_the_variant() -> None:
+    broken = failed(record(1, variant="mode=nan"))
+    assert any(note.startswith("Failed: m[mode=nan] on toy:a") for note in notes([broken]))
+
+
+def test_compare_and_gate_follow_the_same_rule(invoke: Invoke, tmp_path: Path) -> None:
+    base = write_results(tmp_path / "base", [record(1, data=digests())])
+    for changes, said in (
+        ({"train": "1"}, "other training images"),
+        ({"test": "1"}, "other images"),
+    ):
+        head = write_results(tmp_path / f"head-{said[6]}", [record(2, data=digests(**changes))])
+        assert said in invoke("compare", str(base), str(head)).out
+        assert invoke("baseline", "save", "b.json", "--results", str(base)).code == 0
+        outcome = invoke("gate", "--baseline", "b.json", "--results", str(head))
+        assert outcome.code == 5 and said in outcome.out
+
+
+def test_compare_says_what_is_unknown_and_which_libraries_differ(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    old, new = ({"packages": {"numpy": version}} for version in ("1.0", "2.0"))
+    base = str(write_results(tmp_path / "base", [record(1, environment=old)]))
+    changed = record(2, environment=new, data=digests())
+    head = str(write_results(tmp_path / "head", [changed]))
+    assert invoke("baseline", "save", "b.json", "--results", base).code == 0
+    for command in (["compare", base, head], ["gate", "--baseline", "b.json", "--results", head]):
+        text = " ".join(invoke(*command).out.split())
+        assert "is unknown" in text and "numpy 1.0 → 2.0" in text
