@@ -12,12 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adbench.atomic import digest
-from adbench.storage.records import Record
+from adbench.storage.records import PARTS, Record
 
-PARTS: Mapping[str, str] = {
-    "train": "training images", "test": "test images", "masks": "masks"
-}  # fmt: skip
-"""What a number rests on, as keys of a record and in words."""
+PART_WORDS = {"train": "training images", "test": "test images", "masks": "masks"}
 
 LIBRARIES = (
     "torch", "torchvision", "timm", "diffusers", "faiss-cpu", "faiss-gpu", "numpy", "scipy",
@@ -25,41 +22,21 @@ LIBRARIES = (
 )  # fmt: skip
 """Packages that can move a number."""
 
-Digests = dict[tuple[str, str], str]
-"""(category, part) to the SHA-256 of its names, labels and bytes; without those unknown."""
-
-
-def data_digests(record: Record) -> Digests:
-    """What is known of the files behind a record.
-
-    Records of before have one digest a part, over all of their categories: of a single category it
-    is the category's own.
-    """
-    kept = record.data.get("digests")
-    if kept is not None:
-        return {(c, part): own[part]["sha256"] for c, own in kept.items() for part in PARTS}
-    categories = record.identity["categories"]
-    if len(categories) > 1:
-        return {}
-    found = {(categories[0], part): record.key_parts.get(part) for part in PARTS}
-    return {place: text for place, text in found.items() if isinstance(text, str)}
-
-
 def is_known(record: Record) -> bool:
     """Whether all files behind all numbers of a record are known."""
-    return len(data_digests(record)) == len(PARTS) * len(record.identity["categories"])
+    return len(record.data_digests) == len(PARTS) * len(record.identity["categories"])
 
 
 def different_parts(one: Record, other: Record, category: str) -> tuple[str, ...]:
     """Which of `PARTS` are known to differ between two records, for one category."""
-    own, theirs = data_digests(one), data_digests(other)
+    own, theirs = one.data_digests, other.data_digests
     places = [(category, part) for part in PARTS]
     return tuple(p[1] for p in places if p in own and p in theirs and own[p] != theirs[p])
 
 
 def unknown_parts(one: Record, other: Record, category: str) -> tuple[str, ...]:
     """Which of `PARTS` at least one of two records keeps no digest of, for one category."""
-    own, theirs = data_digests(one), data_digests(other)
+    own, theirs = one.data_digests, other.data_digests
     return tuple(p for p in PARTS if (category, p) not in own or (category, p) not in theirs)
 
 
@@ -70,10 +47,10 @@ def data_versions(records: Sequence[Record]) -> dict[str, str]:
     version, of those the newest records made, with which it agrees; so one of unknown files joins
     the newest. Parts of a data set (`--limit`) have versions of their own.
     """
-    found: dict[tuple[str, int | None], list[Digests]] = {}
+    found: dict[tuple[str, int | None], list[dict[tuple[str, str], str]]] = {}
     labels: dict[str, str] = {}
     for record in sorted(records, key=newness, reverse=True):
-        place, own = (record.identity["dataset"], record.identity["limit"]), data_digests(record)
+        place, own = (record.identity["dataset"], record.identity["limit"]), record.data_digests
         versions = found.setdefault(place, [])
         number = next((n for n, v in enumerate(versions) if _agree(v, own)), len(versions))
         if number == len(versions):
@@ -83,7 +60,7 @@ def data_versions(records: Sequence[Record]) -> dict[str, str]:
     return labels
 
 
-def _agree(version: Digests, own: Digests) -> bool:
+def _agree(version: Mapping[Any, str], own: Mapping[Any, str]) -> bool:
     return all(version.get(place, text) == text for place, text in own.items())
 
 
@@ -93,16 +70,6 @@ def newness(record: Record) -> tuple[int, str]:
     Records of before have no number; of these the clock decides, but never one that was ahead.
     """
     return record.number, "" if record.is_ahead else record.created
-
-
-def settings_of(record: Record) -> str | None:
-    """Twelve hex digits, equal for equal hyper-parameters; those that `--selected` chose, which
-    differ from category to category, do not count. None where it is unknown which those are."""
-    own: dict[str, Any] = record.identity["hyperparameters"]
-    if "selected" in record.identity and "selected" not in record.protocol:
-        return None
-    chosen = record.protocol.get("selected", ())
-    return digest({name: own[name] for name in own if name not in chosen})[:12]
 
 
 def code_of(record: Record, part: str = "code") -> str | None:

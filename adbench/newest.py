@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from adbench.atomic import canonical_json
-from adbench.comparability import PARTS, different_parts, newness, settings_of
+from adbench.comparability import PART_WORDS, different_parts, newness
 from adbench.output import counted
 from adbench.storage.records import Record, family_of
 
@@ -40,7 +40,7 @@ def _newest_of(own: Sequence[Record]) -> Record:
         categories = record.identity["categories"]
         parts = {p for c in categories for p in different_parts(newest, record, c)}
         if parts:
-            listed = tuple(words for part, words in PARTS.items() if part in parts)
+            listed = tuple(words for part, words in PART_WORDS.items() if part in parts)
             changed[listed] = changed.get(listed, 0) + 1
     notes = tuple(
         f"{newest.method} {newest.preset} on {newest.place}, seed {newest.identity['seed']}: "
@@ -52,12 +52,12 @@ def _newest_of(own: Sequence[Record]) -> Record:
 
 def _newest_settings(family: Sequence[Record]) -> list[Record]:
     """Those with the settings of the newest one; it tells of the others."""
-    known = [record for record in family if settings_of(record) is not None]
-    if len({settings_of(record) for record in known}) < 2:
+    known = [record for record in family if record.settings is not None]
+    if len({record.settings for record in known}) < 2:
         return list(family)
     newest = max(known, key=newness)
-    own = settings_of(newest)
-    older = [record for record in known if settings_of(record) != own]
+    own = newest.settings
+    older = [record for record in known if record.settings != own]
     changes = dict.fromkeys(c for record in older for c in _changes(record, newest))
     left_out = (
         f"{newest.method} {newest.preset} on {newest.identity['dataset']}: "

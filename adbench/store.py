@@ -25,7 +25,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from adbench import atomic
-from adbench.comparability import settings_of
 from adbench.contracts import JSON
 from adbench.errors import StoreError, shortened
 from adbench.plan import Cell
@@ -205,7 +204,7 @@ def _hides(other: Record | None, record: Record) -> bool:
     """Whether a later record of the same family would stand in a table in place of this one."""
     if other is None:
         return False
-    return other.identity == record.identity or settings_of(other) != settings_of(record)
+    return other.identity == record.identity or other.settings != record.settings
 
 
 def read_timing(path: Path) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adbench.comparability import PARTS, data_digests, data_versions, is_known
+from adbench.comparability import PART_WORDS, data_versions, is_known
 from adbench.output import counted
 from adbench.storage.records import Record
 
@@ -81,7 +81,7 @@ def _apart(base: Sequence[Record], other: Sequence[Record]) -> str:
         (digest, count), (theirs, others) = left[category, part], right[category, part]
         if digest != theirs:
             own = changes.setdefault(category, [])
-            own.append(_change(PARTS[part], count, others))
+            own.append(_change(PART_WORDS[part], count, others))
     listed = [f"{c}: {', '.join(sorted(own))}" for c, own in sorted(changes.items())]
     more = f"; and {counted(len(listed) - 3, 'category')} more" if len(listed) > 3 else ""
     return "; ".join(listed[:3]) + more
@@ -98,7 +98,7 @@ def _files(records: Sequence[Record]) -> dict[tuple[str, str], tuple[str, int | 
     found = {}
     for record in records:
         kept = record.data.get("digests") or {}
-        for (category, part), digest in data_digests(record).items():
+        for (category, part), digest in record.data_digests.items():
             count = kept[category][part]["files"] if category in kept else None
             found[category, part] = (digest, count)
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from adbench.comparability import data_versions, settings_of
+from adbench.comparability import data_versions
 from adbench.reports.ranking import Group, group_of
 from adbench.reports.tables import MEAN, SPREAD, spread
 from adbench.storage.records import Record
@@ -149,7 +149,7 @@ def _group(record: Record, versions: Mapping[str, str]) -> Group:
             "variant": record.variant,
             "preset": record.preset,
             "protocol": record.protocol_digest,
-            "settings": settings_of(record),
+            "settings": record.settings,
             "data": versions[record.keys["score"]],
         }
     )

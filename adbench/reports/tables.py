@@ -13,7 +13,6 @@ from adbench.comparability import (
     data_versions,
     is_known,
     libraries_of,
-    settings_of,
 )
 from adbench.printable import printable
 from adbench.storage.records import METRICS, Record, mean_metrics
@@ -154,7 +153,7 @@ def _category_rows(record: Record, versions: Mapping[str, str]) -> list[dict[str
         "seed": identity["seed"],
         "limit": identity["limit"],
         "protocol": record.protocol_digest if record.status == "done" else None,
-        "settings": settings_of(record),
+        "settings": record.settings,
         "data": versions[record.keys["score"]],
         "data_known": is_known(record),
         "code": code_of(record),

@@ -26,7 +26,23 @@ def _printable(text: str) -> str:
     return text
 
 
+def _all_printable(texts: list[str]) -> list[str]:
+    """The same for a column of thousands, by one look at all of it."""
+    _printable("".join(texts))
+    return texts
+
+
+def _scores(values: list[Any]) -> list[Any]:
+    """Numbers, or the texts that stand for infinities."""
+    for kind in set(map(type, values)) - {float, int}:
+        wrong = [v for v in values if type(v) is kind and v not in ("inf", "-inf")]
+        if wrong:
+            raise ValueError(f"found {shortened(repr(wrong[0]))}, expected a number, inf or -inf")
+    return values
+
+
 Name = Annotated[str, AfterValidator(_printable)]
+Names = Annotated[list[str], AfterValidator(_all_printable)]
 
 
 class _Block(BaseModel):
@@ -91,11 +107,11 @@ class Protocol(_Block):
 class ImageColumns(_Block):
     """Per-image results as columns of equal length."""
 
-    id: list[Name]
-    category: list[Name]
+    id: Names
+    category: Names
     label: list[Literal[0, 1]]
-    defect: list[Name]
-    score: list[float | Literal["inf", "-inf"]]
+    defect: Names
+    score: Annotated[list[Any], AfterValidator(_scores)]
 
 
 class _Seconds(_Block):

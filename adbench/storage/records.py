@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
@@ -23,6 +25,8 @@ from adbench.storage.record_blocks import (
     shaped,
 )
 
+PARTS = ("train", "test", "masks")
+"""The files that a number rests on."""
 MAX_NUMBER = 2**53
 FORMAT = 1
 """Raised when a record can no longer be read by the version before."""
@@ -139,12 +143,44 @@ class Record(BaseModel):
     def is_ahead(self) -> bool:
         """Whether it says that it was made in the future, by more than clocks of machines differ:
         then some clock was wrong."""
-        return self.created > _an_hour_from_now()
+        return self.created > _an_hour_from(int(time.time()) // 60)
 
-    @property
+    @cached_property
     def protocol_digest(self) -> str:
-        """Twelve hex digits; equal where two numbers of one category are comparable."""
+        """Twelve hex digits; equal where two numbers of one category have one protocol."""
         return protocol_digest(self.protocol)
+
+    @cached_property
+    def data_digests(self) -> dict[tuple[str, str], str]:
+        """What is known of the files behind it: (category, part) to a SHA-256 of names, labels and
+        bytes; the parts are "train", "test" and "masks".
+
+        Records of before have one digest a part, over all of their categories: of a single
+        category it is the category's own.
+        """
+        kept = self.data.get("digests")
+        if kept is not None:
+            return {(c, part): own[part]["sha256"] for c, own in kept.items() for part in PARTS}
+        category, *others = self.identity["categories"]
+        found = {} if others else {(category, part): self.key_parts.get(part) for part in PARTS}
+        return {place: text for place, text in found.items() if isinstance(text, str)}
+
+    @cached_property
+    def settings(self) -> str | None:
+        """Twelve hex digits, equal for equal hyper-parameters; those that `--selected` chose, which
+        differ from category to category, do not count. None where it is unknown which they are."""
+        own: dict[str, JSON] = self.identity["hyperparameters"]
+        if "selected" in self.identity and "selected" not in self.protocol:
+            return None
+        chosen = self.protocol.get("selected", ())
+        return digest({name: own[name] for name in own if name not in chosen})[:12]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's; what was derived from fields that may have changed is derived anew."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in ("protocol_digest", "data_digests", "settings") if update else ():
+            copy.__dict__.pop(name, None)
+        return copy
 
 
 def family_of(identity: Mapping[str, JSON], preset: str, variant: str) -> str:
@@ -170,8 +206,9 @@ def _iso(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _an_hour_from_now() -> str:
-    return _iso(datetime.now(UTC) + timedelta(hours=1))
+@lru_cache(1)
+def _an_hour_from(minute: int) -> str:
+    return _iso(datetime.fromtimestamp(60 * minute, UTC) + timedelta(hours=1))
 
 
 def jsonable(values: Mapping[str, float]) -> dict[str, float | None]:
