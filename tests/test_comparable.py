@@ -57,6 +57,7 @@ class Bench:
     folder: Path
     toy: Toy
     invoke: Invoke
+    said: str = ""
 
     def write(self, name: str, old: str = "", new: str = "") -> None:
         """(Re)write the plug-in `name`, with a part of its text replaced."""
@@ -74,6 +75,7 @@ class Bench:
         forget_plugins()
         done = self.invoke(*arguments)
         assert done.code == 0, done.err
+        self.said = done.err
         return done.out
 
     def records(self) -> list[Path]:
@@ -182,6 +184,14 @@ def check(change: Callable[[Bench], None], style: str, text: str) -> None:
         columns = {"changed_code": "code", "other_libraries": "libraries"}
         column = columns.get(change.__name__, "data")
         assert len(own) == 2 and own[0][column] != own[1][column]
+
+
+def test_a_run_says_that_it_reuses_numbers_of_other_libraries(bench: Bench) -> None:
+    bench.run("one")
+    (first,) = bench.records()
+    bench.edit(first, lambda value: value["environment"]["packages"].update(numpy="1.0.0"))
+    bench.run("one")
+    assert "other libraries (numpy 1.0.0, here " in bench.said
 
 
 def test_other_data_are_never_ranked_or_averaged_together(bench: Bench) -> None:

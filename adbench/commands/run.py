@@ -13,10 +13,12 @@ from adbench.commands.durations import parse_duration
 from adbench.commands.explain import explain_cell
 from adbench.commands.progress import ConsoleReporter, stderr_console
 from adbench.commands.results import tables_text
+from adbench.comparability import library_versions
 from adbench.errors import UnknownNameError, UsageError
 from adbench.executors import parse_executor
 from adbench.executors.attempt import OVERWRITES, Overwrite
 from adbench.grid import GridResult
+from adbench.machine.environment import package_versions
 from adbench.output import counted, duration, print_json, say
 from adbench.plan import Cell, Plan
 from adbench.reports.tables import part_rows, public, rows
@@ -139,6 +141,7 @@ def _print_outcome(records: list[Record], result: GridResult, results: Path, as_
     from adbench.reports.report import write_reports
 
     _warn_of_empty_masks(records)
+    _warn_of_other_libraries(records)
     if as_json:
         print_json(public([*rows(records), *part_rows(records)]))
     elif records:
@@ -184,6 +187,22 @@ def _warn_of_empty_masks(records: Sequence[Record]) -> None:
                 f"warning: {where}: {len(images)} defect images have an all-zero mask and stay "
                 f"anomalous: {', '.join(images[:10])}{more}"
             )
+
+
+def _warn_of_other_libraries(records: Sequence[Record]) -> None:
+    """Reused numbers are those of the libraries that made them."""
+    here = package_versions()
+    changes = dict.fromkeys(
+        f"{name} {version}, here {here[name]}"
+        for record in records
+        for name, version in (library_versions(record) or {}).items()
+        if here.get(name) not in (None, version)
+    )
+    if changes:
+        say(
+            f"note: reused numbers were made with other libraries ({'; '.join(changes)}); "
+            "--overwrite all makes them anew"
+        )
 
 
 def _announce(plan: Plan, pending: Sequence[Cell]) -> None:
