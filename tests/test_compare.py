@@ -179,7 +179,7 @@ def test_a_baseline_is_a_side(invoke: Invoke, tmp_path: Path) -> None:
 def test_two_methods_of_one_folder(invoke: Invoke, toy: Toy) -> None:
     methods = f"{PIXEL},{PIXEL}[noise=0.9]"
     assert invoke(
-        "run", "--methods", methods, *toy.arguments(), "--preset", "smoke", "--no-timing"
+        "run", "--methods", methods, *toy.arguments(), "--preset", "fast", "--no-timing"
     ).code == 0  # fmt: skip
     outcome = invoke("compare", "pixel_gaussian", "pixel_gaussian[noise=0.9]", "--json")
     assert outcome.code == 0, outcome.err
@@ -191,6 +191,62 @@ def test_two_methods_of_one_folder(invoke: Invoke, toy: Toy) -> None:
     assert pixel and all(c["change"] == 0 and c["p_value"] == 1 for c in pixel)
     assert all(c["test"] == "bootstrap" for c in pixel)
     assert data["comparisons"][0]["method"] == "pixel_gaussian → pixel_gaussian[noise=0.9]"
+
+
+def test_smoke_runs_are_neither_tested_nor_ranked(invoke: Invoke, tmp_path: Path) -> None:
+    for folder, scores in (("one", BASE), ("two", HEAD)):
+        named = [scored_record(LABELS, scores, name, preset="smoke") for name in "abc"]
+        write_results(tmp_path / folder, named)
+    text = invoke("compare", "one", "two").out
+    assert " *" not in text and "SMOKE preset: its scores mean nothing" in text
+    assert "0 significant drops" in text and "8 of preset smoke" in text and "Wilcoxon" not in text
+    data = json.loads(invoke("compare", "one", "two", "--json").out)
+    assert data["over_categories"] == []
+    for found in data["comparisons"]:
+        assert found["smoke"] and not found["significant"] and found["interval"] is None
+        assert found["p_value"] is found["p_holm"] is None
+    # They cost the others nothing, and stand after them.
+    for folder, scores in (("one", BASE), ("two", HEAD)):
+        write_results(tmp_path / folder, [scored_record(LABELS, scores, method="n")])
+    mixed = json.loads(invoke("compare", "one", "two", "--json").out)["comparisons"]
+    assert [c["smoke"] for c in mixed] == [False] * 2 + [True] * 8
+    assert mixed[0]["p_holm"] <= 2 * mixed[0]["p_value"]
+
+
+def apart(seeds: int, shift: float) -> tuple[list[Record], list[Record]]:
+    """Base and head whose seeds differ by training: every other one of head is `shift` worse."""
+    base = [scored_record(LABELS, BASE, seed=seed) for seed in range(seeds)]
+    head = [
+        scored_record(LABELS, HEAD - shift * (seed % 2) * LABELS, seed=seed)
+        for seed in range(seeds)
+    ]
+    return base, head
+
+
+def test_one_seed_is_said_not_to_cover_the_training(invoke: Invoke, tmp_path: Path) -> None:
+    for count, covers in ((1, "images"), (3, "images and seeds")):
+        for folder, records in zip(("one", "two"), apart(count, 1.0), strict=True):
+            write_results(tmp_path / f"{folder}{count}", records)
+        sides = f"one{count}", f"two{count}"
+        text = invoke("compare", *sides).out
+        assert ("how much a method changes from one training to the next" in text) is (count == 1)
+        data = json.loads(invoke("compare", *sides, "--json").out)
+        assert {c["interval_covers"] for c in data["comparisons"]} == {covers}
+        assert invoke("baseline", "save", "b.json", "--results", sides[0]).code == 0
+        gated = invoke("gate", "--baseline", "b.json", "--results", sides[1])
+        assert ("cover the choice of test images only" in gated.out) is (count == 1)
+        assert ("cover the choice of test images and the seeds" in gated.out) is (count == 3)
+
+
+def test_seeds_that_differ_widen_the_interval() -> None:
+    widths = []
+    for shift in (0.0, 1.0):
+        base, head = apart(3, shift)
+        (only,) = compare(side(*base), side(*head), ["image_auroc"]).compared
+        assert only.interval is not None
+        widths.append(only.interval[1] - only.interval[0])
+        assert only.significant is (shift == 0)
+    assert widths[1] > 3 * widths[0]
 
 
 def test_mistakes_are_one_line(invoke: Invoke, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from outcomes import the_error
+from outcomes import the_error, warnings_of
 from scored import failed, scored_record, write_results
 from simulation import binormal, histograms_of, maps_without_difference
 from toy import PIXEL, Invoke, Toy, spawn
 
 from adbench.regression.baseline import make_baseline, read_baseline, write_baseline
-from adbench.regression.gate import GateResult, Rules, run_gate
+from adbench.regression.gate import TOO_FEW, GateResult, Rules, run_gate
 from adbench.regression.sides import Side
 from adbench.storage.pixel_statistics import encode_pixel_statistics
 from adbench.storage.records import Record
@@ -25,6 +25,7 @@ from adbench.storage.records import Record
 WORKFLOW = Path(__file__).parents[1] / "docs" / "gate-workflow.yml"
 LABELS, BASE, HEAD = binormal(np.random.default_rng(4), 40, 40, 0.95, 0.80, 0.9)
 AUROC = Rules(("image_auroc",))
+NONE = "no regression"
 
 
 def side(*records: Record, pixels: dict[str, dict[str, str]] | None = None) -> Side:
@@ -42,13 +43,13 @@ def test_a_drop_must_be_both_large_and_outside_noise() -> None:
     base, worse = side(scored_record(LABELS, BASE)), side(scored_record(LABELS, HEAD))
     assert verdicts(run_gate(base, worse, AUROC)) == ["regression"]
     tolerant = run_gate(base, worse, Rules(("image_auroc",), tolerance=0.3))
-    assert verdicts(tolerant) == ["tolerated"] and tolerant.exit_code == 0
+    assert verdicts(tolerant) == [NONE] and tolerant.exit_code == 0
     few = np.r_[0:5, 40:45]
     small, smaller = (side(scored_record(LABELS[few], s[few])) for s in (BASE, HEAD))
     change = run_gate(small, smaller, AUROC)
-    assert change.judged[0].difference.change < -0.01 and verdicts(change) == ["noise"]
-    assert verdicts(run_gate(worse, base, AUROC)) == ["ok"]  # a gain
-    assert verdicts(run_gate(base, base, AUROC)) == ["ok"]
+    assert change.judged[0].difference.change < -0.01 and verdicts(change) == [TOO_FEW]
+    assert verdicts(run_gate(worse, base, AUROC)) == [NONE]  # a gain
+    assert verdicts(run_gate(base, base, AUROC)) == [NONE]
 
 
 def test_many_comparisons_are_corrected() -> None:
@@ -64,7 +65,7 @@ def test_many_comparisons_are_corrected() -> None:
     )  # fmt: skip
     found = next(j for j in many.judged if j.difference.category == "a")
     assert found.p_value == judged.p_value and found.p_holm == 42 * found.p_value
-    assert found.verdict == "noise" and many.exit_code == 0
+    assert found.verdict == TOO_FEW and many.exit_code == 0
 
 
 def pixel_sides(statistics: bool) -> tuple[Side, Side]:
@@ -91,7 +92,8 @@ def test_pixel_metrics_are_tested_where_statistics_were_kept() -> None:
 
 def test_pixel_drops_without_statistics_are_seen_and_raise_no_alarm() -> None:
     result = run_gate(*pixel_sides(statistics=False), Rules(("pixel_auroc",)))
-    assert verdicts(result) == ["untested"] and result.exit_code == 0
+    assert verdicts(result) == [TOO_FEW] and result.exit_code == 0
+    assert result.undecided_drops and result.judged[0].smallest_drop is None
     assert "no pixel statistics" in str(result.judged[0].difference.untested)
 
 
@@ -99,7 +101,7 @@ def test_too_few_images_of_a_label_are_untested() -> None:
     labels = np.array([True, False, False])
     base, head = (scored_record(labels, sign * np.array([3.0, 1, 2])) for sign in (1, -1))
     result = run_gate(side(base), side(head), AUROC)
-    assert verdicts(result) == ["untested"] and result.judged[0].p_value is None
+    assert verdicts(result) == [TOO_FEW] and result.judged[0].p_value is None
 
 
 def test_statistics_of_other_images_are_not_used() -> None:
@@ -109,7 +111,7 @@ def test_statistics_of_other_images_are_not_used() -> None:
     wrong = encode_pixel_statistics(histograms_of(np.zeros((3, 4, 4)), masks))
     for text in (wrong, "no base 64 \x7f", wrong[:-9]):
         broken = side(record, pixels={record.keys["score"]: {"a": text}})
-        assert verdicts(run_gate(base, broken, Rules(("pixel_auroc",)))) == ["untested"]
+        assert verdicts(run_gate(base, broken, Rules(("pixel_auroc",)))) == [TOO_FEW]
 
 
 # -------------------------------------------------------------------------------------- timing
@@ -241,8 +243,10 @@ def test_json_and_markdown_tell_the_same(invoke: Invoke) -> None:
     data = json.loads(gate(invoke, [worse], "--json", base=base).out)
     assert data["summary"]["regressions"] == 2 and data["exit_code"] == 1
     assert [i["reason"] for i in data["incomparable"]] == ["absent from head"]
-    (note,) = data["notes"]
-    assert note == "SMOKE preset: it is gated like any other, but its scores mean nothing."
+    smoke, unknown, seeds = data["notes"]
+    assert "is unknown" in unknown
+    assert smoke == "SMOKE preset: it is gated like any other, but its scores mean nothing."
+    assert seeds.startswith("One seed: intervals and p-values cover the choice of test images only")
     assert {c["test"] for c in data["comparisons"]} == {"DeLong", "bootstrap"}
     written = gate(invoke, [worse], "--format", "markdown", "--out", "pr.md", base=base)
     assert written.code == 1 and written.out == "" and Path("pr.md").read_text() == red.out
@@ -309,6 +313,30 @@ def test_baseline_save_needs_finished_records(invoke: Invoke, tmp_path: Path) ->
     assert saved.code == 0 and "1 cell; 1 failed or skipped left out" in saved.err
     assert "is a folder" in the_error(invoke("baseline", "save", "mixed", "--results", "mixed"), 2)
     assert invoke("baseline").code == 2
+
+
+def test_baseline_save_names_smoke_runs_and_parts_of_the_images(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    smoke = scored_record(LABELS, BASE, "s", preset="smoke")
+    part = scored_record(LABELS, BASE, "p", protocol={"limit": 4})
+    part.identity["limit"] = 4
+    write_results(tmp_path / "results", [scored_record(LABELS, BASE), smoke, part])
+    saved = invoke("baseline", "save", "b.json")
+    assert saved.code == 0 and len(read_baseline(Path("b.json")).records) == 3
+    assert warnings_of(saved) == [
+        "warning: 1 cell of preset smoke, whose scores mean nothing: toy:s m smoke; saved all the "
+        "same (--strict refuses)",
+        "warning: 1 cell of a part of the images (--limit): toy:p m fast; saved all the same "
+        "(--strict refuses)",
+    ]
+    Path("b.json").unlink()
+    message = the_error(invoke("baseline", "save", "b.json", "--strict"), 2)
+    assert "toy:s m smoke" in message and "toy:p m fast" in message and not Path("b.json").exists()
+    (advice,) = re.findall("`(adbench .*?)`", message)
+    assert invoke(*shlex.split(advice)[1:]).code == 0 and Path("b.json").exists()
+    strict = invoke("baseline", "save", "b.json", "--strict", "--preset", "smoke")
+    assert "toy:p" not in the_error(strict, 2)
 
 
 def test_selections_narrow_both_sides(invoke: Invoke) -> None:

@@ -69,12 +69,15 @@ def save_baseline(
     method: OnlyMethod = None,
     dataset: OnlyDataset = None,
     preset: OnlyPreset = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="refuse smoke runs and runs with --limit")
+    ] = False,
 ) -> None:
     """Write the finished records of a results folder, per-image scores included, to one file."""
     from adbench.commands import regress as regress_commands
 
     only = {"method": method, "dataset": dataset, "preset": preset}
-    regress_commands.save_baseline(file, results, only)
+    regress_commands.save_baseline(file, results, only, strict=strict)
 
 
 @app.command()
@@ -89,6 +92,26 @@ def gate(
         float,
         typer.Option(min=1e-6, max=0.5, metavar="RATE", help="chance of any false alarm, at most"),
     ] = 0.05,
+    max_drop: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="FRACTION",
+            help="larger drops fail wherever images are enough to see one",
+        ),
+    ] = 0.10,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="WHAT",
+            help="gate only `means` over categories, or only single `categories`; default: both",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="exit 5 if anything has too few images to tell")
+    ] = False,
     timing: Annotated[bool, typer.Option(help="gate seconds per image too")] = True,
     timing_tolerance: Annotated[
         float, typer.Option(min=0, metavar="FRACTION", help="smaller slow-downs never fail")
@@ -105,19 +128,23 @@ def gate(
 ) -> None:
     """Exit with 1 if a score of a results folder really dropped below a baseline.
 
-    A drop fails the gate when it is larger than the tolerance and outside noise: paired, one-sided
-    tests on the same images, corrected for all comparisons made. Timings count only where both
-    sides were measured undisturbed on the same kind of device.
+    A drop is a regression when it is larger than the tolerance and outside noise: paired, one-sided
+    tests on the same images, corrected for all comparisons made. Every other number says the
+    smallest drop that would have been seen; where that is above --max-drop there are too few images
+    to tell, which is not passed. Timings count only where both sides were measured undisturbed on
+    the same kind of device.
 
     \b
     Exit codes: 0 no regression, 1 regression found, 2 wrong usage or file, 3 some cells failed,
-    4 a cell failed for its data, 5 nothing comparable; the first of 2, 4, 3, 1, 5 that applies.
+    4 a cell failed for its data, 5 nothing comparable or (--strict) too few images to tell; the
+    first of 2, 4, 3, 1, 5 that applies.
     """
     from adbench.commands import regress as regress_commands
 
     rules = regress_commands.make_rules(
-        metrics, tolerance, alpha, timing, timing_tolerance, require_all
-    )
+        metrics, on, tolerance=tolerance, alpha=alpha, max_drop=max_drop, strict=strict,
+        require_all=require_all, timing_tolerance=timing_tolerance if timing else None,
+    )  # fmt: skip
     regress_commands.gate(
         baseline, results, rules, out=out, style="json" if as_json else style,
         only={"method": method, "dataset": dataset, "preset": preset},

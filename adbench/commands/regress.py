@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from adbench import atomic
 from adbench.commands import exits
@@ -12,12 +15,15 @@ from adbench.output import counted, json_text, print_json, say
 from adbench.regression import output as regress_output
 from adbench.regression.baseline import make_baseline, write_baseline
 from adbench.regression.compare import compare as compare_sides
-from adbench.regression.gate import Rules, run_gate
+from adbench.regression.gate import CATEGORIES, MEANS, Rules, run_gate
 from adbench.regression.regress import check_metrics
 from adbench.regression.sides import Filters, baseline_side, folder_side, passes, side_of
+from adbench.storage.records import Record
 from adbench.store import Store
 
 FORMATS = ("terminal", "markdown")
+_NAMED = 5
+"""Cells in one message."""
 
 
 def compare(
@@ -48,8 +54,11 @@ def compare(
         raise SystemExit(exits.NOTHING_COMPARABLE)
 
 
-def save_baseline(path: Path, results: Path, only: Filters) -> None:
-    """`adbench baseline save`: the finished records of a results folder."""
+def save_baseline(path: Path, results: Path, only: Filters, *, strict: bool) -> None:
+    """`adbench baseline save`: the finished records of a results folder.
+
+    What is no benchmark result is said by name; raises `UsageError` for it where `strict`.
+    """
     if path.is_dir():
         raise UsageError(f"{path} is a folder: expected a file to write, like baseline.json")
     side = folder_side(results).only(only)
@@ -58,13 +67,44 @@ def save_baseline(path: Path, results: Path, only: Filters) -> None:
         raise UsageError(
             f"no finished record in {results}: `adbench run --results {results}` makes some"
         )
+    doubts = list(_doubts(done))
+    if strict and doubts:
+        again = ["adbench", "baseline", "save", path.resolve(), "--results", results.resolve()]
+        again += [w for name, value in only.items() if value for w in (f"--{name}", value)]
+        raise UsageError(
+            f"{'; '.join(doubts)}: expected runs of another preset without --limit; "
+            f"`{shlex.join(map(str, again))}`, without --strict, saves these all the same"
+        )
     pixels = {r.keys["score"]: side.encoded_pixels(r) for r in done}
     write_baseline(make_baseline(done, {k: v for k, v in pixels.items() if v}), path)
     left_out = len(side.records) - len(done)
+    for line in doubts:
+        say(f"warning: {line}; saved all the same (--strict refuses)")
     say(
         f"wrote {path}: {counted(len(done), 'cell')}"
         + (f"; {left_out} failed or skipped left out" if left_out else "")
     )
+
+
+def _doubts(records: Sequence[Record]) -> Iterator[str]:
+    """A line with count and names for each reason why records are no benchmark results."""
+    reasons = {
+        "of preset smoke, whose scores mean nothing": [r for r in records if r.preset == "smoke"],
+        "of a part of the images (--limit)": [
+            r for r in records if r.identity["limit"] is not None
+        ],
+    }
+    for reason, own in reasons.items():
+        names = list(dict.fromkeys(map(_name, own)))
+        if names:
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            yield f"{counted(len(own), 'cell')} {reason}: {', '.join(names[:_NAMED])}{more}"
+
+
+def _name(record: Record) -> str:
+    own = record.identity
+    method = f"{own['method']}[{record.variant}]" if record.variant else own["method"]
+    return f"{own['dataset']}:{','.join(own['categories'])} {method} {record.preset}"
 
 
 def gate(
@@ -125,22 +165,11 @@ def history(
         say(f"wrote {out}")
 
 
-def make_rules(
-    metrics: str | None,
-    tolerance: float,
-    alpha: float,
-    timing: bool,
-    timing_tolerance: float,
-    require_all: bool,
-) -> Rules:
-    """Check `--metrics` and bundle the rest."""
-    return Rules(
-        check_metrics(metrics),
-        tolerance,
-        alpha,
-        timing_tolerance if timing else None,
-        require_all,
-    )
+def make_rules(metrics: str | None, on: str | None, **others: Any) -> Rules:
+    """Check `--metrics` and `--on`, and bundle the rest, named as the fields of `Rules`."""
+    if on not in (None, MEANS, CATEGORIES):
+        raise UnknownNameError("--on", on, (MEANS, CATEGORIES))
+    return Rules(check_metrics(metrics), on=on, **others)
 
 
 def _check_style(style: str) -> None:

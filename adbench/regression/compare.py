@@ -11,11 +11,15 @@ from adbench.regression.sides import Side
 from adbench.reports.tables import MEAN
 
 LEVEL = 0.95
+SMOKE = "smoke"
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A difference, its two-sided p-value, and the same after Holm over all of the comparison."""
+    """A difference, its two-sided p-value, and the same after Holm over all of the comparison.
+
+    Those of preset `smoke` are shown and not tested: their scores mean nothing.
+    """
 
     difference: Difference
     p_value: float | None
@@ -23,9 +27,14 @@ class Compared:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 %, for this difference alone; None where nothing is known of chance."""
+        """95 %, for this difference alone; None where nothing is known of chance, and for smoke."""
         estimate = self.difference.estimate
-        return None if estimate is None else estimate.interval(LEVEL)
+        return None if estimate is None or self.is_smoke else estimate.interval(LEVEL)
+
+    @property
+    def is_smoke(self) -> bool:
+        """Whether the scores mean nothing."""
+        return self.difference.preset == SMOKE
 
     @property
     def significant(self) -> bool:
@@ -57,6 +66,12 @@ class Comparison:
     over_categories: tuple[OverCategories, ...]
     incomparable: tuple[Incomparable, ...]
     only_in_head: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def tested(self) -> list[Compared]:
+        """Without the smoke runs."""
+        return [c for c in self.compared if not c.is_smoke]
 
 
 def compare(
@@ -72,13 +87,17 @@ def compare(
         over_categories=tuple(_over_categories(found)),
         incomparable=(*pairing.incomparable, *undefined),
         only_in_head=pairing.only_in_head,
+        notes=pairing.notes,
     )
 
 
 def _corrected(found: Sequence[Difference]) -> list[Compared]:
     from adbench.stats.multiple import holm
 
-    raw = [d.estimate.p_value() if d.estimate is not None else None for d in found]
+    raw = [
+        d.estimate.p_value() if d.estimate is not None and d.preset != SMOKE else None
+        for d in found
+    ]
     corrected = iter(holm([p for p in raw if p is not None]))
     return [
         Compared(d, p, None if p is None else next(corrected))
@@ -88,6 +107,8 @@ def _corrected(found: Sequence[Difference]) -> list[Compared]:
 
 def _importance(compared: Compared) -> tuple[int, float, str]:
     change = compared.difference.change
+    if compared.is_smoke:  # in the order of names, after everything else
+        return 3, 0.0, compared.difference.where
     rank = 2 if not compared.significant else (0 if change < 0 else 1)
     return rank, -abs(change), compared.difference.where
 
@@ -100,7 +121,7 @@ def _over_categories(found: Sequence[Difference]) -> list[OverCategories]:
 
     groups: dict[tuple[str, str, str, str], list[float]] = {}
     for d in found:
-        if d.category != MEAN:
+        if d.category != MEAN and d.preset != SMOKE:
             key = (d.dataset, d.method, d.preset, d.metric)
             groups.setdefault(key, []).append(d.change)
     several = {key: changes for key, changes in groups.items() if len(changes) > 1}

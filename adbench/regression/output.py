@@ -11,21 +11,14 @@ from typing import Any
 from adbench.output import counted, table_console
 from adbench.printable import printable
 from adbench.regression.compare import Compared, Comparison
-from adbench.regression.gate import GateResult, Judged, TimingChange, summary
+from adbench.regression.gate import POWER, TOO_FEW, GateResult, Judged, TimingChange, summary
 from adbench.regression.history import Point, Series
 from adbench.regression.pairing import Incomparable
-from adbench.regression.regress import Difference
+from adbench.regression.regress import Difference, seeds_note
 from adbench.reports.tables import TITLES, named
 
 SHOWN = 40
 """Rows of a comparison on a terminal or in Markdown, the most important first; JSON has all."""
-_VERDICTS = {
-    "regression": "REGRESSION",
-    "noise": "within noise",
-    "tolerated": "within tolerance",
-    "untested": "untested drop",
-    "ok": "ok",
-}
 
 
 @dataclass(frozen=True)
@@ -59,6 +52,8 @@ def comparison_page(result: Comparison, *, every: bool = False) -> Page:
         f"{result.base} → {result.head}: {counted(len(result.compared), 'comparison')}, "
         f"{counted(drops, 'significant drop')}, {counted(gains, 'significant gain')}"
     )
+    if smoke := len(result.compared) - len(result.tested):
+        headline += f"; {smoke} of preset smoke, which mean nothing"
     left_out = len(result.compared) - len(shown)
     whose = {f"{c.difference.method} {c.difference.preset}" for c in shown}
     rows = tuple(_compared_row(c, named=len(whose) > 1) for c in shown)
@@ -80,8 +75,9 @@ def comparison_page(result: Comparison, *, every: bool = False) -> Page:
                 ),
             )
         )  # fmt: skip
-    notes = tuple(dict.fromkeys(_protocol_note(c.difference) for c in result.compared if
-                                c.difference.marks))  # fmt: skip
+    protocols = [_protocol_note(c.difference) for c in result.compared if c.difference.marks]
+    seeds = seeds_note([c.difference for c in result.tested])
+    notes = (*protocols, *_smoke_note(result), *seeds, *result.notes)
     return Page(
         headline,
         tuple(t for t in tables if t.rows),
@@ -94,42 +90,96 @@ def comparison_page(result: Comparison, *, every: bool = False) -> Page:
 
 
 def gate_page(result: GateResult) -> Page:
-    """What fails the gate, what is close to it, and everything else in brief."""
-    noticed = [j for j in result.judged if j.verdict in ("noise", "untested", "tolerated")]
-    noticed.sort(key=lambda j: j.difference.change)
+    """What cannot be told first, what fails the gate, then the rest."""
+    passed = [j for j in result.judged if j.verdict == "no regression"]
+    passed.sort(key=lambda j: j.difference.change)
     tables = [
-        TextTable("Regressions", _JUDGED_HEAD, tuple(map(_judged_row, result.regressions))),
+        _judged_table("Too few images to tell", result.undecided),
+        _judged_table("Regressions", result.regressions),
         TextTable("Slower", _TIMING_HEAD, tuple(map(_timing_row, result.slower))),
-        TextTable("Drops that do not fail", _JUDGED_HEAD, tuple(map(_judged_row, noticed))),
+        _judged_table("No regression", passed),
     ]
     return Page(
         gate_headline(result),
         tuple(t for t in tables if t.rows),
         _lists(
+            ("Nothing is known of chance", tuple(_untested(result.undecided))),
             ("Failed cells", result.failed),
             ("Not comparable", _reasons(result.incomparable)),
             ("Only in head", result.only_in_head),
-            ("Notes", result.notes),
+            ("Notes", (*_explained(result), *result.notes)),
         ),
     )
 
 
+def _judged_table(title: str, judged: Sequence[Judged]) -> TextTable:
+    left_out = len(judged) - SHOWN
+    if left_out > 0:
+        title += f"; {left_out} more left out: --json has all"
+    return TextTable(title, _JUDGED_HEAD, tuple(map(_judged_row, judged[:SHOWN])))
+
+
+def _untested(undecided: Sequence[Judged]) -> Iterable[str]:
+    reasons = [j.difference.untested or "" for j in undecided if j.smallest_drop is None]
+    for reason in dict.fromkeys(reasons):
+        yield f"{counted(reasons.count(reason), 'comparison')}: {reason}"
+
+
+def _explained(result: GateResult) -> Iterable[str]:
+    rules = result.rules
+    if any(j.smallest_drop is not None for j in result.judged):
+        yield (
+            f"smallest drop: a true drop of so many points would have been seen with "
+            f"{100 * POWER:g} % probability on these images, at what alpha {rules.alpha:g} leaves "
+            "after Holm's correction."
+        )
+    if result.undecided:
+        yield (
+            f"{TOO_FEW}: the smallest drop is larger than --max-drop "
+            f"({100 * rules.max_drop:g} points), or unknown. docs/power.md says how many images "
+            "show which drop; fewer comparisons (--metrics, --on means) ask less of each."
+        )
+
+
 def gate_headline(result: GateResult) -> str:
-    """One line: the verdict, its numbers, and the rules it was made by."""
+    """One line: the outcome, its numbers, and the rules it was made by."""
     counts, rules = summary(result), result.rules
-    verdict = {0: "passed", 1: "FAILED: regression", 3: "FAILED: cells failed",
-               4: "FAILED: a problem with the data", 5: "FAILED: nothing comparable"}  # fmt: skip
-    outcome = verdict[result.exit_code]
-    if result.exit_code == 5 and counts["compared"]:
-        outcome = "FAILED: --require-all, and not everything was comparable"
     return (
-        f"gate {outcome}: {counted(counts['compared'], 'comparison')}, "
+        f"gate {_outcome(result)}: {_undecided(result)}"
+        f"{counted(counts['compared'], 'comparison')}, "
         f"{counted(counts['regressions'], 'regression')}, {counts['slower']} slower, "
-        f"{counts['within_noise']} larger drops within noise, "
-        f"{counted(counts['untested_drops'], 'untested drop')}, "
+        f"{counts['no_regression']} without regression, "
+        f"{counts['too_few_images']} {TOO_FEW}, "
         f"{counts['incomparable']} not comparable, {counts['failed']} failed "
-        f"(tolerance {100 * rules.tolerance:g} points, alpha {rules.alpha:g})"
+        f"(tolerance {100 * rules.tolerance:g} points, max drop {100 * rules.max_drop:g}, "
+        f"alpha {rules.alpha:g})"
     )
+
+
+def _outcome(result: GateResult) -> str:
+    named = {1: "FAILED: regression", 3: "FAILED: cells failed",
+             4: "FAILED: a problem with the data", 5: "FAILED: nothing comparable"}  # fmt: skip
+    if result.exit_code == 0:
+        return "UNDECIDED" if result.undecided else "passed"
+    if result.exit_code == 5 and result.judged:
+        if result.rules.require_all and result.incomparable:
+            return "FAILED: --require-all, and not everything was comparable"
+        return f"FAILED: --strict, and {TOO_FEW}"
+    return named[result.exit_code]
+
+
+def _undecided(result: GateResult) -> str:
+    """The drops of which nothing can be told, said before everything else."""
+    if not result.undecided:
+        return ""
+    text = f"{TOO_FEW} for {len(result.undecided)} of {len(result.judged)}"
+    if drops := result.undecided_drops:
+        worst = drops[0].difference
+        text += (
+            f", {len(drops)} of them down by more than {100 * result.rules.max_drop:g} points "
+            f"({worst.where} {TITLES[worst.metric]} {_points(worst.change)})"
+        )
+    return f"{text}; "
 
 
 def history_page(series: Sequence[Series], metric: str) -> Page:
@@ -170,7 +220,7 @@ def series_json(series: Series, metric: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_JUDGED_HEAD = ("where", "metric", "base", "head", "change", "p", "verdict")
+_JUDGED_HEAD = ("where", "metric", "base", "head", "change", "p", "smallest drop", "verdict")
 _TIMING_HEAD = ("where", "device", "base, ms", "head, ms", "change")
 
 
@@ -182,7 +232,7 @@ def _compared_row(compared: Compared, *, named: bool) -> tuple[str, ...]:
     where = d.where if named else d.place
     return (
         where, TITLES[d.metric], _percent(d.base), _percent(d.head), _points(d.change) + star,
-        between, _p(compared.p_holm),
+        between, "smoke" if compared.is_smoke else _p(compared.p_holm),
     )  # fmt: skip
 
 
@@ -190,8 +240,18 @@ def _judged_row(judged: Judged) -> tuple[str, ...]:
     d = judged.difference
     return (
         d.where, TITLES[d.metric], _percent(d.base), _percent(d.head), _points(d.change),
-        _p(judged.p_holm), _VERDICTS[judged.verdict],
+        _p(judged.p_holm), _smallest(judged), _verdict(judged),
     )  # fmt: skip
+
+
+def _smallest(judged: Judged) -> str:
+    return "unknown" if judged.smallest_drop is None else f"{100 * judged.smallest_drop:.2f}"
+
+
+def _verdict(judged: Judged) -> str:
+    if judged.verdict == "regression":
+        return "REGRESSION (max drop)" if judged.by_ceiling else "REGRESSION"
+    return judged.verdict
 
 
 def _timing_row(timing: TimingChange) -> tuple[str, ...]:
@@ -199,6 +259,11 @@ def _timing_row(timing: TimingChange) -> tuple[str, ...]:
         timing.where, timing.device, f"{1e3 * timing.base:.1f}", f"{1e3 * timing.head:.1f}",
         f"{100 * (timing.head / timing.base - 1):+.0f} %",
     )  # fmt: skip
+
+
+def _smoke_note(result: Comparison) -> Iterable[str]:
+    if len(result.tested) < len(result.compared):
+        yield "SMOKE preset: its scores mean nothing; differences are neither tested nor ranked."
 
 
 def _protocol_note(d: Difference) -> str:
@@ -289,7 +354,11 @@ def comparison_json(result: Comparison) -> dict[str, Any]:
         "base": result.base,
         "head": result.head,
         "comparisons": [
-            {**_difference_json(c.difference), "p_value": c.p_value, "p_holm": c.p_holm}
+            {
+                **_difference_json(c.difference), "interval": _pair(c.interval),
+                "test": None if c.is_smoke else _test(c.difference), "p_value": c.p_value,
+                "p_holm": c.p_holm, "significant": c.significant, "smoke": c.is_smoke,
+            }
             for c in result.compared
         ],
         "over_categories": [
@@ -302,6 +371,7 @@ def comparison_json(result: Comparison) -> dict[str, Any]:
         ],
         "incomparable": _incomparable_json(result.incomparable),
         "only_in_head": list(result.only_in_head),
+        "notes": list(result.notes),
     }  # fmt: skip
 
 
@@ -310,17 +380,19 @@ def gate_json(result: GateResult) -> dict[str, Any]:
     rules = result.rules
     return {
         "exit_code": result.exit_code,
-        "passed": result.exit_code == 0,
+        "passed": result.exit_code == 0 and not result.undecided,
         "headline": gate_headline(result),
         "rules": {
             "metrics": list(rules.metrics), "tolerance": rules.tolerance, "alpha": rules.alpha,
             "timing_tolerance": rules.timing_tolerance, "require_all": rules.require_all,
+            "max_drop": rules.max_drop, "on": rules.on, "strict": rules.strict, "power": POWER,
         },
         "summary": summary(result),
         "comparisons": [
             {
                 **_difference_json(j.difference), "p_value": j.p_value, "p_holm": j.p_holm,
-                "verdict": j.verdict,
+                "verdict": j.verdict, "smallest_drop": j.smallest_drop,
+                "by_max_drop": j.by_ceiling,
             }
             for j in result.judged
         ],
@@ -339,14 +411,22 @@ def gate_json(result: GateResult) -> dict[str, Any]:
 
 
 def _difference_json(d: Difference) -> dict[str, Any]:
-    interval = None if d.estimate is None else list(d.estimate.interval())
     return {
         "dataset": d.dataset, **named(d.category), "scope": d.scope, "method": d.method,
         "preset": d.preset, "metric": d.metric, "seeds": list(d.seeds), "base": d.base,
-        "head": d.head, "change": d.change, "interval": interval,
-        "test": d.estimate.test if d.estimate is not None else None, "untested": d.untested,
+        "head": d.head, "change": d.change,
+        "interval": None if d.estimate is None else _pair(d.estimate.interval()),
+        "interval_covers": d.covers, "test": _test(d), "untested": d.untested,
         "categories": d.categories, "protocol_differs_in": list(d.marks),
     }  # fmt: skip
+
+
+def _pair(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else list(interval)
+
+
+def _test(d: Difference) -> str | None:
+    return None if d.estimate is None else d.estimate.test
 
 
 def _incomparable_json(incomparable: Sequence[Incomparable]) -> list[dict[str, str]]:

@@ -55,6 +55,19 @@ class Difference:
         return change if abs(change) > 1e-12 else 0.0
 
     @property
+    def group(self) -> tuple[object, ...]:
+        """What it shares with the other categories of its mean."""
+        own = self
+        return own.dataset, own.scope, own.preset, own.method, own.metric, own.seeds, own.marks
+
+    @property
+    def covers(self) -> str:
+        """What its interval and p-value know of chance; "nothing" where there is no estimate."""
+        if self.estimate is None:
+            return "nothing"
+        return "images and seeds" if self.estimate.covers_seeds else "images"
+
+    @property
     def place(self) -> str:
         """For people: data set and category."""
         category = f"mean of {self.categories}" if self.category == MEAN else self.category
@@ -113,7 +126,7 @@ def _case_differences(
                 yield Incomparable(where, f"undefined in {side}")
         else:
             before, after = _mean(values[0]), _mean(values[1])
-            estimate = _around(estimates.get(metric), after - before)
+            estimate = _around(estimates.get(metric), _by_seed(*values))
             yield Difference(
                 case.dataset, case.category, case.scope, case.preset, case.method, metric,
                 case.seeds, before, after, estimate,
@@ -122,11 +135,18 @@ def _case_differences(
             )  # fmt: skip
 
 
-def _around(estimate: Estimate | None, change: float) -> Estimate | None:
-    """The spread of the binned metric around the exact difference."""
-    if estimate is None or estimate.variance == 0:
-        return estimate
-    return replace(estimate, difference=change)
+def _by_seed(base: Sequence[float | None], head: Sequence[float | None]) -> tuple[float, ...]:
+    pairs = zip(base, head, strict=True)
+    return tuple(b - a for a, b in pairs if a is not None and b is not None)
+
+
+def _around(estimate: Estimate | None, by_seed: tuple[float, ...]) -> Estimate | None:
+    """The spread of the binned metric around the exact difference, and the seeds' own."""
+    if estimate is None:
+        return None
+    if estimate.variance == 0:
+        return replace(estimate, by_seed=by_seed)
+    return replace(estimate, difference=math.fsum(by_seed) / len(by_seed), by_seed=by_seed)
 
 
 def _image_estimates(case: Case) -> dict[str, Estimate]:
@@ -193,8 +213,7 @@ def _means(found: Sequence[Difference]) -> Iterator[Difference]:
 
     groups: dict[tuple[object, ...], list[Difference]] = {}
     for d in found:
-        key = (d.dataset, d.scope, d.preset, d.method, d.metric, d.seeds, d.marks)
-        groups.setdefault(key, []).append(d)
+        groups.setdefault(d.group, []).append(d)
     for group in groups.values():
         if len(group) < 2:
             continue
@@ -208,6 +227,21 @@ def _means(found: Sequence[Difference]) -> Iterator[Difference]:
             untested=None if complete else next(d.untested for d in group if d.untested),
             marks=first.marks, categories=len(group),
         )  # fmt: skip
+
+
+def seeds_note(found: Sequence[Difference]) -> Iterator[str]:
+    """What intervals and p-values cover, for people."""
+    tested = [d for d in found if d.estimate is not None]
+    alone = [d for d in tested if d.covers == "images"]
+    if alone:
+        which = "" if len(alone) == len(tested) else f" for {len(alone)} of {len(tested)}"
+        yield (
+            f"One seed{which}: intervals and p-values cover the choice of test images only, not "
+            "how much a method changes from one training to the next; several seeds (`adbench run "
+            "--seeds 0,1,2`) on both sides cover it too."
+        )
+    if len(alone) < len(tested):
+        yield "Several seeds: intervals and p-values cover the choice of test images and the seeds."
 
 
 def _mean(values: Sequence[float | None]) -> float:

@@ -15,10 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from adbench.stats.bootstrap import RESAMPLES, image_resamples
-from adbench.stats.delong import FEWEST, auroc_difference
+from adbench.stats.delong import FEWEST, GROWTH, auroc_difference, ranked_alike
 from adbench.stats.estimate import Estimate, without_dust
 from adbench.stats.pixels import PixelHistograms
 from adbench.stats.resampled import Weights, stratified_weights
+
+_PIXEL_GROWTH = 0.05
+"""As `delong.GROWTH`, for pixel metrics: many pixels an image, so one falls by degrees."""
 
 
 def image_differences(
@@ -43,7 +46,8 @@ def image_differences(
         _mean_over_seeds([image_resamples(anomalous, row, weights) for row in side])
         for side in sides
     ]
-    found = _differences(anomalous, *drawn)
+    growth = 0.0 if ranked_alike(*sides) else GROWTH
+    found = _differences(anomalous, *drawn, growth=growth)
     found["image_auroc"] = auroc_difference(anomalous, *sides)
     return found
 
@@ -70,7 +74,8 @@ def pixel_differences(
         _mean_over_seeds([histograms.metrics(weights, aupro_limits) for histograms in side])
         for side in (base, head)
     ]
-    return _differences(anomalous, *drawn)
+    alike = all(mine.equals(other) for mine, other in zip(base, head, strict=True))
+    return _differences(anomalous, *drawn, growth=0.0 if alike else _PIXEL_GROWTH)
 
 
 def _enough(anomalous: npt.NDArray[np.bool_]) -> bool:
@@ -87,7 +92,11 @@ def _mean_over_seeds(values: Sequence[Mapping[str, Weights]]) -> dict[str, Weigh
 
 
 def _differences(
-    anomalous: npt.NDArray[np.bool_], base: Mapping[str, Weights], head: Mapping[str, Weights]
+    anomalous: npt.NDArray[np.bool_],
+    base: Mapping[str, Weights],
+    head: Mapping[str, Weights],
+    *,
+    growth: float,
 ) -> dict[str, Estimate]:
     """One estimate a metric that is defined on all images and in nearly every resample."""
     rarer = min(int(anomalous.sum()), int((~anomalous).sum()))
@@ -105,5 +114,6 @@ def _differences(
             degrees=rarer - 1,
             num_images=anomalous.size,
             test="bootstrap",
+            growth=growth / rarer,
         )
     return found

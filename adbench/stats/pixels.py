@@ -64,6 +64,11 @@ class PixelHistograms:
             self.normal[images], self.anomalous[images], self.overlap[images], self.regions[images]
         )
 
+    def equals(self, other: PixelHistograms) -> bool:
+        """Whether both count the same."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return all(np.array_equal(mine, theirs) for mine, theirs in pairs)
+
     def auroc_error_bound(self) -> float:
         """How far the binned AUROC can lie from the exact one: half the pairs that share a bin."""
         normal, anomalous = self.normal.sum(axis=0), self.anomalous.sum(axis=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-PLUGIN = '''
+PLUGIN = """
 from pathlib import Path
 from typing import ClassVar
 
@@ -59,7 +59,7 @@ class Knob(PixelGaussian):
         maps = super().predict(images).maps
         scores = np.quantile(maps, own.quantile, axis=(1, 2)).astype(np.float32)
         return Prediction(maps, scores)
-'''
+"""
 
 
 @dataclass(frozen=True)

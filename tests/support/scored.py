@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from adbench.atomic import digest, write_json
 from adbench.metrics import image_metrics, pixel_metrics
+from adbench.stats.pixels import PixelHistograms
+from adbench.storage.pixel_statistics import encode_pixel_statistics, pixel_statistics_path
 from adbench.storage.records import METRICS, Failure, Record, encode_scores, jsonable
 
 PROTOCOL: dict[str, Any] = {
@@ -66,11 +68,17 @@ def failed(record: Record, message: str = "it broke", exit_code: int = 3) -> Rec
     )
 
 
-def write_results(folder: Path, records: Iterable[Record]) -> Path:
-    """A results folder that holds these records."""
+def write_results(
+    folder: Path, records: Iterable[Record], pixels: Mapping[str, PixelHistograms] | None = None
+) -> Path:
+    """A results folder that holds these records; `pixels`, of their one category by score key."""
     write_json(folder / "adbench.json", {"format": 1})
     for record in records:
         kind = "failed" if record.status == "failed" else "record"
         path = folder / "cells" / record.keys["fit"] / f"{kind}-{record.keys['score']}.json"
         write_json(path, record.model_dump(mode="json"))
+        if pixels and (own := pixels.get(record.keys["score"])):
+            (category,) = record.identity["categories"]
+            encoded = {"format": 1, "categories": {category: encode_pixel_statistics(own)}}
+            write_json(pixel_statistics_path(path.parent, record.keys["score"]), encoded)
     return folder

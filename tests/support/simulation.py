@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import special
@@ -129,3 +129,25 @@ def _side(records: list[Record], pixels: Kept) -> Side:
 
 def rate(outcomes: list[bool]) -> float:
     return float(np.mean(outcomes))
+
+
+def seeds_trial(
+    seed: int, seeds: int, spread: float, images: int = 40
+) -> tuple[tuple[float, float], tuple[float, float], float]:
+    """One trial: intervals of a difference over seeds and images, over images alone, the truth.
+
+    Base and head are trained `seeds` times each; a training shifts the anomalous scores by a
+    normal number of standard deviation `spread`. The truth is the difference of the mean AUROCs
+    over all trainings and images: 0, since both sides are alike.
+    """
+    rng = np.random.default_rng([SEED, 3, seed])
+    labels = np.r_[np.zeros(images, bool), np.ones(images, bool)]
+    shared = rng.normal(size=labels.size)
+    sides = [
+        np.sqrt(0.5) * (shared + rng.normal(size=(seeds, labels.size)))
+        + (1.8 + spread * rng.normal(size=(seeds, 1))) * labels
+        for _ in range(2)
+    ]
+    alone = auroc_difference(labels, *sides)
+    by_seed = tuple(auroc_difference(labels, b, h).difference for b, h in zip(*sides, strict=True))
+    return replace(alone, by_seed=by_seed).interval(), alone.interval(), 0.0

@@ -14,7 +14,7 @@ from PIL import Image
 
 PIXEL = "adbench.testing:PixelGaussian"
 CONTENT = (("train", "good", 6), ("test", "good", 4), ("test", "hole", 4))
-TOY_CARD = '''
+TOY_CARD = """
 from adbench.contracts import DatasetCard
 from adbench.datasets.mvtec_layout import MVTecLayout
 
@@ -24,7 +24,7 @@ class Toy(MVTecLayout):
         name="toy", title="Toy", licence="CC0", page="none", citation="",
         layout="<category>/train/good", directory_names=("toy",), categories={},
     )
-'''
+"""
 
 
 @dataclass(frozen=True)
