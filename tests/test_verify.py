@@ -136,7 +136,7 @@ def test_all_missing_masks_are_in_one_finding(root):
     for i in range(2):
         (root / f"red/ground_truth/dent/00{i}_mask.png").unlink()
     report = verify(Caps(), root)
-    finding = only(report.findings, "mask")
+    finding = only(report.findings, "no mask")
     assert finding.severity == "error"
     assert finding.count == 2
     assert finding.paths == ("red/test/dent/000.png", "red/test/dent/001.png")
@@ -267,7 +267,7 @@ def test_findings_read_as_one_line(root):
     names = ", ".join(f"red/test/good/10{i}" for i in range(5))
     assert str(finding) == f"warning: red: 7 images are not in the release [{names} and 2 more]"
     (root / "red/ground_truth/dent/000_mask.png").unlink()
-    assert "[" not in str(only(quick_check(Caps(), root, ["red"]), "mask"))
+    assert "[" not in str(only(quick_check(Caps(), root, ["red"]), "no mask"))
 
 
 def test_verify_leaves_the_folder_alone(root):
@@ -316,7 +316,7 @@ def fake_release(root: Path, paths: Iterable[str]) -> None:
 
 def test_the_released_names_of_visa_are_recognised_in_an_arranged_copy(tmp_path):
     dataset = VisA()
-    split = one_class_split(tmp_path, "capsules", dataset.card.categories["capsules"])
+    split, _ = one_class_split(tmp_path, "capsules", dataset.card.categories["capsules"])
     fake_release(tmp_path, (f"capsules/{part}/good/{n}.JPG" for n, part in split.items()))
     for n in range(100):
         fake_release(tmp_path, [f"capsules/test/bad/{n:03d}.JPG"])

@@ -70,11 +70,66 @@ def mask(toy: Toy, category: str = "a", number: int = 0) -> Path:
     return toy.root / category / "ground_truth" / "hole" / f"{number:03d}_mask.png"
 
 
-def test_a_missing_mask_names_the_image_and_what_was_looked_for(invoke: Invoke, toy: Toy) -> None:
+def test_a_missing_mask_is_said_and_its_image_left_out_of_pixel_metrics(
+    invoke: Invoke, toy: Toy, tmp_path: Path
+) -> None:
+    """The pixel metrics are those of the same set without the image, the image metrics of all."""
+    whole = rows_of(invoke(*RUN, *toy.arguments("a"), "--json"))["a"]
     mask(toy).unlink()
-    message = the_error(invoke(*RUN, *toy.arguments()), 4)
-    assert "a/test/hole/000.png has no mask" in message
-    assert "a/ground_truth/hole/000_mask.png" in message
+    outcome = invoke(*RUN, *toy.arguments("a"), "--json", "--results", "part")
+    assert outcome.code == 0
+    (warning,) = warnings_of(outcome)
+    assert "a/test/hole/000.png has no mask" in warning
+    assert "a/ground_truth/hole/000_mask.png" in warning and "image metrics only" in warning
+    part = rows_of(outcome)["a"]
+    truth = record_of(tmp_path / "part", "a")["data"]["ground_truth"]["a"]
+    assert (truth["unmasked"], truth["empty_masks"]) == (["a/test/hole/000.png"], [])
+    shown = invoke("report", "--format", "markdown", "--results", "part").out
+    assert "a/test/hole/000.png has no mask" in shown and "all-zero" not in shown
+    (toy.root / "a/test/hole/000.png").unlink()
+    without = rows_of(invoke(*RUN, *toy.arguments("a"), "--json", "--results", "less"))["a"]
+    pixel = [name for name in part if name.startswith(("pixel", "aupro"))]
+    assert pixel and all(part[name] == without[name] for name in pixel)
+    assert part["pixel_auroc"] != whole["pixel_auroc"]
+    assert part["image_auroc"] == whole["image_auroc"]
+
+
+def test_a_defect_of_which_no_image_has_a_mask_is_a_question(invoke: Invoke, toy: Toy) -> None:
+    shutil.copytree(toy.root / "a/test/good", toy.root / "a/test/fine")
+    outcome = invoke(*RUN, *toy.arguments("a"))
+    assert outcome.code == 0
+    (warning,) = warnings_of(outcome)
+    assert "none of the 4 images in a/test/fine has a mask" in warning
+    assert "if they are normal, call it good" in warning
+
+
+def test_masks_of_no_defect_at_all_are_said_once_for_all_images(
+    invoke: Invoke, toy: Toy, tmp_path: Path
+) -> None:
+    shutil.rmtree(toy.root / "a" / "ground_truth")
+    for folder in ("dent", "stain"):
+        shutil.copytree(toy.root / "a/test/hole", toy.root / "a/test" / folder)
+    outcome = invoke(*RUN, *toy.arguments(), "--json")
+    assert outcome.code == 0
+    (warning,) = warnings_of(outcome)
+    assert "none of the 12 defect images has one in a/ground_truth" in warning
+    table = rows_of(outcome)
+    assert table["a"]["pixel_auroc"] is None and table["a"]["image_auroc"] is not None
+    assert table["mean"]["pixel_auroc"] == table["b"]["pixel_auroc"]
+    assert len(record_of(tmp_path / "results", "a")["data"]["ground_truth"]["a"]["unmasked"]) == 12
+    shutil.copytree(tmp_path / "results", tmp_path / "other")
+    assert invoke("compare", "results", "other").code == 0
+    assert invoke("baseline", "save", "base.json").code == 0
+    assert invoke("gate", "--baseline", "base.json").code == 0
+    assert invoke("figures", "--data-root", str(toy.folder)).code in (0, 4)
+
+
+def test_damaged_masks_of_a_release_stay_an_error(invoke: Invoke, tmp_path: Path) -> None:
+    root = write_toy(tmp_path / "data", ("metal_plate",)).root
+    root.rename(root.with_name("MPDD"))
+    next((root.parent / "MPDD/metal_plate/ground_truth").rglob("*.png")).unlink()
+    message = the_error(invoke(*RUN, "--dataset", "mpdd", "--data-root", str(root.parent)), 4)
+    assert "has no mask: looked for" in message
 
 
 def test_a_mask_of_another_size_fails_its_cell_alone(invoke: Invoke, toy: Toy) -> None:

@@ -64,6 +64,19 @@ class PixelHistograms:
             self.normal[images], self.anomalous[images], self.overlap[images], self.regions[images]
         )
 
+    def spread(self, counted: Sequence[bool]) -> PixelHistograms:
+        """These N rows where `counted` (M, N of them true) is, and rows without a pixel between."""
+        places = np.flatnonzero(counted)
+
+        def among(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            wide = np.zeros((len(counted), *rows.shape[1:]), rows.dtype)
+            wide[places] = rows
+            return wide
+
+        return PixelHistograms(
+            among(self.normal), among(self.anomalous), among(self.overlap), among(self.regions)
+        )
+
     def auroc_error_bound(self) -> float:
         """How far the binned AUROC can lie from the exact one: half the pairs that share a bin."""
         normal, anomalous = self.normal.sum(axis=0), self.anomalous.sum(axis=0)

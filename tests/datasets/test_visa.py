@@ -24,7 +24,7 @@ def raw_paths(category="capsules"):
 
 
 def arranged_paths(good, bad, category="capsules"):
-    split = one_class_split(Path("nowhere"), category, VisA.card.categories[category])
+    split, _ = one_class_split(Path("nowhere"), category, VisA.card.categories[category])
     yield from (f"{category}/{part}/{good}/{name}.JPG" for name, part in split.items())
     for n in range(100):
         yield f"{category}/test/{bad}/{n:03d}.JPG"
@@ -34,7 +34,7 @@ def arranged_paths(good, bad, category="capsules"):
 @pytest.mark.parametrize("category", VisA.card.categories)
 def test_the_split_is_computed_for_every_category(tmp_path, category):
     card = VisA.card.categories[category]
-    split = one_class_split(tmp_path, category, card)  # proves itself by the card's digest
+    split, _ = one_class_split(tmp_path, category, card)  # proves itself by the card's digest
     assert list(split.values()).count("train") == card.train_good
     assert list(split.values()).count("test") == card.test_good
 
