@@ -12,6 +12,7 @@ import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from adbench.datasets.listing import Problem, is_folder, is_hidden
 from adbench.errors import DataError
@@ -128,7 +129,9 @@ def _leads_back(folder: Path) -> bool:
     return os.path.commonpath([target, home]) == target
 
 
-def _look_at(entry: os.DirEntry[str], path: str) -> Problem | str | None:
+def _look_at(
+    entry: os.DirEntry[str], path: str
+) -> Problem | Literal["folder", "image"] | None:
     """ "folder", "image", None for litter, or what is wrong."""
     if entry.is_dir(follow_symlinks=False):
         return "folder"
@@ -153,7 +156,7 @@ def _look_at(entry: os.DirEntry[str], path: str) -> Problem | str | None:
     return None if entry.name.lower() in _LITTER else _by_content(entry, path, suffix)
 
 
-def _by_content(entry: os.DirEntry[str], path: str, suffix: str) -> Problem | str:
+def _by_content(entry: os.DirEntry[str], path: str, suffix: str) -> Problem | Literal["image"]:
     if not _begins_like_an_image(entry.path):
         return Problem("warning", "other file", f"{path} is no image that is read: not used", path)
     if not suffix:

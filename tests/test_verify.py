@@ -341,3 +341,22 @@ def test_real_metal_plate():
     assert (summary.train, summary.test_good, sum(summary.defects.values())) == (54, 26, 71)
     assert summary.exact_release is True
     assert summary.sizes == {"512x512": 151}
+
+
+def test_a_defect_whose_masks_are_all_empty_may_be_normal(root):
+    for i in range(2):
+        write_image(root / f"red/test/fine/{i:03d}.png", 70 + i)
+        write_mask(root / f"red/ground_truth/fine/{i:03d}_mask.png", box=(0, 0, 0, 0))
+    report = verify(Caps(), root)
+    finding = only(report.findings, "looks normal")
+    assert (finding.severity, finding.paths, finding.count) == ("warning", ("red/test/fine",), 2)
+    assert "all 2 masks of red/test/fine are empty" in finding.message
+    assert "rename the folder to good; if not, leave it" in finding.message
+    write_mask(root / "red/ground_truth/fine/001_mask.png")
+    assert "looks normal" not in {f.check for f in verify(Caps(), root).findings}
+
+
+def test_empty_masks_everywhere_are_no_sign_of_normal_images(root):
+    for i in range(2):
+        write_mask(root / f"red/ground_truth/dent/{i:03d}_mask.png", box=(0, 0, 0, 0))
+    assert {f.check for f in verify(Caps(), root).findings} == {"empty mask"}
