@@ -92,9 +92,9 @@ def split_categories(text: str, known: Iterable[str]) -> tuple[str, ...]:
         for count in range(min(most, len(parts)), 0, -1):
             written = ",".join(parts[:count])
             forms = (written, written.strip(), unicodedata.normalize("NFC", written.strip()))
-            name = next((names[form] for form in forms if form in names), None)
-            if name is not None or count == 1:
-                found[written.strip() if name is None else name] = None
+            match = next((names[form] for form in forms if form in names), None)
+            if match is not None or count == 1:
+                found[written.strip() if match is None else match] = None
                 break
         parts = parts[count:]
     return tuple(name for name in found if name)

@@ -26,6 +26,14 @@ IMAGE_SUFFIXES = frozenset(
 )  # fmt: skip
 """Of the formats that `adbench.decode` reads."""
 
+_UNREAD = frozenset(
+    {
+        ".avif", ".heic", ".heif", ".jxl", ".tga", ".pcx", ".psd", ".svg", ".ico", ".exr", ".hdr",
+        ".pfm", ".dng", ".cr2", ".nef", ".arw", ".raw", ".dcm", ".npy",
+    }
+)  # fmt: skip
+"""Of images in formats that it does not read."""
+
 _LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
 _FIRST_BYTES = re.compile(
     rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|RIFF....WEBP|P[1-6]\s"
@@ -157,6 +165,9 @@ def _look_at(
 
 
 def _by_content(entry: os.DirEntry[str], path: str, suffix: str) -> Problem | Literal["image"]:
+    if suffix in _UNREAD:
+        message = f"{path} is in a format that is not read: convert it, to PNG for instance"
+        return Problem("warning", "format", message, path)
     if not _begins_like_an_image(entry.path):
         return Problem("warning", "other file", f"{path} is no image that is read: not used", path)
     if not suffix:

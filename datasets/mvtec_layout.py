@@ -77,16 +77,28 @@ class MVTecLayout(FolderDataset):
             return True
         return bool(self._normal_folders(root, category, "train"))
 
+    def overlooked(self, root: Path) -> list[Problem]:
+        return [
+            Problem("warning", "categories", f"{c} is not used as a category: {found}", c)
+            for c in self._candidates(root)
+            if not self.has_category(root, c) and (found := self._misfit(root, c))
+        ]
+
     def contents(self, folder: Path) -> str:
-        for category in self._candidates(folder) if is_folder(folder) else ():
-            found = self._folders(folder, category, "train")
-            if found:
-                more = " and more" * (len(found) > 4)
-                return (
-                    f"{category}/train holds {', '.join(f'{f}/' for f in found[:4])}{more}, "
-                    f"expected {next(iter(self.layouts.values()))}/"
-                )
-        return super().contents(folder)
+        candidates = self._candidates(folder) if is_folder(folder) else ()
+        misfits = filter(None, (self._misfit(folder, c) for c in candidates))
+        return next(misfits, None) or super().contents(folder)
+
+    def _misfit(self, root: Path, category: str) -> str | None:
+        """What stands in a category's `train` instead of normal images, where it has one."""
+        found = self._folders(root, category, "train")
+        if not found:
+            return None
+        more = " and more" * (len(found) > 4)
+        return (
+            f"{category}/train holds {', '.join(f'{f}/' for f in found[:4])}{more}, "
+            f"expected {next(iter(self.layouts.values()))}/"
+        )
 
     def inspect(self, root: Path, category: str) -> Inspection:
         normal = self.layouts[self.layout_at(root) or self.recognise_layout(root)]

@@ -121,7 +121,29 @@ def test_masks_of_no_defect_at_all_are_said_once_for_all_images(
     assert invoke("compare", "results", "other").code == 0
     assert invoke("baseline", "save", "base.json").code == 0
     assert invoke("gate", "--baseline", "base.json").code == 0
-    assert invoke("figures", "--data-root", str(toy.folder)).code in (0, 4)
+
+
+def test_pictures_say_that_there_is_no_mask_and_their_curves_leave_the_image_out(
+    invoke: Invoke, toy: Toy, tmp_path: Path
+) -> None:
+    """A gallery's curves and masks are those of the scored pixels."""
+    curves = []
+    for results in ("part", "less"):
+        if results == "part":
+            mask(toy).unlink()
+        else:
+            (toy.root / "a/test/hole/000.png").unlink()
+        outcome = invoke(*RUN, *toy.arguments("a"), "--figures", "--results", results)
+        assert outcome.code == 0, outcome.err
+        (file,) = (tmp_path / results).glob("figures/gallery/*.json")
+        gallery = json.loads(file.read_text())
+        curves.append(next(iter(gallery["pixel_curves"].values())))
+        shares = {case["id"]: case["mask_share"] for case in gallery["cases"]}
+        assert {i for i, share in shares.items() if share is None} <= {"a/test/hole/000.png"}
+        options = ["--format", "html", "--results", results, "--out", "r.html"]
+        assert invoke("report", *options).code == 0
+        assert ("it has no mask" in (tmp_path / "r.html").read_text()) == (results == "part")
+    assert curves[0] == curves[1]
 
 
 def test_damaged_masks_of_a_release_stay_an_error(invoke: Invoke, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from adbench.contracts import CategoryCard, Dataset, Geometry
 from adbench.errors import DataError, UnknownNameError
 from adbench.verification.findings import Finding, Report, grouped
-from adbench.verification.inspection import Inspected, inspect_category, without_root
+from adbench.verification.inspection import Inspected, inspect_category, overlooked, without_root
 from adbench.verification.names import (
     name_findings,
     normal_looking,
@@ -110,6 +110,8 @@ def _check_names(
         if category not in present and category not in card.categories:
             raise UnknownNameError(f"category of {card.name}", category, card.categories or present)
     findings = presence_findings(tuple(card.categories), present, categories)
+    if set(present) <= set(categories or present):
+        findings += overlooked(dataset, root)
     inspected: dict[str, Inspected] = {}
     for category in dict.fromkeys(categories or present):
         if category not in present:

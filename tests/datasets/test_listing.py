@@ -39,6 +39,13 @@ def test_what_the_decoder_reads_is_listed_and_needs_no_extension(tmp_path, forma
     assert own - {".pfm"} <= IMAGE_SUFFIXES
 
 
+def test_formats_that_are_not_read_are_named_with_a_way_out(tmp_path, fill):
+    found = read_image_folder(fill(tmp_path, ["x/a.AVIF", "x/b.tga", "x/c.png"]), "x")
+    assert found.images == ("x/c.png",)
+    assert said(found) == [("warning", "x/a.AVIF"), ("warning", "x/b.tga")]
+    assert "convert it, to PNG" in found.problems[0].message
+
+
 @pytest.mark.parametrize("text", [b"BMW: 3 scratches, see the list of it", b"P12 is torn"])
 def test_a_text_that_begins_a_little_like_an_image_is_none(tmp_path, text):
     (tmp_path / "notes").write_bytes(text)

@@ -234,6 +234,15 @@ def test_an_own_data_set_without_any_category(tmp_path, own):
         own.find_root(tmp_path)
 
 
+def test_a_folder_that_is_nearly_a_category_is_named(tmp_path, fill, own):
+    root = fill(tmp_path, ["long/train/good/a.png", "short/train/fine/a.png", "notes/todo.txt"])
+    assert own.available_categories(root) == ("long",)
+    for asked in ([], ["long"]):
+        (finding,) = quick_check(own, root, asked)
+        assert (finding.severity, finding.category, finding.paths) == ("warning", None, ("short",))
+        assert "short/train holds fine/, expected good/" in finding.message
+
+
 def test_an_absent_category_of_an_own_data_set(tmp_path, fill, own):
     root = fill(tmp_path, ["long/train/good/a.png"])
     with pytest.raises(DataError, match="screws:huge is not at .* which has long"):
