@@ -123,6 +123,47 @@ def test_masks_of_no_defect_at_all_are_said_once_for_all_images(
     assert invoke("gate", "--baseline", "base.json").code == 0
 
 
+@pytest.mark.parametrize("folders", [("test/Good",), ("test/OK", "train/normal"), ("train/GOOD",)])
+def test_a_folder_that_is_usually_called_normal_is_normal(
+    invoke: Invoke, toy: Toy, folders: tuple[str, ...]
+) -> None:
+    before = rows_of(invoke(*RUN, *toy.arguments("a"), "--json", "--results", "before"))["a"]
+    for folder in folders:
+        split, _, name = folder.partition("/")
+        (toy.root / "a" / split / "good").rename(toy.root / "a" / split / "x")
+        (toy.root / "a" / split / "x").rename(toy.root / "a" / split / name)
+    outcome = invoke(*RUN, *toy.arguments("a"), "--json")
+    assert outcome.code == 0 and not warnings_of(outcome)
+    after = rows_of(outcome)["a"]
+    assert after["image_auroc"] == before["image_auroc"]
+    assert after["pixel_auroc"] == before["pixel_auroc"]
+    if folders != ("test/OK", "train/normal"):
+        assert f"note: toy: a: the images in a/{folders[0]} are taken for normal" in outcome.err
+
+
+def test_images_in_sub_folders_give_the_numbers_of_flat_ones(invoke: Invoke, toy: Toy) -> None:
+    before = rows_of(invoke(*RUN, *toy.arguments("a"), "--json", "--results", "before"))["a"]
+    for place in ("train/good", "test/good", "test/hole", "ground_truth/hole"):
+        folder = toy.root / "a" / place
+        (folder / "day2").mkdir()
+        for file in [*folder.glob("*2*.png"), *folder.glob("*3*.png")]:
+            file.rename(folder / "day2" / file.name)
+    outcome = invoke(*RUN, *toy.arguments("a"), "--json")
+    assert outcome.code == 0 and not warnings_of(outcome)
+    after = rows_of(outcome)["a"]
+    names = ("image_auroc", "pixel_auroc", "aupro@0.3")
+    assert [after[n] for n in names] == [before[n] for n in names]
+
+
+def test_files_that_are_no_images_are_one_warning_of_a_category(invoke: Invoke, toy: Toy) -> None:
+    for place in ("train/good/notes.txt", "test/hole/labels.json", "test/good/Thumbs.db"):
+        (toy.root / "a" / place).write_text("{}")
+    outcome = invoke(*RUN, *toy.arguments("a"))
+    (warning,) = warnings_of(outcome)
+    assert "a/train/good/notes.txt is no image" in warning and "(and 1 more)" in warning
+    assert "a/test/hole/labels.json" in warning
+
+
 def test_pictures_say_that_there_is_no_mask_and_their_curves_leave_the_image_out(
     invoke: Invoke, toy: Toy, tmp_path: Path
 ) -> None:

@@ -58,6 +58,11 @@ class PixelHistograms:
     def __len__(self) -> int:
         return len(self.regions)
 
+    @property
+    def counted(self) -> npt.NDArray[np.intp]:
+        """Which images have a pixel: all but those whose pixels have no labels (`spread`)."""
+        return np.flatnonzero(self.normal.any(axis=1) | self.anomalous.any(axis=1))
+
     def take(self, images: npt.NDArray[np.intp]) -> PixelHistograms:
         """The rows of these images, in this order."""
         return PixelHistograms(
