@@ -57,6 +57,11 @@ class Sample:
     label: int
     """0 normal, 1 anomalous; taken from the folder, never from the mask."""
 
+    @property
+    def has_pixel_labels(self) -> bool:
+        """Whether each pixel's label is known; not so of an anomalous image without a mask."""
+        return self.label == 0 or self.mask_path is not None
+
 
 class Dataset(ABC):
     """A data set: a card, a way to find its root, and a table with one row an image.
@@ -86,7 +91,8 @@ class Dataset(ABC):
     def samples(self, root: Path, categories: Sequence[str]) -> list[Sample]:
         """All images of these categories, sorted; reads folders and split files, no image.
 
-        Raises `DataError` when a category is absent or a defect image has no mask by its stem.
+        A defect image may have no mask: it counts in image metrics and in no pixel metric. Raises
+        `DataError` when a category is absent, or masks that the card promises are.
         """
 
 

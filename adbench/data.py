@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ from adbench.digests import content_digests
 from adbench.errors import DataError, UnknownNameError, UsageError
 from adbench.printable import is_printable
 from adbench.registry import load_dataset
-from adbench.selectors import parse_dataset
+from adbench.selectors import parse_dataset, split_categories
 from adbench.verification.names import unprintable_name
 from adbench.verification.verify import Finding, quick_check
 
@@ -160,32 +161,46 @@ def _refuse_unusable(name: str, root: Path, samples: Mapping[str, Sequence[Sampl
                 )
 
 
-def refuse_unknown(
-    dataset: Dataset, wanted: Sequence[str] | None, known: Collection[str]
-) -> None:
+def refuse_unknown(dataset: Dataset, wanted: str | None, known: Collection[str]) -> None:
     """Raise `UnknownNameError` for a wanted category that is not known; without known ones, pass.
 
     Asked of the card first, so that a wrong name is told even where the data are missing.
     """
-    for category in wanted or ():
+    for category in split_categories(wanted or "", known):
         if known and category not in known:
             raise UnknownNameError(f"category of {dataset.card.name}", category, known)
 
 
 def choose_categories(
-    dataset: Dataset, present: tuple[str, ...], wanted: tuple[str, ...] | None
+    dataset: Dataset, present: tuple[str, ...], wanted: str | None
 ) -> tuple[str, ...]:
     """The selected ones of the present categories, in the card's order; all by default."""
-    if wanted is None:
-        return present
-    refuse_unknown(dataset, wanted, {*dataset.card.categories, *present})
-    absent = [c for c in wanted if c not in present]
-    if absent:
-        raise DataError(
-            f"{dataset.card.name}:{absent[0]} is not under the data root, which has "
-            f"{', '.join(present)}; add it, or select among these"
-        )
-    return tuple(c for c in present if c in wanted)
+    chosen = present
+    if wanted is not None:
+        known = {*dataset.card.categories, *present}
+        refuse_unknown(dataset, wanted, known)
+        names = split_categories(wanted, known)
+        absent = [c for c in names if c not in present]
+        if absent:
+            raise DataError(
+                f"{dataset.card.name}:{absent[0]} is not under the data root, which has "
+                f"{', '.join(present)}; add it, or select among these"
+            )
+        chosen = tuple(c for c in present if c in names)
+    _refuse_twins(dataset.card.name, chosen)
+    return chosen
+
+
+def _refuse_twins(name: str, categories: Sequence[str]) -> None:
+    """Raise `DataError` for names that differ in nothing that a reader could see."""
+    first: dict[str, str] = {}
+    for category in categories:
+        other = first.setdefault(unicodedata.normalize("NFC", category), category)
+        if other != category:
+            raise DataError(
+                f"{name}: two categories are called {category}, {other!a} and {category!a}: one "
+                "name in two Unicode normal forms; expected one folder, rename or merge them"
+            )
 
 
 def _limit(samples: list[Sample], limit: int | None) -> list[Sample]:

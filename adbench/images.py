@@ -38,7 +38,7 @@ class Masks:
         pixels: bool (N, S, S), read-only memory map; all False where a sample has no mask.
         regions_before: int32 (N,), 8-connected regions of each mask at native size.
         regions_after: int32 (N,), the same after resize and crop.
-        empty: indices of anomalous samples whose mask is all zero at native size.
+        empty: indices of anomalous samples that have a mask, all zero at native size.
     """
 
     pixels: NDArray[np.bool_]
@@ -175,7 +175,7 @@ def load_masks(
     size = geometry.size
     rows = cache.array(key, (len(samples),), f"({size},{size})?,<i4,<i4", fill)
     before, after = np.array(rows["f1"]), np.array(rows["f2"])
-    empty = tuple(i for i, s in enumerate(samples) if s.label == 1 and before[i] == 0)
+    empty = tuple(i for i, s in enumerate(samples) if s.label and s.mask_path and before[i] == 0)
     return Masks(rows["f0"], before, after, empty)
 
 

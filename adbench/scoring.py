@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from adbench.contracts import Sample
+from adbench.storage.pixel_statistics import labelled_pixels
 from adbench.storage.records import encode_scores, jsonable
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from adbench.images import Masks
+    from adbench.metrics.inputs import Chunks
     from adbench.storage.predictions import PredictionChunks
 
 
@@ -26,31 +26,38 @@ def score_categories(
 ) -> dict[str, dict[str, float | None]]:
     """Image and pixel metrics of each category; None where undefined.
 
-    `samples` are grouped by category, as `chunks` are; maps are read one chunk at a time.
+    `samples` are grouped by category, as `chunks` are; maps are read one chunk at a time. Pixel
+    metrics are over the images whose pixels have labels, image metrics over all.
     """
     import numpy as np
 
-    from adbench.metrics import UndefinedMetricWarning, image_metrics, pixel_metrics_streamed
+    from adbench.metrics import UndefinedMetricWarning, image_metrics
 
     metrics: dict[str, dict[str, float | None]] = {}
-    for category, indices in groupby(range(len(samples)), key=lambda i: samples[i].category):
+    for category, group in groupby(samples, key=lambda sample: sample.category):
+        labels = np.array([sample.label for sample in group])
         bounds = [b for b in chunks.bounds if samples[b[0]].category == category]
-        labels = np.array([samples[i].label for i in indices])
-
-        def parts(
-            bounds: list[tuple[int, int]] = bounds,
-        ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-            for start, stop in bounds:
-                yield chunks.read((start, stop)).maps, masks.pixels[start:stop]
-
         scores = np.concatenate([chunks.read(b).scores for b in bounds])
+        parts = partial(labelled_pixels, samples, category, chunks, masks)
         with warnings.catch_warnings():
             # Said where the user looks: the record has null and the table a footnote.
             warnings.simplefilter("ignore", UndefinedMetricWarning)
             values = image_metrics(scores, labels)
-            values |= pixel_metrics_streamed(parts, aupro_limits)
+            values |= _pixel_metrics(parts, aupro_limits)
         metrics[category] = jsonable(values)
     return metrics
+
+
+def _pixel_metrics(parts: Chunks, aupro_limits: Sequence[float]) -> dict[str, float]:
+    """The pixel metrics; of no image at all they are undefined, as those without a defect are."""
+    import numpy as np
+
+    from adbench.metrics import pixel_metrics_streamed
+
+    if next(iter(parts()), None) is None:
+        nothing = np.zeros((1, 1, 1), np.float32)
+        return pixel_metrics_streamed(lambda: [(nothing, nothing)], aupro_limits)
+    return pixel_metrics_streamed(parts, aupro_limits)
 
 
 def image_columns(samples: Sequence[Sample], chunks: PredictionChunks) -> dict[str, list[Any]]:
@@ -68,7 +75,8 @@ def image_columns(samples: Sequence[Sample], chunks: PredictionChunks) -> dict[s
 
 
 def ground_truth_notes(samples: Sequence[Sample], masks: Masks) -> dict[str, Any]:
-    """Per category: regions before and after the resize, and defect images with an empty mask."""
+    """Per category: regions before and after the resize, and defect images with an empty mask or
+    with none."""
     notes: dict[str, Any] = {}
     all_zero = set(masks.empty)
     for category in dict.fromkeys(s.category for s in samples):
@@ -83,6 +91,7 @@ def ground_truth_notes(samples: Sequence[Sample], masks: Masks) -> dict[str, Any
             "regions_after_resize": after,
             "masks_lost_in_resize": [samples[i].path for i in lost],
             "empty_masks": empty,
+            "unmasked": [samples[i].path for i in rows if not samples[i].has_pixel_labels],
             "test_normal": sum(samples[i].label == 0 for i in rows),
             "test_anomalous": sum(samples[i].label == 1 for i in rows),
         }

@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from adbench.errors import UsageError, shortened
@@ -55,8 +56,11 @@ def parse_overrides(texts: tuple[str, ...]) -> dict[str, dict[str, str]]:
     return overrides
 
 
-def parse_dataset(text: str) -> tuple[str, tuple[str, ...] | None]:
-    """Parse `--dataset NAME[:CATEGORY,...]` into (name or reference, categories or None)."""
+def parse_dataset(text: str) -> tuple[str, str | None]:
+    """Parse `--dataset NAME[:CATEGORY,...]` into (name or reference, text after the colon or None).
+
+    What categories that text means depends on their names: `split_categories`.
+    """
     parts = text.strip().split(":")
     # A reference has a colon of its own: FILE.py:Class or module.path:Class.
     is_reference = len(parts) > 1 and (parts[0].endswith(".py") or "." in parts[0])
@@ -66,10 +70,34 @@ def parse_dataset(text: str) -> tuple[str, tuple[str, ...] | None]:
         raise UsageError(f"--dataset {_short(text)}: expected NAME or NAME:CATEGORY,CATEGORY")
     if len(parts) <= head:
         return name, None
-    categories = tuple(dict.fromkeys(c.strip() for c in rest.split(",") if c.strip()))
-    if not categories:
+    if not rest.replace(",", "").strip():
         raise UsageError(f"--dataset {_short(text)}: no category after the colon")
-    return name, categories
+    return name, rest
+
+
+def split_categories(text: str, known: Iterable[str]) -> tuple[str, ...]:
+    """The categories in `CATEGORY,CATEGORY`, in the order written, each once.
+
+    A known name may hold commas: the longest that fits is taken, so first the whole text. Names
+    are the same in every Unicode normal form. What fits no known name is cut at each comma.
+    """
+    names: dict[str, str] = {}
+    for name in sorted(known):
+        names.setdefault(unicodedata.normalize("NFC", name), name)
+        names[name] = name
+    most = 1 + max((name.count(",") for name in names), default=0)
+    parts = text.split(",")
+    found: dict[str, None] = {}
+    while parts:
+        for count in range(min(most, len(parts)), 0, -1):
+            written = ",".join(parts[:count])
+            forms = (written, written.strip(), unicodedata.normalize("NFC", written.strip()))
+            match = next((names[form] for form in forms if form in names), None)
+            if match is not None or count == 1:
+                found[written.strip() if match is None else match] = None
+                break
+        parts = parts[count:]
+    return tuple(name for name in found if name)
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from adbench.contracts import Dataset, Sample
-from adbench.datasets.listing import Inspection, is_folder, list_folders
+from adbench.datasets.listing import Inspection, Problem, is_folder, list_folders
 from adbench.errors import DataError, UnknownNameError
 
 
@@ -49,8 +49,14 @@ class FolderDataset(Dataset):
         for folder in (*(data_root / s for s in self.card.directory_names), data_root):
             if self.layout_at(folder) is not None:
                 return folder
+        named = [s for s in self.card.directory_names if is_folder(data_root / s)]
+        if named:
+            raise DataError(
+                f"{name}: {data_root / named[0]} holds no category in a known layout: "
+                f"{self.contents(data_root / named[0])}. {self._way_out(str(data_root))}"
+            )
         raise DataError(
-            f"{name} not found under {data_root}: {_contents(data_root)}; expected "
+            f"{name} not found under {data_root}: {self.contents(data_root)}; expected "
             f"{self._spellings()}. {self._way_out(str(data_root))}"
         )
 
@@ -59,22 +65,30 @@ class FolderDataset(Dataset):
         layout = self.layout_at(root)
         if layout is None:
             raise DataError(
-                f"{root} holds no {self.card.title} in a known layout: {_contents(root)}. "
+                f"{root} holds no {self.card.title} in a known layout: {self.contents(root)}. "
                 f"{self._way_out(str(root))}"
             )
         return layout
 
+    def contents(self, folder: Path) -> str:
+        """What is in a folder that was not recognised, in words. Raises nothing."""
+        return _contents(folder)
+
     def available_categories(self, root: Path) -> tuple[str, ...]:
         """Names of the categories present at `root`, in the card's order."""
         return tuple(c for c in self._candidates(root) if self.has_category(root, c))
+
+    def overlooked(self, root: Path) -> list[Problem]:
+        """Folders at `root` that look like a category and are none, as warnings."""
+        return []
 
     def samples(self, root: Path, categories: Sequence[str]) -> list[Sample]:
         """All images of these categories, sorted; no image is opened.
 
         Raises:
             UnknownNameError: the card does not know a category.
-            DataError: a category is absent, has no training image, or a defect image has no
-                mask or several by its stem.
+            DataError: a category is absent, has no training image, or a defect image has several
+                masks by its stem, or none although the card promises one.
         """
         self.recognise_layout(root)
         self._require(root, categories)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -17,16 +18,17 @@ from typing import Literal
 from adbench.contracts import Sample
 from adbench.errors import DataError
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 MASK_SUFFIX = "_mask"
 """What MVTec's layout adds to an image's stem to name its mask."""
+NO_MASK = "no mask"
+"""The check of a defect image without a mask."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One flaw of one file. With the severity "error" the category cannot be used."""
 
-    severity: Literal["error", "warning"]
+    severity: Literal["error", "warning", "note"]
     check: str
     message: str
     path: str
@@ -62,39 +64,11 @@ def without_suffix(path: str) -> str:
     return PurePosixPath(path).with_suffix("").as_posix()
 
 
-def list_images(root: Path, folder: str, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[str]:
-    """Image paths in `folder`, relative to `root`, sorted; none where the folder is absent.
-
-    Extensions match in any case. Hidden files are left out: macOS archives carry a `._NAME.png`
-    beside each image, which is no image.
-    """
-    accepted = frozenset(suffixes)
-    return [
-        f"{folder}/{name}"
-        for name in _names(root / folder, folders=False)
-        if os.path.splitext(name)[1].lower() in accepted
-    ]
-
-
 def list_folders(folder: Path) -> list[str]:
     """Names of the visible folders in `folder`, sorted; none where it is absent."""
-    return _names(folder, folders=True)
-
-
-def is_folder(path: Path) -> bool:
-    """Whether `path` is a folder; False, not an error, where it may not be looked at."""
-    return os.path.isdir(path)
-
-
-def _names(folder: Path, *, folders: bool) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(
-                e.name
-                for e in entries
-                if not e.name.startswith((".", "__MACOSX"))
-                and (_is_folder(e) if folders else _is_file(e))
-            )
+            return sorted(e.name for e in entries if not is_hidden(e.name) and _is_folder(e))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -102,6 +76,21 @@ def _names(folder: Path, *, folders: bool) -> list[str]:
             f"{folder} cannot be read ({error.strerror}); expected a folder of images: "
             "check its permissions"
         ) from None
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder; False, not an error, where it may not be looked at."""
+    return os.path.isdir(path)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name is left out: macOS archives carry a `._NAME.png` beside each image."""
+    return name.startswith((".", "__MACOSX"))
+
+
+def composed(name: str) -> str:
+    """The name in the Unicode form in which names are compared: macOS decomposes accents."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -113,40 +102,33 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a file, or a link that leads nowhere: an image that was lost, say, or not
-    fetched with the others, must fail by its name and never be passed over."""
-    try:
-        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        return True
-
-
 def pair_masks(
     images: Sequence[str], masks: Sequence[str], folder: str
 ) -> tuple[dict[str, str], list[Problem]]:
-    """Each image's mask by stem: `STEM_mask.*` or `STEM.*`, never by position.
+    """Each image's mask by name: `STEM_mask.*` or `STEM.*`, never by position.
+
+    In sub-folders the mask has the image's place below its own folder; where nothing does, a
+    mask with the image's stem alone is taken, if no other image has it.
 
     Args:
-        images: paths of defect images.
+        images: paths of defect images, of a folder that lies as deep as `folder`.
         masks: paths of the masks in `folder`.
         folder: where the masks should be, for messages.
     """
-    by_stem: dict[str, list[str]] = defaultdict(list)
-    for mask in masks:
-        by_stem[stem(mask)].append(mask)
+    depth = folder.count("/") + 1
+    found = _by_name(images, masks, lambda path: _below(path, depth))
+    taken = {mask for own in found.values() for mask in own}
+    lone = [image for image in images if not found[image]]
+    found |= _by_name(lone, [m for m in masks if m not in taken], stem)
     pairs: dict[str, str] = {}
     owner: dict[str, str] = {}
     problems: list[Problem] = []
     for image in images:
-        found = by_stem[stem(image) + MASK_SUFFIX] + by_stem[stem(image)]
-        problem = _pairing_problem(image, found, owner, folder)
-        for mask in found:
+        problem = _pairing_problem(image, found[image], owner, folder, _below(image, depth))
+        for mask in found[image]:
             owner.setdefault(mask, image)
         if problem is None:
-            pairs[image] = found[0]
+            pairs[image] = found[image][0]
         else:
             problems.append(problem)
     for mask in masks:
@@ -155,14 +137,36 @@ def pair_masks(
     return pairs, problems
 
 
+def _below(path: str, depth: int) -> str:
+    """The path below the folder of this depth, without the file's extension."""
+    return without_suffix(path.split("/", depth)[depth])
+
+
+def _by_name(
+    images: Sequence[str], masks: Sequence[str], name: Callable[[str], str]
+) -> dict[str, list[str]]:
+    """The masks that have each image's name, those with the suffix first."""
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for mask in masks:
+        by_name[composed(name(mask))].append(mask)
+    return {
+        image: by_name.get(own + MASK_SUFFIX, []) + by_name.get(own, [])
+        for image in images
+        for own in (composed(name(image)),)
+    }
+
+
 def _pairing_problem(
-    image: str, found: Sequence[str], owner: Mapping[str, str], folder: str
+    image: str, found: Sequence[str], owner: Mapping[str, str], folder: str, name: str
 ) -> Problem | None:
     if not found:
-        wanted = f"{folder}/{stem(image)}{MASK_SUFFIX}.png or {stem(image)}.png"
-        what = f"has no mask: looked for {wanted} (or another image extension)"
-    elif len(found) > 1:
-        what = f"has {len(found)} masks, {' and '.join(found)}: expected one, remove the other"
+        wanted = f"{folder}/{name}{MASK_SUFFIX}.png or {stem(image)}.png"
+        message = f"{image} has no mask: looked for {wanted} (or another image extension)"
+        return Problem("error", NO_MASK, message, image)
+    if len(found) > 1:
+        more = f" and {len(found) - 3} more" * (len(found) > 3)
+        names = " and ".join(found[:3]) + more
+        what = f"has {len(found)} masks, {names}: expected one, remove the other"
     elif found[0] in owner:
         what = f"and {owner[found[0]]} share the mask {found[0]}: expected one mask an image"
     else:
@@ -178,7 +182,7 @@ def same_stem(images: Sequence[str]) -> list[Problem]:
     first: dict[str, str] = {}
     problems = []
     for image in images:
-        other = first.setdefault(without_suffix(image), image)
+        other = first.setdefault(composed(without_suffix(image)), image)
         if other != image:
             message = f"{image} has the name of {other} but another extension: one image twice?"
             problems.append(Problem("warning", "same name", message, image))

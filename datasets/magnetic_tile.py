@@ -7,18 +7,19 @@ from pathlib import Path
 from adbench.contracts import NORMAL, Sample, Split
 from adbench.datasets.cards import load_card
 from adbench.datasets.folder_dataset import FolderDataset
+from adbench.datasets.image_folder import read_image_folder, unused_images
 from adbench.datasets.listing import (
     Inspection,
     Problem,
     is_folder,
     list_folders,
-    list_images,
     pair_masks,
     same_stem,
 )
 
 _NORMAL_FOLDER = "MT_Free"
 _TRAIN_FRACTION = 0.8
+_TILES = (".jpg", ".jpeg")
 
 
 class MagneticTile(FolderDataset):
@@ -42,15 +43,21 @@ class MagneticTile(FolderDataset):
         for folder in list_folders(root):
             if not folder.startswith("MT_"):
                 continue
-            images = list_images(root, f"{folder}/Imgs", {".jpg", ".jpeg"})
+            expected = f"tiles lie in {folder}/Imgs as .jpg, masks as .png"
+            found = read_image_folder(root, f"{folder}/Imgs")
+            problems += [*found.problems, *unused_images(root, folder, ("Imgs",), expected)]
+            images = [p for p in found.images if _suffix(p) in _TILES]
+            masks = [p for p in found.images if _suffix(p) == ".png"]
             problems += same_stem(images)
+            for path in sorted({*found.images} - {*images, *masks}):
+                message = f"{path} is not used: {expected}"
+                problems.append(Problem("warning", "unused", message, path))
             if folder == _NORMAL_FOLDER:
                 splits = _splits(len(images))
                 rows = zip(images, splits, strict=True)
                 samples += [Sample(category, split, NORMAL, p, None, 0) for p, split in rows]
                 continue
             defect = folder.removeprefix("MT_").lower()
-            masks = list_images(root, f"{folder}/Imgs", {".png"})
             pairs, flaws = pair_masks(images, masks, f"{folder}/Imgs")
             samples += [Sample(category, "test", defect, p, pairs.get(p), 1) for p in images]
             problems += flaws
@@ -58,6 +65,10 @@ class MagneticTile(FolderDataset):
             folder = f"{_NORMAL_FOLDER}/Imgs"
             problems.append(Problem("error", "train", f"{folder} holds too few images", folder))
         return Inspection(tuple(sorted(samples)), tuple(problems))
+
+
+def _suffix(path: str) -> str:
+    return Path(path).suffix.lower()
 
 
 def _splits(count: int) -> list[Split]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from adbench.datasets.cards import load_card
 from adbench.datasets.mvtec_layout import MVTecLayout
 
@@ -11,3 +14,4 @@ class MPDD(MVTecLayout):
 
     card = load_card("mpdd")
     digits = 3
+    spellings: ClassVar[Mapping[str, Mapping[str, str]]] = {"tubes": {"flattening": "anomalous"}}

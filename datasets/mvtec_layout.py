@@ -12,23 +12,25 @@ holds a `train/good` is one:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from adbench.contracts import NORMAL, Sample
+from adbench.contracts import NORMAL, Sample, Split
 from adbench.datasets.folder_dataset import FolderDataset
+from adbench.datasets.image_folder import read_image_folder, unused_images
 from adbench.datasets.listing import (
     Inspection,
     Problem,
+    composed,
     is_folder,
     list_folders,
-    list_images,
     numbered,
-    pair_masks,
     same_stem,
     without_suffix,
 )
+from adbench.datasets.missing_masks import DefectFolder, read_defect_folder, unmasked_problems
+from adbench.errors import DataError
 
 MVTEC_TREE = """\
 <category>/train/good/000.png
@@ -37,13 +39,16 @@ MVTEC_TREE = """\
 <category>/ground_truth/<defect>/000_mask.png
 """
 
-_NORMAL_FOLDERS = ("good", "ok")
+_NORMAL_NAMES = frozenset(
+    {"good", "ok", "normal", "nominal", "defectfree", "nodefect", "nodefects", "nondefective"}
+)
+"""What folders of normal images are usually called, in any case, without - and _."""
 
 
 class MVTecLayout(FolderDataset):
     """`<category>/{train/good, test/good, test/<defect>, ground_truth/<defect>}`.
 
-    A mask is `STEM_mask.*` or `STEM.*` for the image `STEM.*`.
+    A mask is `STEM_mask.*` or `STEM.*` for the image `STEM.*`. Sub-folders are read too.
     """
 
     layouts: ClassVar[Mapping[str, str]] = {"mvtec": NORMAL}
@@ -52,32 +57,121 @@ class MVTecLayout(FolderDataset):
     digits: ClassVar[int | None] = None
     """Width of file numbers, where the release numbers each folder from zero without gaps."""
 
+    spellings: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    """Per category, what copies call a defect's folder to what the release calls it."""
+
     def layout_at(self, root: Path) -> str | None:
         candidates = list(self._candidates(root))
         for layout, normal in self.layouts.items():
             if any(is_folder(root / c / "train" / normal) for c in candidates):
                 return layout
+        if any(self._normal_folders(root, c, "train") for c in candidates):
+            return next(iter(self.layouts))
         return None
 
     def has_category(self, root: Path, category: str) -> bool:
         layout = self.layout_at(root)
         if layout is None:
             return False
-        return is_folder(root / category / "train" / self.layouts[layout])
+        if is_folder(root / category / "train" / self.layouts[layout]):
+            return True
+        return bool(self._normal_folders(root, category, "train"))
+
+    def overlooked(self, root: Path) -> list[Problem]:
+        return [
+            Problem("warning", "categories", f"{c} is not used as a category: {found}", c)
+            for c in self._candidates(root)
+            if not self.has_category(root, c) and (found := self._misfit(root, c))
+        ]
+
+    def contents(self, folder: Path) -> str:
+        candidates = self._candidates(folder) if is_folder(folder) else ()
+        misfits = filter(None, (self._misfit(folder, c) for c in candidates))
+        return next(misfits, None) or super().contents(folder)
+
+    def _misfit(self, root: Path, category: str) -> str | None:
+        """What stands in a category's `train` instead of normal images, where it has one."""
+        found = self._folders(root, category, "train")
+        if not found:
+            return None
+        more = " and more" * (len(found) > 4)
+        return (
+            f"{category}/train holds {', '.join(f'{f}/' for f in found[:4])}{more}, "
+            f"expected {next(iter(self.layouts.values()))}/"
+        )
 
     def inspect(self, root: Path, category: str) -> Inspection:
         normal = self.layouts[self.layout_at(root) or self.recognise_layout(root)]
-        train = list_images(root, f"{category}/train/{normal}")
-        samples = [Sample(category, "train", NORMAL, p, None, 0) for p in train]
-        problems = same_stem(train)
-        if not train:
-            folder = f"{category}/train/{normal}"
+        samples, problems = self._train(root, category, normal)
+        tested, flaws = self._test(root, category, normal)
+        return self.compared(category, samples + tested, problems + flaws)
+
+    def _train(
+        self, root: Path, category: str, normal: str
+    ) -> tuple[list[Sample], list[Problem]]:
+        where = f"{category}/train"
+        folders = self._normal_folders(root, category, "train")
+        samples, problems = _normal_samples(root, category, "train", folders, normal)
+        if not samples:
+            folder = f"{where}/{normal if normal in folders else (*folders, normal)[0]}"
             problems.append(Problem("error", "train", f"{folder} holds no image", folder))
+        expected = f"adbench trains on {where}/{normal}"
+        return samples, problems + unused_images(root, where, folders, expected)
+
+    def _test(
+        self, root: Path, category: str, normal: str
+    ) -> tuple[list[Sample], list[Problem]]:
+        normals = self._normal_folders(root, category, "test")
+        samples, problems = _normal_samples(root, category, "test", normals, normal)
+        truths = list_folders(root / category / "ground_truth")
+        place_of = {composed(self._released(category, f)): f for f in truths}
+        defects: list[DefectFolder] = []
         for folder in list_folders(root / category / "test"):
-            rows, flaws = _test_folder(root, category, folder)
-            samples += rows
-            problems += flaws
-        return self.compared(category, samples, problems)
+            if folder in normals:
+                continue
+            defect = self._released(category, folder)
+            own = read_defect_folder(root, category, folder, place_of.get(composed(defect), folder))
+            samples += [
+                Sample(category, "test", defect, p, own.masks.get(p), 1) for p in own.images
+            ]
+            problems += same_stem(own.images) + own.problems
+            defects.append(own)
+        card = self.card.categories.get(category)
+        promised = card is not None and card.test_anomalous is not None
+        problems += unmasked_problems(category, defects, promised=promised, normal=normal)
+        return samples, problems + self._unused(root, category, normals, defects)
+
+    def _unused(
+        self, root: Path, category: str, normals: Sequence[str], defects: Sequence[DefectFolder]
+    ) -> list[Problem]:
+        """Images beside the folders of test images and masks, and beside the parts."""
+        tested = {*normals, *(own.name for own in defects)}
+        truths = self._normal_folders(root, category, "ground_truth")
+        masked = {*truths, *(own.truth for own in defects)}
+        of_test = "test images lie in folders, one a defect and one for normal ones"
+        of_truth = f"{category}/test has no such folder"
+        of_parts = "adbench reads train, test and ground_truth"
+        return [
+            *unused_images(root, f"{category}/test", tested, of_test),
+            *unused_images(root, f"{category}/ground_truth", masked, of_truth),
+            *unused_images(root, category, ("train", "test", "ground_truth"), of_parts),
+        ]
+
+    def _released(self, category: str, folder: str) -> str:
+        """What the release calls a defect's folder."""
+        return self.spellings.get(category, {}).get(folder, folder)
+
+    def _folders(self, root: Path, category: str, split: str) -> list[str]:
+        """Folders of one split; none where one may not look."""
+        try:
+            return list_folders(root / category / split)
+        except DataError:
+            return []
+
+    def _normal_folders(self, root: Path, category: str, split: str) -> list[str]:
+        """Folders of normal images, whatever they are called."""
+        folders = self._folders(root, category, split)
+        return [f for f in folders if f in self.layouts.values() or _is_normal_name(f)]
 
     def compared(self, category: str, samples: list[Sample], problems: list[Problem]) -> Inspection:
         """The inspection of these samples, with what differs from the release by name."""
@@ -96,7 +190,15 @@ class MVTecLayout(FolderDataset):
 
     def release_paths(self, samples: list[Sample]) -> dict[str, str]:
         """Path here to path in the original release, for images and masks that were moved."""
-        return {}
+        normal = next(iter(self.layouts.values()))
+        moved = {}
+        for s in samples:
+            for path in filter(None, (s.path, s.mask_path)):
+                category, part, folder, name = path.split("/", 3)
+                own = self._released(category, folder) if s.label else normal
+                if own != folder:
+                    moved[path] = f"{category}/{part}/{own}/{name}"
+        return moved
 
     def release_names(self, category: str) -> set[str] | None:
         """Image paths of the original release without extension, or None where not known."""
@@ -112,13 +214,22 @@ class MVTecLayout(FolderDataset):
         return set().union(*folders)
 
 
-def _test_folder(root: Path, category: str, folder: str) -> tuple[list[Sample], list[Problem]]:
-    """Rows and problems of one folder of test images."""
-    images = list_images(root, f"{category}/test/{folder}")
-    if folder in _NORMAL_FOLDERS:
-        rows = [Sample(category, "test", NORMAL, p, None, 0) for p in images]
-        return rows, same_stem(images)
-    where = f"{category}/ground_truth/{folder}"
-    pairs, problems = pair_masks(images, list_images(root, where), where)
-    rows = [Sample(category, "test", folder, p, pairs.get(p), 1) for p in images]
-    return rows, same_stem(images) + problems
+def _is_normal_name(folder: str) -> bool:
+    return folder.casefold().translate({ord(c): None for c in "-_ "}) in _NORMAL_NAMES
+
+
+def _normal_samples(
+    root: Path, category: str, split: Split, folders: Sequence[str], normal: str
+) -> tuple[list[Sample], list[Problem]]:
+    """Rows and problems of the folders of normal images of one split."""
+    samples: list[Sample] = []
+    problems: list[Problem] = []
+    for name in folders:
+        folder = f"{category}/{split}/{name}"
+        found = read_image_folder(root, folder)
+        samples += [Sample(category, split, NORMAL, p, None, 0) for p in found.images]
+        problems += [*same_stem(found.images), *found.problems]
+        if name not in (normal, "good", "ok"):
+            message = f"the images in {folder} are taken for normal, as if in {split}/{normal}"
+            problems.append(Problem("note", "normal folder", message, folder))
+    return samples, problems

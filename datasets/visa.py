@@ -7,12 +7,12 @@ from pathlib import Path
 
 from adbench.contracts import NORMAL, Sample
 from adbench.datasets.cards import load_card
+from adbench.datasets.image_folder import read_image_folder, unused_images
 from adbench.datasets.listing import (
     Inspection,
     Problem,
     is_folder,
     list_folders,
-    list_images,
     numbered,
     pair_masks,
     same_stem,
@@ -28,6 +28,13 @@ _RAW = "visa-raw"
 _NORMAL = "Data/Images/Normal"
 _ANOMALY = "Data/Images/Anomaly"
 _MASKS = "Data/Masks/Anomaly"
+_USED = {
+    "": ("Data",),
+    "Data": ("Images", "Masks"),
+    "Data/Images": ("Normal", "Anomaly"),
+    "Data/Masks": ("Anomaly",),
+}
+"""What the archive holds in each folder of a category."""
 
 
 class VisA(MVTecLayout):
@@ -56,7 +63,7 @@ class VisA(MVTecLayout):
         layout = super().recognise_layout(root)
         for category in self.card.categories if layout != _RAW else ():
             folders = [f"{category}/train/{f}" for f in list_folders(root / category / "train")]
-            filled = [f for f in folders if list_images(root, f)]
+            filled = [f for f in folders if read_image_folder(root, f).images]
             if len(filled) > 1:
                 raise DataError(
                     f"{root} holds training images in {' and '.join(filled)}: that is a 2-class "
@@ -87,13 +94,14 @@ class VisA(MVTecLayout):
         return moved
 
     def _inspect_raw(self, root: Path, category: str) -> Inspection:
-        normal = list_images(root, f"{category}/{_NORMAL}")
-        anomalous = list_images(root, f"{category}/{_ANOMALY}")
-        split = one_class_split(root, category, self.card.categories[category])
-        folder = f"{category}/{_MASKS}"
-        pairs, problems = pair_masks(anomalous, list_images(root, folder), folder)
-        samples = [Sample(category, "test", DEFECT, p, pairs.get(p), 1) for p in anomalous]
-        for path in normal:
+        normal = read_image_folder(root, f"{category}/{_NORMAL}")
+        anomalous = read_image_folder(root, f"{category}/{_ANOMALY}")
+        masks = read_image_folder(root, f"{category}/{_MASKS}")
+        split, notes = one_class_split(root, category, self.card.categories[category])
+        pairs, problems = pair_masks(anomalous.images, masks.images, f"{category}/{_MASKS}")
+        problems += [*notes, *normal.problems, *anomalous.problems, *masks.problems]
+        samples = [Sample(category, "test", DEFECT, p, pairs.get(p), 1) for p in anomalous.images]
+        for path in normal.images:
             name = Path(path).stem
             if name in split:
                 samples.append(Sample(category, split[name], NORMAL, path, None, 0))
@@ -103,5 +111,15 @@ class VisA(MVTecLayout):
         if not any(s.split == "train" for s in samples):
             folder = f"{category}/{_NORMAL}"
             problems.append(Problem("error", "train", f"{folder} holds no training image", folder))
-        problems += same_stem(normal + anomalous)
+        problems += same_stem([*normal.images, *anomalous.images]) + _unused(root, category)
         return self.compared(category, samples, problems)
+
+
+def _unused(root: Path, category: str) -> list[Problem]:
+    """Images beside those that the archive holds."""
+    problems = []
+    for place, used in _USED.items():
+        expected = f"VisA has {' and '.join(used)} there"
+        folder = f"{category}/{place}" if place else category
+        problems += unused_images(root, folder, used, expected)
+    return problems

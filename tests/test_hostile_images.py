@@ -154,10 +154,16 @@ def parent(path: Path) -> None:
 
 
 ODD = [folder, pipe, parent]
+FOLDERS = ("a/train/good", "a/test/good", "a/test/hole", "a/ground_truth/hole")
 
 
-@pytest.mark.parametrize("make", ODD)
-@pytest.mark.parametrize("where", ["a/train/good/odd.png", "a/test/odd", "odd", "a/odd.png"])
+@pytest.mark.parametrize(
+    ("where", "make"),
+    [
+        *((where, make) for where in ("a/test/odd", "odd", "a/odd.png") for make in ODD),
+        *(("a/train/good/odd.png", make) for make in (folder, parent)),
+    ],
+)
 def test_what_is_no_file_is_no_image_and_hangs_nothing(
     invoke: Invoke, toy: Toy, where: str, make: Callable[[Path], None]
 ) -> None:
@@ -165,6 +171,31 @@ def test_what_is_no_file_is_no_image_and_hangs_nothing(
     outcome = invoke("run", "--methods", PIXEL, *toy.arguments(), "--preset", "smoke",
                      "--no-timing")  # fmt: skip
     assert outcome.code == 0 and outcome.err.count("FAILED") == 0
+
+
+def zeros(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def to_a_pipe(path: Path) -> None:
+    pipe(path.with_name(".pipe"))
+    path.symlink_to(".pipe")
+
+
+@pytest.mark.parametrize("make", [pipe, zeros, to_a_pipe])
+@pytest.mark.parametrize("where", FOLDERS)
+@pytest.mark.parametrize("name", ["000.png", "odd"])
+def test_a_pipe_or_device_in_a_folder_of_images_is_refused_by_name(
+    invoke: Invoke, toy: Toy, where: str, name: str, make: Callable[[Path], None]
+) -> None:
+    place = toy.root / where / name
+    place.unlink(missing_ok=True)
+    make(place)
+    run = invoke("run", "--methods", PIXEL, *toy.arguments(), "--preset", "smoke")
+    message = the_error(run, 4)
+    assert f"{where}/{name} is a {'device' if make is zeros else 'named pipe'}" in message
+    verify = invoke("data", "verify", toy.reference, "--data-root", str(toy.folder))
+    assert verify.code == 4 and f"{where}/{name}" in verify.out
 
 
 @pytest.mark.parametrize("make", [loop, lambda path: path.symlink_to("gone.png")])
@@ -194,7 +225,7 @@ def test_what_the_message_recommends_is_the_command_that_was_typed(
     invoke: Invoke, toy: Toy
 ) -> None:
     """A data set in a file has no name that `data verify` would know."""
-    (toy.root / "a/ground_truth/hole/000_mask.png").unlink()
+    shutil.copy(*(toy.root / f"a/ground_truth/hole/000{end}.png" for end in ("_mask", "")))
     outcome = invoke("run", "--methods", PIXEL, *toy.arguments(), "--preset", "smoke")
     message = the_error(outcome, 4)
     assert f"adbench data verify {toy.reference} --data-root {toy.root}" in message

@@ -9,6 +9,7 @@ from adbench.selectors import (
     parse_overrides,
     parse_seeds,
     parse_shard,
+    split_categories,
 )
 
 
@@ -39,15 +40,37 @@ def test_unreadable_methods_are_usage_errors(text: str) -> None:
     ("text", "expected"),
     [
         ("mpdd", ("mpdd", None)),
-        ("mpdd:tubes", ("mpdd", ("tubes",))),
-        ("mpdd:tubes, connector,tubes", ("mpdd", ("tubes", "connector"))),
+        ("mpdd:tubes", ("mpdd", "tubes")),
+        ("mpdd:tubes, connector,tubes", ("mpdd", "tubes, connector,tubes")),
         ("own.py:Mine", ("own.py:Mine", None)),
-        ("own.py:Mine:a,b", ("own.py:Mine", ("a", "b"))),
-        ("pack.age:Mine:a", ("pack.age:Mine", ("a",))),
+        ("own.py:Mine:a,b", ("own.py:Mine", "a,b")),
+        ("pack.age:Mine:a:b[c]", ("pack.age:Mine", "a:b[c]")),
     ],
 )
-def test_dataset_selector(text: str, expected: tuple[str, tuple[str, ...] | None]) -> None:
+def test_dataset_selector(text: str, expected: tuple[str, str | None]) -> None:
     assert parse_dataset(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "expected"),
+    [
+        ("tubes, connector,tubes", {"tubes", "connector"}, ("tubes", "connector")),
+        ("tubes,,other", {"tubes"}, ("tubes", "other")),
+        ("a,b", {"a", "b", "a,b"}, ("a,b",)),
+        ("b,a", {"a", "b", "a,b"}, ("b", "a")),
+        ("c,a,b", {"a,b", "c"}, ("c", "a,b")),
+        ("a, b:c[d],x", {"a, b:c[d]", "x"}, ("a, b:c[d]", "x")),
+        (" a", {" a", "a"}, (" a",)),
+        ("gro\u0308ße", {"größe"}, ("größe",)),
+        ("größe", {"gro\u0308ße"}, ("gro\u0308ße",)),
+        ("größe", {"gro\u0308ße", "größe"}, ("größe",)),
+        ("", {"a"}, ()),
+    ],
+)
+def test_categories_are_split_by_the_names_there_are(
+    text: str, known: set[str], expected: tuple[str, ...]
+) -> None:
+    assert split_categories(text, known) == expected
 
 
 @pytest.mark.parametrize("text", ["", ":a", "mpdd:", "mpdd:,"])
@@ -81,6 +104,13 @@ def test_overrides_and_shards() -> None:
     for bad in ("tau=3", "lafite.tau", ".a=1"):
         with pytest.raises(UsageError):
             parse_overrides((bad,))
+
+
+@given(st.text("ab, :é\u0301", max_size=12), st.sets(st.text("ab, é\u0301", max_size=4)))
+def test_a_known_category_can_be_written_as_it_is(text: str, known: set[str]) -> None:
+    assert "" not in split_categories(text, known)
+    for name in filter(str.strip, known):
+        assert split_categories(name, known) == (name,)
 
 
 @given(st.text(max_size=40))

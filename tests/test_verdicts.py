@@ -29,7 +29,7 @@ def small_synthetic(side: str) -> tuple[Record, ...]:
         rng = np.random.default_rng([3, CATEGORIES.index(category)])
         masks = np.zeros((18, 12, 12), bool)
         masks[6:, 3:7, 3:7] = True
-        labels = masks.any(axis=(1, 2))
+        labels: Any = masks.any(axis=(1, 2))
         scores = rng.normal(size=18) + labels
         maps = rng.normal(size=masks.shape) + rng.normal(0, 2, (18, 1, 1)) + 2 * masks
         if category == "cover":

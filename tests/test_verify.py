@@ -136,7 +136,7 @@ def test_all_missing_masks_are_in_one_finding(root):
     for i in range(2):
         (root / f"red/ground_truth/dent/00{i}_mask.png").unlink()
     report = verify(Caps(), root)
-    finding = only(report.findings, "mask")
+    finding = only(report.findings, "no mask")
     assert finding.severity == "error"
     assert finding.count == 2
     assert finding.paths == ("red/test/dent/000.png", "red/test/dent/001.png")
@@ -267,7 +267,7 @@ def test_findings_read_as_one_line(root):
     names = ", ".join(f"red/test/good/10{i}" for i in range(5))
     assert str(finding) == f"warning: red: 7 images are not in the release [{names} and 2 more]"
     (root / "red/ground_truth/dent/000_mask.png").unlink()
-    assert "[" not in str(only(quick_check(Caps(), root, ["red"]), "mask"))
+    assert "[" not in str(only(quick_check(Caps(), root, ["red"]), "no mask"))
 
 
 def test_verify_leaves_the_folder_alone(root):
@@ -316,7 +316,7 @@ def fake_release(root: Path, paths: Iterable[str]) -> None:
 
 def test_the_released_names_of_visa_are_recognised_in_an_arranged_copy(tmp_path):
     dataset = VisA()
-    split = one_class_split(tmp_path, "capsules", dataset.card.categories["capsules"])
+    split, _ = one_class_split(tmp_path, "capsules", dataset.card.categories["capsules"])
     fake_release(tmp_path, (f"capsules/{part}/good/{n}.JPG" for n, part in split.items()))
     for n in range(100):
         fake_release(tmp_path, [f"capsules/test/bad/{n:03d}.JPG"])
@@ -341,3 +341,22 @@ def test_real_metal_plate():
     assert (summary.train, summary.test_good, sum(summary.defects.values())) == (54, 26, 71)
     assert summary.exact_release is True
     assert summary.sizes == {"512x512": 151}
+
+
+def test_a_defect_whose_masks_are_all_empty_may_be_normal(root):
+    for i in range(2):
+        write_image(root / f"red/test/fine/{i:03d}.png", 70 + i)
+        write_mask(root / f"red/ground_truth/fine/{i:03d}_mask.png", box=(0, 0, 0, 0))
+    report = verify(Caps(), root)
+    finding = only(report.findings, "looks normal")
+    assert (finding.severity, finding.paths, finding.count) == ("warning", ("red/test/fine",), 2)
+    assert "all 2 masks of red/test/fine are empty" in finding.message
+    assert "rename the folder to good; if not, leave it" in finding.message
+    write_mask(root / "red/ground_truth/fine/001_mask.png")
+    assert "looks normal" not in {f.check for f in verify(Caps(), root).findings}
+
+
+def test_empty_masks_everywhere_are_no_sign_of_normal_images(root):
+    for i in range(2):
+        write_mask(root / f"red/ground_truth/dent/{i:03d}_mask.png", box=(0, 0, 0, 0))
+    assert {f.check for f in verify(Caps(), root).findings} == {"empty mask"}

@@ -70,11 +70,129 @@ def mask(toy: Toy, category: str = "a", number: int = 0) -> Path:
     return toy.root / category / "ground_truth" / "hole" / f"{number:03d}_mask.png"
 
 
-def test_a_missing_mask_names_the_image_and_what_was_looked_for(invoke: Invoke, toy: Toy) -> None:
+def test_a_missing_mask_is_said_and_its_image_left_out_of_pixel_metrics(
+    invoke: Invoke, toy: Toy, tmp_path: Path
+) -> None:
+    """The pixel metrics are those of the same set without the image, the image metrics of all."""
+    whole = rows_of(invoke(*RUN, *toy.arguments("a"), "--json"))["a"]
     mask(toy).unlink()
-    message = the_error(invoke(*RUN, *toy.arguments()), 4)
-    assert "a/test/hole/000.png has no mask" in message
-    assert "a/ground_truth/hole/000_mask.png" in message
+    outcome = invoke(*RUN, *toy.arguments("a"), "--json", "--results", "part")
+    assert outcome.code == 0
+    (warning,) = warnings_of(outcome)
+    assert "a/test/hole/000.png has no mask" in warning
+    assert "a/ground_truth/hole/000_mask.png" in warning and "image metrics only" in warning
+    part = rows_of(outcome)["a"]
+    truth = record_of(tmp_path / "part", "a")["data"]["ground_truth"]["a"]
+    assert (truth["unmasked"], truth["empty_masks"]) == (["a/test/hole/000.png"], [])
+    shown = invoke("report", "--format", "markdown", "--results", "part").out
+    assert "a/test/hole/000.png has no mask" in shown and "all-zero" not in shown
+    (toy.root / "a/test/hole/000.png").unlink()
+    without = rows_of(invoke(*RUN, *toy.arguments("a"), "--json", "--results", "less"))["a"]
+    pixel = [name for name in part if name.startswith(("pixel", "aupro"))]
+    assert pixel and all(part[name] == without[name] for name in pixel)
+    assert part["pixel_auroc"] != whole["pixel_auroc"]
+    assert part["image_auroc"] == whole["image_auroc"]
+
+
+def test_a_defect_of_which_no_image_has_a_mask_is_a_question(invoke: Invoke, toy: Toy) -> None:
+    shutil.copytree(toy.root / "a/test/good", toy.root / "a/test/fine")
+    outcome = invoke(*RUN, *toy.arguments("a"))
+    assert outcome.code == 0
+    (warning,) = warnings_of(outcome)
+    assert "none of the 4 images in a/test/fine has a mask" in warning
+    assert "if they are normal, call it good" in warning
+
+
+def test_masks_of_no_defect_at_all_are_said_once_for_all_images(
+    invoke: Invoke, toy: Toy, tmp_path: Path
+) -> None:
+    shutil.rmtree(toy.root / "a" / "ground_truth")
+    for folder in ("dent", "stain"):
+        shutil.copytree(toy.root / "a/test/hole", toy.root / "a/test" / folder)
+    outcome = invoke(*RUN, *toy.arguments(), "--json")
+    assert outcome.code == 0
+    (warning,) = warnings_of(outcome)
+    assert "none of the 12 defect images has one in a/ground_truth" in warning
+    table = rows_of(outcome)
+    assert table["a"]["pixel_auroc"] is None and table["a"]["image_auroc"] is not None
+    assert table["mean"]["pixel_auroc"] == table["b"]["pixel_auroc"]
+    assert len(record_of(tmp_path / "results", "a")["data"]["ground_truth"]["a"]["unmasked"]) == 12
+    shutil.copytree(tmp_path / "results", tmp_path / "other")
+    assert invoke("compare", "results", "other").code == 0
+    assert invoke("baseline", "save", "base.json").code == 0
+    assert invoke("gate", "--baseline", "base.json").code == 0
+
+
+@pytest.mark.parametrize("folders", [("test/Good",), ("test/OK", "train/normal"), ("train/GOOD",)])
+def test_a_folder_that_is_usually_called_normal_is_normal(
+    invoke: Invoke, toy: Toy, folders: tuple[str, ...]
+) -> None:
+    before = rows_of(invoke(*RUN, *toy.arguments("a"), "--json", "--results", "before"))["a"]
+    for folder in folders:
+        split, _, name = folder.partition("/")
+        (toy.root / "a" / split / "good").rename(toy.root / "a" / split / "x")
+        (toy.root / "a" / split / "x").rename(toy.root / "a" / split / name)
+    outcome = invoke(*RUN, *toy.arguments("a"), "--json")
+    assert outcome.code == 0 and not warnings_of(outcome)
+    after = rows_of(outcome)["a"]
+    assert after["image_auroc"] == before["image_auroc"]
+    assert after["pixel_auroc"] == before["pixel_auroc"]
+    if folders != ("test/OK", "train/normal"):
+        assert f"note: toy: a: the images in a/{folders[0]} are taken for normal" in outcome.err
+
+
+def test_images_in_sub_folders_give_the_numbers_of_flat_ones(invoke: Invoke, toy: Toy) -> None:
+    before = rows_of(invoke(*RUN, *toy.arguments("a"), "--json", "--results", "before"))["a"]
+    for place in ("train/good", "test/good", "test/hole", "ground_truth/hole"):
+        folder = toy.root / "a" / place
+        (folder / "day2").mkdir()
+        for file in [*folder.glob("*2*.png"), *folder.glob("*3*.png")]:
+            file.rename(folder / "day2" / file.name)
+    outcome = invoke(*RUN, *toy.arguments("a"), "--json")
+    assert outcome.code == 0 and not warnings_of(outcome)
+    after = rows_of(outcome)["a"]
+    names = ("image_auroc", "pixel_auroc", "aupro@0.3")
+    assert [after[n] for n in names] == [before[n] for n in names]
+
+
+def test_files_that_are_no_images_are_one_warning_of_a_category(invoke: Invoke, toy: Toy) -> None:
+    for place in ("train/good/notes.txt", "test/hole/labels.json", "test/good/Thumbs.db"):
+        (toy.root / "a" / place).write_text("{}")
+    outcome = invoke(*RUN, *toy.arguments("a"))
+    (warning,) = warnings_of(outcome)
+    assert "a/train/good/notes.txt is no image" in warning and "(and 1 more)" in warning
+    assert "a/test/hole/labels.json" in warning
+
+
+def test_pictures_say_that_there_is_no_mask_and_their_curves_leave_the_image_out(
+    invoke: Invoke, toy: Toy, tmp_path: Path
+) -> None:
+    """A gallery's curves and masks are those of the scored pixels."""
+    curves = []
+    for results in ("part", "less"):
+        if results == "part":
+            mask(toy).unlink()
+        else:
+            (toy.root / "a/test/hole/000.png").unlink()
+        outcome = invoke(*RUN, *toy.arguments("a"), "--figures", "--results", results)
+        assert outcome.code == 0, outcome.err
+        (file,) = (tmp_path / results).glob("figures/gallery/*.json")
+        gallery = json.loads(file.read_text())
+        curves.append(next(iter(gallery["pixel_curves"].values())))
+        shares = {case["id"]: case["mask_share"] for case in gallery["cases"]}
+        assert {i for i, share in shares.items() if share is None} <= {"a/test/hole/000.png"}
+        options = ["--format", "html", "--results", results, "--out", "r.html"]
+        assert invoke("report", *options).code == 0
+        assert ("it has no mask" in (tmp_path / "r.html").read_text()) == (results == "part")
+    assert curves[0] == curves[1]
+
+
+def test_damaged_masks_of_a_release_stay_an_error(invoke: Invoke, tmp_path: Path) -> None:
+    root = write_toy(tmp_path / "data", ("metal_plate",)).root
+    root.rename(root.with_name("MPDD"))
+    next((root.parent / "MPDD/metal_plate/ground_truth").rglob("*.png")).unlink()
+    message = the_error(invoke(*RUN, "--dataset", "mpdd", "--data-root", str(root.parent)), 4)
+    assert "has no mask: looked for" in message
 
 
 def test_a_mask_of_another_size_fails_its_cell_alone(invoke: Invoke, toy: Toy) -> None:

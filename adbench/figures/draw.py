@@ -204,9 +204,13 @@ class _Category:
 
         subject = column.subject
         protocol = subject.record.protocol
+        samples = subject.samples()
+        labelled = [sample.has_pixel_labels for sample in samples]
+        if not any(labelled):
+            return {}
         masks = load_masks(
             subject.data.root,
-            subject.samples(),
+            samples,
             subject.geometry,
             rule=protocol["mask_rule"],
             threshold=protocol["mask_threshold"],
@@ -215,7 +219,9 @@ class _Category:
 
         def chunks() -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
             for start, maps in column.maps.of(self.category):
-                yield maps, masks[start : start + len(maps)]
+                own = labelled[start : start + len(maps)]
+                rows: Any = slice(None) if all(own) else own
+                yield maps[rows], masks[start : start + len(maps)][rows]
 
         return {kind: curve.thinned() for kind, curve in pixel_curves(chunks).items()}
 

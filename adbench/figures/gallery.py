@@ -55,8 +55,8 @@ def entry(
                 "id": image_id,
                 "defect": first.images.defects[case.index],
                 "image": jpeg(_resized(view.image(image_id))),
-                "mask": _mask_png(mask),
-                "mask_share": round(float(mask.mean()), 6),
+                "mask": _mask_png(np.zeros((1, 1), bool) if mask is None else mask),
+                "mask_share": None if mask is None else round(float(mask.mean()), 6),
                 "maps": [
                     {
                         "method": column.label,

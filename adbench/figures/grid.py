@@ -60,8 +60,12 @@ class PictureGrid:
             values, extent=(left, right, low, high), interpolation="nearest", **options
         )
 
-    def mask(self, row: int, column: int, mask: NDArray[Any], margin: float = 0.0) -> None:
-        """Show ground truth, anomalous white."""
+    def mask(self, row: int, column: int, mask: NDArray[Any] | None, margin: float = 0.0) -> None:
+        """Show ground truth, anomalous white; of an image without a mask, that it has none."""
+        if mask is None:
+            left, bottom = self._corner(row, column)
+            self._text(left + TILE / 2, bottom + TILE / 2, "no mask", ha="center", va="center")
+            return
         self.picture(row, column, mask, margin, cmap="gray", vmin=0, vmax=1)
 
     def map(

@@ -48,13 +48,15 @@ class Subject:
 
         return prepare_image(decode_image(self.data.root / image_id), self.geometry)
 
-    def mask(self, image_id: str) -> NDArray[np.bool_]:
-        """The ground truth as it was scored, bool (S, S)."""
+    def mask(self, image_id: str) -> NDArray[np.bool_] | None:
+        """The ground truth as it was scored, bool (S, S); None for a defect without a mask."""
         import numpy as np
 
         from adbench.images import decode_mask, resize_mask
 
         path = self._sample_of[image_id].mask_path
+        if not self._sample_of[image_id].has_pixel_labels:
+            return None
         if path is None:
             return np.zeros((self.geometry.size,) * 2, bool)
         protocol = self.record.protocol

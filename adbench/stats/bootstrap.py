@@ -57,9 +57,11 @@ def pixel_interval(
     """Percentile interval of a pixel metric around its exact `value`; (NaN, NaN) where undefined.
 
     The spread is that of the binned metric, moved by what the bins cost (`value` less the binned
-    value of all images). `labels` (N,) are those of the histograms' images.
+    value of all images). `labels` (N,) are those of the histograms' images; images whose pixels
+    have no labels take no part.
     """
-    anomalous = np.asarray(labels) != 0
+    anomalous = np.asarray(labels)[histograms.counted] != 0
+    histograms = histograms.take(histograms.counted)
     weights = stratified_weights(anomalous, resamples, np.random.default_rng(seed))
     limits = [float(metric.partition("@")[2])] if "@" in metric else []
     drawn = histograms.metrics(weights, limits)[metric]

@@ -64,9 +64,11 @@ def pixel_differences(
     """Head less base for every pixel metric, binned; empty with fewer than 2 images of a label.
 
     `base` and `head` hold one histogram of the same (n,) images per seed; the mean over seeds is
-    compared.
+    compared. Images whose pixels have no labels take no part.
     """
-    anomalous = np.asarray(labels) != 0
+    counted = base[0].counted
+    anomalous = np.asarray(labels)[counted] != 0
+    base, head = ([histograms.take(counted) for histograms in side] for side in (base, head))
     if not _enough(anomalous):
         return {}
     weights = _with_observed(anomalous, resamples, seed)

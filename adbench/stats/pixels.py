@@ -58,6 +58,11 @@ class PixelHistograms:
     def __len__(self) -> int:
         return len(self.regions)
 
+    @property
+    def counted(self) -> npt.NDArray[np.intp]:
+        """Which images have a pixel: all but those whose pixels have no labels (`spread`)."""
+        return np.flatnonzero(self.normal.any(axis=1) | self.anomalous.any(axis=1))
+
     def take(self, images: npt.NDArray[np.intp]) -> PixelHistograms:
         """The rows of these images, in this order."""
         return PixelHistograms(
@@ -68,6 +73,19 @@ class PixelHistograms:
         """Whether both count the same."""
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
         return all(np.array_equal(mine, theirs) for mine, theirs in pairs)
+
+    def spread(self, counted: Sequence[bool]) -> PixelHistograms:
+        """These N rows where `counted` (M, N of them true) is, and rows without a pixel between."""
+        places = np.flatnonzero(counted)
+
+        def among(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            wide = np.zeros((len(counted), *rows.shape[1:]), rows.dtype)
+            wide[places] = rows
+            return wide
+
+        return PixelHistograms(
+            among(self.normal), among(self.anomalous), among(self.overlap), among(self.regions)
+        )
 
     def auroc_error_bound(self) -> float:
         """How far the binned AUROC can lie from the exact one: half the pairs that share a bin."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,21 +31,34 @@ def pixel_statistics_path(cell_folder: Path, score_key: str) -> Path:
     return key_path(cell_folder, score_key, "pixels-{}.json")
 
 
+def labelled_pixels(
+    samples: Sequence[Sample], category: str, chunks: PredictionChunks, masks: Masks
+) -> Iterator[tuple[Any, Any]]:
+    """(maps, masks), each (n, S, S), of a category's images whose pixels have labels, chunk by
+    chunk; `samples` are grouped by category, as `chunks` are."""
+    for start, stop in chunks.bounds:
+        if samples[start].category != category:
+            continue
+        kept = [i for i in range(start, stop) if samples[i].has_pixel_labels]
+        if len(kept) == stop - start:
+            yield chunks.read((start, stop)).maps, masks.pixels[start:stop]
+        elif kept:
+            rows = [i - start for i in kept]
+            yield chunks.read((start, stop)).maps[rows], masks.pixels[kept]
+
+
 def write_pixel_statistics(
     path: Path, samples: Sequence[Sample], chunks: PredictionChunks, masks: Masks
 ) -> None:
-    """Count each category's pixels and write them; grouped as in `scoring.score_categories`."""
+    """Count each category's pixels and write them; an image whose pixels have no labels keeps a
+    row, without a pixel, so that rows stay those of the record's images."""
     from adbench.stats.pixels import pixel_histograms
 
     categories = {}
-    for category, indices in groupby(range(len(samples)), key=lambda i: samples[i].category):
-        bounds = [b for b in chunks.bounds if samples[b[0]].category == category]
-
-        def parts(bounds: list[tuple[int, int]] = bounds) -> Iterator[tuple[Any, Any]]:
-            for start, stop in bounds:
-                yield chunks.read((start, stop)).maps, masks.pixels[start:stop]
-
-        histograms = pixel_histograms(parts, num_images=len(list(indices)))
+    for category, group in groupby(samples, key=lambda sample: sample.category):
+        labelled = [sample.has_pixel_labels for sample in group]
+        parts = partial(labelled_pixels, samples, category, chunks, masks)
+        histograms = pixel_histograms(parts, num_images=sum(labelled)).spread(labelled)
         categories[category] = encode_pixel_statistics(histograms)
     atomic.write_json(path, {"format": _FORMAT, "categories": categories})
 

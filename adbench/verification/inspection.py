@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from adbench.contracts import Dataset, Sample
-from adbench.verification.findings import Flaw
+from adbench.verification.findings import Finding, Flaw
 
 
 class Inspected(Protocol):
@@ -47,6 +47,13 @@ def inspect_category(dataset: Dataset, root: Path, category: str) -> Inspected:
     if inspect is None:
         return _Plain(dataset.samples(root, [category]))
     return inspect(root, category)
+
+
+def overlooked(dataset: Dataset, root: Path) -> list[Finding]:
+    """What a data set says of folders that look like a category and are none, if it can tell."""
+    tell: Callable[[Path], Sequence[Flaw]] | None = getattr(dataset, "overlooked", None)
+    flaws = [] if tell is None else tell(root)
+    return [Finding(f.severity, None, f.check, f.message, (f.path,), 1) for f in flaws]
 
 
 def without_root(error: BaseException, root: Path) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from adbench.contracts import CategoryCard, Sample
+from adbench.contracts import NORMAL, CategoryCard, Sample
 from adbench.printable import is_printable, printable
 from adbench.verification.findings import Finding, finding_of
 from adbench.verification.inspection import Inspected
@@ -63,6 +63,37 @@ def name_findings(category: str, samples: Sequence[Sample]) -> list[Finding]:
     shown = [printable(path) for path in bad]
     message = unprintable_name(bad[0]) + more
     return [finding_of("error", printable(category), "name", message, shown)]
+
+
+def normal_looking(
+    category: str, samples: Sequence[Sample], empty: Collection[str]
+) -> list[Finding]:
+    """A question about each defect of which all masks are empty while others' are not: other
+    tools ask for empty masks of normal images, so its folder may hold normal ones.
+
+    Args:
+        category: its name.
+        samples: its images.
+        empty: paths of the masks without an anomalous pixel.
+    """
+    masks: dict[str, list[str]] = {}
+    for s in samples:
+        if s.label and s.mask_path is not None:
+            masks.setdefault(s.defect, []).append(s.mask_path)
+    blank = [d for d, own in masks.items() if all(path in empty for path in own)]
+    if len(blank) == len(masks):
+        return []
+    findings = []
+    for defect in blank:
+        count = len(masks[defect])
+        folder = next(s.path for s in samples if s.defect == defect).rpartition("/")[0]
+        message = (
+            f"{'all' if count > 1 else 'the'} {count} mask{'s' * (count > 1)} of {folder} "
+            f"{'are' if count > 1 else 'is'} empty, those of other defects are not: if its images "
+            f"are normal, rename the folder to {NORMAL}; if not, leave it: they count as anomalous"
+        )
+        findings.append(Finding("warning", category, "looks normal", message, (folder,), count))
+    return findings
 
 
 def unprintable_name(path: str) -> str:

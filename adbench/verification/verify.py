@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING
 from adbench.contracts import CategoryCard, Dataset, Geometry
 from adbench.errors import DataError, UnknownNameError
 from adbench.verification.findings import Finding, Report, grouped
-from adbench.verification.inspection import Inspected, inspect_category, without_root
-from adbench.verification.names import name_findings, presence_findings, release_findings
+from adbench.verification.inspection import Inspected, inspect_category, overlooked, without_root
+from adbench.verification.names import (
+    name_findings,
+    normal_looking,
+    presence_findings,
+    release_findings,
+)
 
 if TYPE_CHECKING:
     from adbench.images import MaskRule
@@ -77,6 +82,8 @@ def verify(
             if progress is not None:
                 progress(category, done, total)
         findings += pixel_findings(category, found.samples, seen, geometry)
+        empty = {f.path for one in seen for f in one.flaws if f.check == "empty mask"}
+        findings += normal_looking(category, found.samples, empty)
         card = dataset.card.categories.get(category, CategoryCard())
         summaries.append(summarise(category, card, found, seen))
     return Report(
@@ -103,6 +110,8 @@ def _check_names(
         if category not in present and category not in card.categories:
             raise UnknownNameError(f"category of {card.name}", category, card.categories or present)
     findings = presence_findings(tuple(card.categories), present, categories)
+    if set(present) <= set(categories or present):
+        findings += overlooked(dataset, root)
     inspected: dict[str, Inspected] = {}
     for category in dict.fromkeys(categories or present):
         if category not in present:

@@ -9,6 +9,7 @@ from adbench.datasets.btad import BTAD
 from adbench.datasets.mpdd import MPDD
 from adbench.datasets.mvtec import MVTecAD
 from adbench.errors import DataError, UnknownNameError
+from adbench.verification.verify import quick_check
 
 TUBES = [
     "tubes/train/good/000.png",
@@ -25,6 +26,76 @@ def test_the_table_of_a_category(tmp_path, fill):
         Sample("tubes", "test", "good", TUBES[1], None, 0),
         Sample("tubes", "train", "good", TUBES[0], None, 0),
     ]
+
+
+def test_the_defect_of_tubes_is_one_under_either_spelling(tmp_path, fill):
+    names = MPDD().release_names("tubes")
+    assert names is not None
+    masks = {n.replace("/test/", "/ground_truth/") + "_mask" for n in names if "anomalous" in n}
+    paths = [f"{n}.png" for n in names | masks]
+    released = fill(tmp_path / "released", paths)
+    copied = fill(tmp_path / "copied", [p.replace("anomalous", "flattening") for p in paths])
+    mixed = fill(
+        tmp_path / "mixed", [p.replace("test/anomalous", "test/flattening") for p in paths]
+    )
+    for root in (released, copied, mixed):
+        (only_tubes,) = quick_check(MPDD(), root, ["tubes"])
+        assert only_tubes.check == "categories"
+        samples = MPDD().samples(root, ["tubes"])
+        assert {s.defect for s in samples} == {"good", "anomalous"}
+        assert all(s.mask_path for s in samples if s.label)
+    assert any("flattening" in note for note in MPDD.card.notes)
+    (copied / "tubes/test/flattening/068.png").unlink()
+    found = MPDD().inspect(copied, "tubes")
+    assert found.missing == ("tubes/test/anomalous/068",)
+
+
+@pytest.mark.parametrize("name", ["Good", "GOOD", "ok", "OK", "normal", "NORMAL", "defect-free"])
+def test_usual_names_of_normal_folders_in_any_case(tmp_path, fill, name):
+    paths = [p.replace("/good/", f"/{name}/") for p in TUBES]
+    root = fill(tmp_path / "MPDD", paths)
+    assert MPDD().find_root(tmp_path) == root
+    assert [(s.split, s.label) for s in MPDD().samples(root, ["tubes"])] == [
+        ("test", 1), ("test", 0), ("train", 0),
+    ]  # fmt: skip
+    notes = [p.path for p in MPDD().inspect(root, "tubes").problems if p.severity == "note"]
+    assert notes == ([] if name == "ok" else [f"tubes/train/{name}", f"tubes/test/{name}"])
+    assert set(MPDD().release_paths(MPDD().samples(root, ["tubes"])).values()) == {
+        "tubes/train/good/000.png",
+        "tubes/test/good/000.png",
+    }
+
+
+def test_two_normal_folders_of_one_split_both_count(tmp_path, fill):
+    more = ["tubes/train/normal/7.png", "tubes/test/OK/7.png"]
+    samples = MPDD().samples(fill(tmp_path, TUBES + more), ["tubes"])
+    assert sum(s.split == "train" for s in samples) == 2
+    assert sum(s.split == "test" and not s.label for s in samples) == 2
+
+
+def test_a_folder_that_is_there_but_not_in_the_layout_is_not_called_missing(tmp_path, fill, own):
+    fill(tmp_path, ["screws/long/train/fine/a.png"])
+    with pytest.raises(DataError) as caught:
+        own.find_root(tmp_path)
+    message = str(caught.value)
+    assert "not found" not in message
+    assert f"{tmp_path}/screws holds no category in a known layout" in message
+    assert "long/train holds fine/, expected good/" in message
+
+
+def test_images_that_no_split_reads_are_named(tmp_path, fill):
+    stray = [
+        "tubes/a.png", "tubes/train/b.png", "tubes/train/bad/c.png", "tubes/test/d.png",
+        "tubes/ground_truth/dent/e.png", "tubes/validation/good/f.png",
+    ]  # fmt: skip
+    found = MPDD().inspect(fill(tmp_path, TUBES + stray + ["tubes/license.txt"]), "tubes")
+    assert {(p.severity, p.check, p.path) for p in found.problems} == {
+        ("warning", "unused", path)
+        for path in (
+            "tubes/a.png", "tubes/train/b.png", "tubes/train/bad", "tubes/test/d.png",
+            "tubes/ground_truth/dent", "tubes/validation",
+        )
+    }  # fmt: skip
 
 
 def test_order_and_repetition_of_categories_do_not_matter(tmp_path, fill):
@@ -161,6 +232,15 @@ def test_an_own_data_set_discovers_its_categories(tmp_path, fill, own):
 def test_an_own_data_set_without_any_category(tmp_path, own):
     with pytest.raises(DataError, match="screws not found under .*an empty folder"):
         own.find_root(tmp_path)
+
+
+def test_a_folder_that_is_nearly_a_category_is_named(tmp_path, fill, own):
+    root = fill(tmp_path, ["long/train/good/a.png", "short/train/fine/a.png", "notes/todo.txt"])
+    assert own.available_categories(root) == ("long",)
+    for asked in ([], ["long"]):
+        (finding,) = quick_check(own, root, asked)
+        assert (finding.severity, finding.category, finding.paths) == ("warning", None, ("short",))
+        assert "short/train holds fine/, expected good/" in finding.message
 
 
 def test_an_absent_category_of_an_own_data_set(tmp_path, fill, own):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adbench.contracts import Dataset
+from adbench.datasets.folder_dataset import FolderDataset
 from adbench.datasets.magnetic_tile import MagneticTile
 from adbench.datasets.mpdd import MPDD
 
@@ -62,3 +63,10 @@ def test_magnetic_tile():
     assert digest(s.path for s in samples) == card.image_paths_sha256
     assert digest(s.mask_path for s in samples if s.mask_path) == card.mask_paths_sha256
     assert digest(s.path for s in samples if s.split == "train") == card.train_paths_sha256
+
+
+@pytest.mark.parametrize("dataset", [MPDD(), MagneticTile()], ids=lambda d: d.card.name)
+def test_a_real_release_has_nothing_that_is_not_read(dataset: FolderDataset):
+    root = root_of(dataset)
+    for category in dataset.available_categories(root):
+        assert dataset.inspect(root, category).problems == ()

@@ -24,7 +24,7 @@ def raw_paths(category="capsules"):
 
 
 def arranged_paths(good, bad, category="capsules"):
-    split = one_class_split(Path("nowhere"), category, VisA.card.categories[category])
+    split, _ = one_class_split(Path("nowhere"), category, VisA.card.categories[category])
     yield from (f"{category}/{part}/{good}/{name}.JPG" for name, part in split.items())
     for n in range(100):
         yield f"{category}/test/{bad}/{n:03d}.JPG"
@@ -34,7 +34,7 @@ def arranged_paths(good, bad, category="capsules"):
 @pytest.mark.parametrize("category", VisA.card.categories)
 def test_the_split_is_computed_for_every_category(tmp_path, category):
     card = VisA.card.categories[category]
-    split = one_class_split(tmp_path, category, card)  # proves itself by the card's digest
+    split, _ = one_class_split(tmp_path, category, card)  # proves itself by the card's digest
     assert list(split.values()).count("train") == card.train_good
     assert list(split.values()).count("test") == card.test_good
 
@@ -129,6 +129,81 @@ def test_a_split_file_of_another_shape_is_refused(tmp_path, fill):
     (root / "split_csv").mkdir()
     (root / "split_csv" / "1cls.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="expected columns object, split, label, image, mask"):
+        VisA().samples(root, ["candle"])
+
+
+ROW = "candle,train,normal,candle/Data/Images/Normal/0000.JPG,"
+
+
+def with_split(tmp_path, fill, content: bytes):
+    root = fill(tmp_path, ["candle/Data/Images/Normal/0000.JPG"])
+    (root / "split_csv").mkdir()
+    (root / "split_csv" / "1cls.csv").write_bytes(content)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        (b"", "line 1 names the columns nothing"),
+        (f"{ROW}\n".encode(), "line 1 names the columns candle, train"),
+        (f"{HEADER.replace(',', ';')}".encode(), "line 1 names the columns object;split"),
+        (f"{HEADER}{ROW}\ncandle,test,normal\n".encode(), "line 3 has 3 of 5 columns"),
+        (f"{HEADER}{ROW},more\n".encode(), "line 2 has 6 of 5 columns"),
+        (f"{HEADER}{ROW}\ncandle,tes".encode(), "line 3 has 2 of 5 columns"),
+        (f"{HEADER}{ROW.replace('train', 'Train')}\n".encode(), "line 2 has the split 'Train'"),
+        (f"{HEADER},,,,\n".encode(), "line 2 has the split ''"),
+        (f"{HEADER}candle,train,normal,,\n".encode(), "line 2 has the image ''"),
+        (f"{HEADER}candle,train,normal,/x/0000.JPG,\n".encode(), "line 2 has the image '/x"),
+        (f"{HEADER}candle,train,normal,../0000.JPG,\n".encode(), "line 2 has the image '../"),
+        (f"{HEADER}{ROW}\n{ROW.replace('train', 'test')}\n".encode(), "lines 2 and 3 are of one"),
+        (f"{HEADER}{ROW}\n".encode("utf-16"), "line 1 is not UTF-8"),
+        (f"{HEADER}{ROW}größe\n".encode("latin-1"), "line 2 is not UTF-8"),
+        (f"{HEADER}{ROW}\n\0".encode(), "line 3 holds a null byte"),
+        (f'{HEADER}"{ROW}\n'.encode(), "line 2: "),
+        (f"{HEADER}{'a' * 200_000}\n".encode(), "line 2: field larger"),
+    ],
+)
+def test_a_split_file_that_was_spoilt_by_hand_names_the_line(tmp_path, fill, content, where):
+    root = with_split(tmp_path, fill, content)
+    with pytest.raises(DataError) as caught:
+        VisA().samples(root, ["candle"])
+    message = str(caught.value)
+    assert f"split_csv/1cls.csv cannot be read ({where}" in message and "\n" not in message
+    assert "expected columns object, split, label, image, mask" in message
+    assert len(message) < 800
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"\ufeff{HEADER}{ROW}\n".encode(),
+        f"{HEADER}{ROW}\n".replace("\n", "\r\n").encode(),
+        f"{HEADER}\n\n{ROW}".encode(),
+        f"mask,{HEADER.replace(',mask', '')},{ROW[:-1]}".encode(),
+        f'{HEADER}"candle","train","normal","candle/Data/Images/Normal/0000.JPG",""'.encode(),
+    ],
+)
+def test_what_editors_make_of_a_split_file_is_read(tmp_path, fill, content):
+    root = with_split(tmp_path, fill, content)
+    (sample,) = VisA().samples(root, ["candle"])
+    assert sample.split == "train"
+
+
+def test_backslashes_of_a_split_file_are_read_as_slashes_and_said(tmp_path, fill):
+    content = (HEADER + ROW.replace("/", "\\")).encode()
+    found = VisA().inspect(with_split(tmp_path, fill, content), "candle")
+    assert [s.split for s in found.samples] == ["train"]
+    (note,) = [p for p in found.problems if p.check == "split"]
+    assert note.severity == "note" and "backslashes of line 2" in note.message
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "gone.csv", "."])
+def test_a_split_file_that_is_no_file_is_refused_at_once(tmp_path, fill, target):
+    root = with_split(tmp_path, fill, b"")
+    (root / "split_csv" / "1cls.csv").unlink()
+    (root / "split_csv" / "1cls.csv").symlink_to(target)
+    with pytest.raises(DataError, match=r"1cls\.csv cannot be read \(it is"):
         VisA().samples(root, ["candle"])
 
 

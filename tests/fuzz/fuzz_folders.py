@@ -48,11 +48,13 @@ _CATEGORIES = (
 _FOLDERS = (
     "train/good", "test/good", "test/hole", "ground_truth/hole", "train/ok", "test/ko", "test/bad",
     "ground_truth/ko", "ground_truth/bad", "Data/Images/Normal", "Data/Images/Anomaly", "train",
-    "Data/Masks/Anomaly", "Imgs", "", "train/bad",
+    "Data/Masks/Anomaly", "Imgs", "", "train/bad", "train/good/day2", "test/hole/cam1",
+    "test/Normal", "ground_truth/hole/cam1", "train/NORMAL", "validation/good",
 )  # fmt: skip
 _FILES = (
     "000.png", "001.png", "000_mask.png", "001_mask.png", "000.bmp", "000.JPG", "0000.JPG", "a.jpg",
     "a.png", "._000.png", ".hidden.png", "readme.txt", "x.PNG", "000.tar.png", "_mask.png",
+    "000", "000.jfif", "a.jp2", "b.tga", "Thumbs.db", "a.json", "ö.png", "o\u0308.png",
 )  # fmt: skip
 _SPLITS = (
     b"object,split,label,image,mask\ncandle,train,normal,candle/Data/Images/Normal/0000.JPG,\n",

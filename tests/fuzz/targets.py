@@ -13,6 +13,7 @@ from fuzz_folders import check_tree, trees
 from fuzz_images import check_image, check_mask, image_files, mask_files
 from fuzz_names import check_name, names
 from fuzz_records import check_record, record_files
+from fuzz_splits import check_split, split_files
 from fuzz_stored import check_stored, stored_files
 from fuzz_words import check_hyperparameters, check_selector, hyperparameters, selectors
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -80,10 +81,11 @@ TARGETS = (
     Target("image files", image_files, check_image, 0.26, 150),
     Target("mask files", mask_files, check_mask, 0.13, 100),
     Target("folder trees", trees, check_tree, 0.03, 25),
+    Target("split files", split_files, check_split, 0.03, 50),
     Target("records", record_files, check_record, 0.03, 30),
     Target("baselines", baseline_files, check_baseline, 0.02, 15),
     Target("stored files", stored_files, check_stored, 0.16, 150),
-    Target("selectors", selectors, check_selector, 0.22, 150),
+    Target("selectors", selectors, check_selector, 0.19, 150),
     Target("hyper-parameters", hyperparameters, check_hyperparameters, 0.10, 80),
     Target("names in tables", names, check_name, 0.03, 30),
     Target("command lines", command_lines, check_call, 0.017, 25),

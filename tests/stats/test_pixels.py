@@ -157,3 +157,24 @@ def test_paired_differences_follow_the_images() -> None:
     twice = pixel_differences(labels, sides[0] * 2, [*sides[1], *sides[2]], limits)
     middle = (alike["pixel_auroc"].difference + dropped["pixel_auroc"].difference) / 2
     assert twice["pixel_auroc"].difference == pytest.approx(middle)
+
+
+def test_images_whose_pixels_have_no_labels_change_nothing() -> None:
+    """As defect images without a mask, of which rows are kept so that they stay the record's."""
+    counted = [True] * 24 + [False] * 6
+    maps, masks = group(24)
+    labels = anomalous(masks)
+    wide_labels = np.append(labels, [True] * 6)
+    base, head = (histograms_of(own, masks) for own in (maps, maps + 0.1 * masks))
+    wide = [own.spread(counted) for own in (base, head)]
+    assert [own.counted.tolist() for own in (base, *wide)] == [list(range(24))] * 3
+    assert wide[0].metrics(np.ones((1, 30))) == base.metrics(np.ones((1, 24)))
+    one = pixel_differences(labels, [base], [head], (0.3,), seed=3)
+    other = pixel_differences(wide_labels, [wide[0]], [wide[1]], (0.3,), seed=3)
+    assert one and one == other
+    value = 0.9
+    assert pixel_interval(labels, base, "pixel_auroc", value) == pixel_interval(
+        wide_labels, wide[0], "pixel_auroc", value
+    )
+    again = PixelHistograms.from_bytes(wide[0].to_bytes())
+    assert len(again) == 30 and again.counted.tolist() == base.counted.tolist()

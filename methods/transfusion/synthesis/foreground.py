@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 from adbench.contracts import Geometry, Images
 from adbench.errors import DataError
 from adbench.methods.transfusion.synthesis.otsu import dilate, otsu_foreground
-from adbench.methods.transfusion.synthesis.textures import IMAGE_SUFFIXES
+from adbench.methods.transfusion.synthesis.textures import image_files
 
 CHUNK = 32
 """Images looked at together."""
@@ -87,8 +87,7 @@ def _mask_files(folder: Path) -> dict[str, Path]:
         )
     return {
         path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES
+        for path in image_files(folder)
     }
 
 

@@ -79,6 +79,18 @@ class _LazyBank(ABC):
         return image
 
 
+def image_files(folder: Path) -> list[Path]:
+    """Every image in `folder` and below by its suffix, in the order of relative paths.
+
+    Raises `DataError` for a pipe or device of such a name, which nobody should open.
+    """
+    found = [p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and not p.is_dir()]
+    for path in found:
+        if not path.is_file():
+            raise DataError(f"{path} is no file: expected images only, remove it")
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
 class FolderTextures(_LazyBank):
     """The images of a folder, searched recursively: DTD's `images` or any other.
 
@@ -97,10 +109,7 @@ class FolderTextures(_LazyBank):
                 f"texture_dir {folder} is no folder: expected a folder of images, for instance "
                 "DTD's `images`; leave it out to use the built-in textures"
             )
-        self._files = sorted(
-            (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES),
-            key=lambda path: path.relative_to(folder).as_posix(),
-        )
+        self._files = image_files(folder)
         if not self._files:
             raise DataError(
                 f"found no image under texture_dir {folder}: expected files ending in "

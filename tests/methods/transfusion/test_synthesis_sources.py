@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +178,9 @@ def test_missing_masks_are_named(tmp_path):
         foreground_masks(training_images(), {"cloth": "texture"}, Geometry(32), tmp_path)
     with pytest.raises(DataError, match="no folder of foreground masks"):
         foreground_masks(training_images(), {}, Geometry(32), tmp_path / "missing")
+
+
+def test_a_pipe_among_the_textures_is_named_and_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png is no file"):
+        FolderTextures(tmp_path, 16)
