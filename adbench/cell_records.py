@@ -10,6 +10,7 @@ from typing import Any
 from adbench.errors import AdbenchError
 from adbench.machine.environment import environment
 from adbench.plan import Cell
+from adbench.plugin_files import as_written
 from adbench.settings import Settings
 from adbench.storage.records import Failure, Record, family_of, now
 from adbench.verification.inspection import without_root
@@ -35,7 +36,7 @@ def cell_record(cell: Cell, status: Any, **blocks: Any) -> Record:
 def failed_record(cell: Cell, error: BaseException, settings: Settings) -> Record:
     failure = Failure(
         type=type(error).__name__,
-        message=" ".join(without_root(error, cell.data.root).split()) or "no message",
+        message=" ".join(as_written(without_root(error, cell.data.root)).split()) or "no message",
         traceback=portable_traceback(error),
         exit_code=error.exit_code if isinstance(error, AdbenchError) else 3,
     )

@@ -22,11 +22,16 @@ class Checkpoint(Protocol):
         ...
 
     def due(self) -> bool:
-        """True when enough time has passed since the last save."""
+        """True when enough time has passed since the last save, or the run's time is over."""
         ...
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace the saved state atomically. Tensors, numbers, strings and containers only."""
+        """Replace the saved state atomically. Tensors, numbers, strings and containers only.
+
+        Where the run's time is over it does not return, but raises what is no `Exception`: let it
+        pass. The same command goes on from this state later. A `fit` that never saves is not
+        stopped.
+        """
         ...
 
 
@@ -74,7 +79,6 @@ class Context:
         checkpoint: where `fit` keeps its training state.
         cache: for features and other derived arrays.
         progress: called as `progress(stage, done, total, **numbers)`; cheap enough for each step.
-        deadline: `time.monotonic()` value after which `fit` should save and stop, or None.
         category_cards: cards of the trained categories (kind: object or texture, and the like).
         batch_parts: parts in which a training batch goes through the network, its gradients
             accumulated: less memory, other random numbers. At least the team's size.
@@ -88,10 +92,17 @@ class Context:
     checkpoint: Checkpoint
     cache: ArrayCache
     progress: Callable[..., None] = field(default=lambda *_args, **_numbers: None)
-    deadline: float | None = None
     category_cards: Mapping[str, CategoryCard] = field(default_factory=dict)
     batch_parts: int = 1
     team: Team | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "deadline":
+            raise AttributeError(
+                "Context has no `deadline` any more: checkpoint.save() ends a training that is "
+                "over its time, and checkpoint.due() is true then; a method needs no code for it"
+            )
+        raise AttributeError(f"Context has no attribute {name!r}")
 
     def generator(self, *purpose: str | int, device: str = "cpu") -> torch.Generator:
         """A fresh generator for one purpose, a function of the seed and the purpose alone.

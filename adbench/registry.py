@@ -7,9 +7,7 @@ colon is a reference, `FILE.py:Class` or `package.module:Class`, and needs no in
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,6 +18,7 @@ from typing import Any, NamedTuple
 
 from adbench.contracts import Dataset, DatasetCard, Hyperparameters, Method, MethodCard
 from adbench.errors import PluginError, UnknownNameError, UsageError, shortened
+from adbench.plugin_files import as_written, load_file
 
 METHOD_GROUPS = ("diffusion", "baselines")
 
@@ -154,7 +153,7 @@ def _load_reference(reference: str, kind: _Kind) -> Any:
             f"{kind.word} {shortened(reference)!r}: expected FILE.py:Class or MODULE:Class"
         )
     with _explained(kind, reference):
-        module = _load_file(Path(where)) if is_file else _import_module(where)
+        module = load_file(Path(where)) if is_file else _import_module(where)
         is_there = hasattr(module, class_name)  # a module may answer this by code of its own
     if not is_there:
         own = [n for n, v in vars(module).items() if _is_subclass(v, kind.base)]
@@ -174,24 +173,6 @@ def _import_module(name: str) -> Any:
         ) from None
 
 
-def _load_file(path: Path) -> Any:
-    resolved = path.resolve()
-    # The digest keeps two files of one stem apart; dataclasses and pydantic look the module up.
-    name = f"adbench_plugin_{path.stem}_{hashlib.sha256(bytes(resolved)).hexdigest()[:8]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, resolved)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
 @contextlib.contextmanager
 def _explained(kind: _Kind, reference: str) -> Iterator[None]:
     """Whatever a plug-in raises while it is imported becomes a `PluginError`; what it prints goes
@@ -206,7 +187,7 @@ def _explained(kind: _Kind, reference: str) -> Iterator[None]:
 
 
 def _failure(kind: _Kind, reference: str, done: str, error: BaseException) -> str:
-    reason = shortened(" ".join(str(error).split()), 1000) or "no message"
+    reason = shortened(" ".join(as_written(str(error)).split()), 1000) or "no message"
     way_out = (
         f"mend {shortened(reference.rpartition(':')[0])}"
         if ":" in reference

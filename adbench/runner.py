@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import time
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -54,7 +54,7 @@ def run_cell(
         except StoreError:
             raise
         except (Exception, SystemExit) as error:  # one failing cell never stops the others
-            if work.saved_at_deadline():
+            if work.checkpoint.out_of_time:  # a method made an error of what ended its training
                 raise TimeLimitReached from error
             if settings.batch_divisor == 1 and is_out_of_memory(error):
                 raise OutOfMemory from error
@@ -113,6 +113,7 @@ class _CellRun:
             settings.checkpoint_seconds,
             before_save=self._require_claim,
             division=settings.division(cell),
+            deadline=settings.deadline,
         )
         self.context = cell_context(cell, settings, self.checkpoint, progress)
         self._method: Method | None = None
@@ -135,7 +136,7 @@ class _CellRun:
         for done in predict_missing(self._fitted, images, chunks, settings.batch_divisor):
             self.progress("predict", done, len(images))
             self._require_claim()
-            if done < len(images) and self._is_late():
+            if done < len(images) and self.checkpoint.is_late():
                 raise TimeLimitReached
         masks = load_masks(
             cell.data.root,
@@ -166,14 +167,6 @@ class _CellRun:
             environment=cell_environment(settings),
         )
 
-    def saved_at_deadline(self) -> bool:
-        """Whether training was ended by the deadline, with its state saved."""
-        deadline, saved = self.settings.deadline, self.checkpoint.saved_at
-        return deadline is not None and saved is not None and saved >= deadline
-
-    def _is_late(self) -> bool:
-        return self.settings.deadline is not None and time.monotonic() > self.settings.deadline
-
     def _fit(self) -> dict[str, Any]:
         """Train, and publish the model and its report by one rename."""
         cell = self.cell
@@ -182,6 +175,7 @@ class _CellRun:
         hits = self.settings.cache.hits
         with self._team() as team:
             method = cell.build().fit(train, replace(self.context, team=team))
+        self._require_whole_training()
         reused = self.settings.cache.hits - hits
         report = {
             **self._describe(method),
@@ -203,6 +197,19 @@ class _CellRun:
         publish_model(method, report, self.folder.model)
         self._method = method
         return report
+
+    def _require_whole_training(self) -> None:
+        """Raise `TimeLimitReached` where `fit` came back although its time was over."""
+        checkpoint = self.checkpoint
+        if checkpoint.out_of_time:
+            raise TimeLimitReached
+        if checkpoint.is_late() and not (checkpoint.saves or checkpoint.resumes):
+            print(
+                f"warning: {self.cell.title}: its training went on beyond the time limit to its "
+                f"end, because {self.cell.method.card.name} never saved a state to go on from "
+                "(context.checkpoint)",
+                file=sys.stderr,
+            )
 
     def _team(self) -> AbstractContextManager[Team | None]:
         recruit = self.settings.recruit

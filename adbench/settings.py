@@ -66,7 +66,6 @@ def cell_context(
         checkpoint=checkpoint,
         cache=settings.cache,
         progress=progress,
-        deadline=settings.deadline,
         category_cards=cell.category_cards(),
         batch_parts=settings.division(cell)[1],
         team=team,

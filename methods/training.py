@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
@@ -63,7 +62,7 @@ def train(
         The loss of every step.
 
     Raises:
-        MethodError: the loss is not finite, or the deadline has passed (the state is saved).
+        MethodError: the loss is not finite.
     """
     state = _TrainingState(network, plan)
     step = state.restore(context.checkpoint.load())
@@ -82,15 +81,9 @@ def train(
         if step % LOOK_EVERY == 0 or step == plan.steps:
             state.look(step)
             context.progress("training", step, plan.steps, loss=state.losses[-1])
-        late = context.deadline is not None and time.monotonic() > context.deadline
-        if step < plan.steps and (late or context.checkpoint.due()):
+        if step < plan.steps and context.checkpoint.due():
             state.look(step)
             context.checkpoint.save(state.dump(step))
-        if late and step < plan.steps:
-            raise MethodError(
-                f"the time limit ended training at step {step} of {plan.steps}: the state is "
-                "saved; run the same command again to go on"
-            )
     if state.average is not None:
         network.load_state_dict(state.average.state_dict())
     # Kernels, and with them last bits, depend on requires_grad: leave what `load` will make.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adbench import atomic
-from adbench.interruptions import is_out_of_memory
+from adbench.interruptions import TimeLimitReached, is_out_of_memory
 
 _DIGEST_BYTES = 32
 
@@ -24,7 +24,8 @@ class FileCheckpoint:
     Attributes:
         elapsed: training seconds spent up to the last save by earlier processes.
         resumes: how many earlier processes were cut off.
-        saved_at: `time.monotonic()` of the last save, None before the first.
+        saves: how many states this process has saved.
+        out_of_time: whether a save has ended the training.
         divisions: devices, and parts of a batch, of all processes that trained, this one last.
     """
 
@@ -34,14 +35,18 @@ class FileCheckpoint:
         every_seconds: float,
         before_save: Callable[[], None] = lambda: None,
         division: tuple[int, int] = (1, 1),
+        deadline: float | None = None,
     ) -> None:
-        """`before_save` may raise: an owner that lost its claim must not save over the next."""
+        """`before_save` may raise: an owner that lost its claim must not save over the next.
+        `deadline` is a `time.monotonic()`: the first save after it is the last."""
         self.divisions = [division]
         self._path = path
         self._every = every_seconds
         self._before_save = before_save
         self._started = self._saved = time.monotonic()
-        self.saved_at: float | None = None
+        self._deadline = deadline
+        self.saves = 0
+        self.out_of_time = False
         self.elapsed = 0.0
         self.resumes = 0
 
@@ -58,11 +63,21 @@ class FileCheckpoint:
         return state
 
     def due(self) -> bool:
-        """True when `every_seconds` have passed since the last save (or the start)."""
-        return time.monotonic() - self._saved >= self._every
+        """True when `every_seconds` have passed since the last save (or the start), and once the
+        deadline has passed."""
+        return self.is_late() or time.monotonic() - self._saved >= self._every
+
+    def is_late(self) -> bool:
+        """Whether the deadline has passed."""
+        return self._deadline is not None and time.monotonic() >= self._deadline
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace the state; raises `StoreError` when the disk refuses."""
+        """Replace the state.
+
+        Raises:
+            StoreError: the disk refuses.
+            TimeLimitReached: the deadline has passed; the state is saved.
+        """
         import torch
 
         self._before_save()
@@ -77,7 +92,11 @@ class FileCheckpoint:
         with atomic.replacing(self._path) as temporary, temporary.open("wb") as stream:
             stream.write(hashlib.sha256(buffer.getbuffer()).digest())
             stream.write(buffer.getbuffer())
-        self._saved = self.saved_at = time.monotonic()
+        self._saved = time.monotonic()
+        self.saves += 1
+        if self.is_late():
+            self.out_of_time = True
+            raise TimeLimitReached
 
     def seconds(self) -> float:
         """Training seconds over all processes: up to the last save of earlier ones, plus ours."""

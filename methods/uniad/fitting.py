@@ -86,7 +86,7 @@ def fit_base(
     Resumes from `context.checkpoint`, and leaves the trained network frozen.
 
     Raises:
-        MethodError: no backbone weights, a loss that is not finite, or a deadline that has passed.
+        MethodError: no backbone weights, or a loss that is not finite.
     """
     extractor = create_extractor(hyperparameters, context.device)
     features = cached_features(extractor, images, context)

@@ -90,17 +90,13 @@ def test_a_try_after_the_end_runs_nothing(
 def test_the_deadline_ends_training_and_prediction_without_an_outcome(
     request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request = replace(request_, methods=f"{ROUGH}[steps=3]")
-    cell, store, settings, ticket = _parts(request)
+    monkeypatch.setattr("adbench.storage.predictions.CHUNK_IMAGES", 4)
+    cell, store, settings, ticket = _parts(replace(request_, methods=f"{PIXEL}[steps=1]"))
     folder = store.cell(cell)
     late = replace(ticket, seconds_left=0.0)
     assert attempt(cell, late, store, settings, ClaimWatch(), Deaf()).outcome == "late"
     assert folder.checkpoint.exists() and not folder.model.exists()
-    monkeypatch.setattr("adbench.storage.predictions.CHUNK_IMAGES", 4)
-    trained = replace(request, methods=f"{PIXEL}[steps=3]")  # ignores the deadline in training
-    cell, store, settings, ticket = _parts(trained)
-    folder = store.cell(cell)
-    late = replace(ticket, seconds_left=0.0)
+    # What is saved is the last step: now prediction begins.
     assert attempt(cell, late, store, settings, ClaimWatch(), Deaf()).outcome == "late"
     assert folder.model.exists() and len(list(folder.predictions.iterdir())) == 1
     assert folder.failure() is None

@@ -111,6 +111,14 @@ def test_a_partner_that_dies_is_one_failed_cell_that_says_how(tmp_path: Path) ->
     assert claims(results) == []
 
 
+def test_the_time_limit_ends_the_leader_and_lets_the_partners_go(tmp_path: Path) -> None:
+    more = ("--fit-devices", "2", "--checkpoint-every", "3600", "--time-limit", "10s")
+    process = training(tmp_path, 100_000, *more)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0 and "1 cell left: the time limit is reached" in err, err
+    assert not records(tmp_path / "results", "failed") and claims(tmp_path / "results") == []
+
+
 def test_a_resumption_with_other_parts_is_recorded(invoke: Invoke, tmp_path: Path) -> None:
     results = tmp_path / "results"
     process = training(tmp_path, 300, "--accumulate", "2", "--checkpoint-every", "0")

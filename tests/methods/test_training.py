@@ -1,4 +1,3 @@
-import time
 
 import pytest
 import torch
@@ -63,14 +62,6 @@ def test_a_loss_that_is_not_finite_says_where_and_what_to_try(make_context, make
     with pytest.raises(MethodError, match=r"loss is nan at step 3 of 25.*learning_rate"):
         fit(make_context(checkpoint=checkpoint), loss=loss)
     assert checkpoint.state is not None and checkpoint.state["step"] == 3
-
-
-def test_deadline_saves_and_says_how_to_go_on(make_context, make_checkpoint):
-    checkpoint = make_checkpoint()
-    with pytest.raises(MethodError, match="step 1 of 25.*run the same command again"):
-        fit(make_context(checkpoint=checkpoint, deadline=time.monotonic() - 1))
-    resumed = fit(make_context(checkpoint=checkpoint))
-    assert torch.equal(resumed[1], fit(make_context())[1])
 
 
 def test_progress_reports_the_loss(make_context):

@@ -1,7 +1,6 @@
 """A method that goes wrong on purpose, for tests of executors: `tests/support/rough.py:Rough`.
 
-A copy of the trivial method's numbers, so that a cell that survives scores as an ordinary one. It
-honours the deadline, as `adbench.methods.training` does.
+A copy of the trivial method's numbers, so that a cell that survives scores as an ordinary one.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from adbench.contracts import Context, Images, Prediction
-from adbench.errors import MethodError
+from adbench.contracts import Checkpoint, Context, Images, Prediction
 from adbench.testing import PixelGaussian, PixelGaussianHyperparameters
 
 
@@ -45,7 +43,7 @@ class Rough(PixelGaussian):
         print(f"fitting in {os.getcwd()}/somewhere")  # a path that no record may hold
         if context.seed == self.hyperparameters.seed:
             self._suffer(context)
-        return super().fit(train, replace(context, checkpoint=_PunctualCheckpoint(context)))
+        return super().fit(train, replace(context, checkpoint=_Untried(context.checkpoint)))
 
     def _suffer(self, context: Context) -> None:
         fate = self.hyperparameters.fate
@@ -72,23 +70,18 @@ class Rough(PixelGaussian):
         return super().predict(images)
 
 
-class _PunctualCheckpoint:
-    """Saves at the deadline too, and then ends the training."""
+class _Untried:
+    """A checkpoint without the state by which `memory_in_fit` knows that it has tried."""
 
-    def __init__(self, context: Context) -> None:
-        self._inner, self._deadline = context.checkpoint, context.deadline
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._inner = checkpoint
 
     def load(self) -> dict[str, Any] | None:
         state = self._inner.load()
         return None if state is None or "tried" in state else state
 
     def due(self) -> bool:
-        return self._is_late() or self._inner.due()
+        return self._inner.due()
 
     def save(self, state: Mapping[str, Any]) -> None:
         self._inner.save(state)
-        if self._is_late():
-            raise MethodError("the time limit ended training: the state is saved")
-
-    def _is_late(self) -> bool:
-        return self._deadline is not None and time.monotonic() > self._deadline
