@@ -167,8 +167,8 @@ class _TrainingState:
             if not math.isfinite(self.losses[index]):
                 raise MethodError(
                     f"the training loss is {self.losses[index]} at step {index} of "
-                    f"{self.plan.steps}, expected a finite number: try a lower learning_rate, "
-                    "gradient_clip=1 or precision=fp32"
+                    f"{self.plan.steps}, expected a finite number: try a lower learning rate, a "
+                    "smaller largest norm of the gradient or precision=fp32"
                 )
 
     def dump(self, step: int) -> dict[str, Any]:
