@@ -80,7 +80,8 @@ def unmasked_problems(
         folder = f"{category}/test/{own.name}"
         message = (
             f"none of the {len(own.unmasked)} images in {folder} has a mask, while other defects "
-            f"have: they count in image metrics only; if they are normal, call it {normal}"
+            f"have: they count in image metrics only; if they are normal, rename the folder to "
+            f"{normal}"
         )
         problems.append(Problem("warning", "no mask in folder", message, folder))
     return problems

@@ -100,7 +100,7 @@ def test_a_defect_of_which_no_image_has_a_mask_is_a_question(invoke: Invoke, toy
     assert outcome.code == 0
     (warning,) = warnings_of(outcome)
     assert "none of the 4 images in a/test/fine has a mask" in warning
-    assert "if they are normal, call it good" in warning
+    assert "if they are normal, rename the folder to good" in warning
 
 
 def test_masks_of_no_defect_at_all_are_said_once_for_all_images(
