@@ -5,7 +5,7 @@
     2    wrong usage or configuration, a folder or file that cannot be used
     3    some cells failed
     4    a problem with the data
-    5    nothing was comparable (`gate`, `compare`)
+    5    nothing was comparable (`gate`, `compare`), too few images to tell (`gate --strict`)
     70   adbench itself broke (a bug, with its traceback): never to be taken for a regression
     130  interrupted        141  whoever read the output left
 

@@ -17,9 +17,6 @@ from adbench.stats.estimate import Estimate, without_dust
 
 FEWEST = 2
 """Images of each label below which a variance is undefined."""
-GROWTH = 0.3
-"""Of the variance of a difference of image metrics, times images of the rarer label, per true drop:
-0.1 to 0.5 in simulations of AUROC 0.90 to 0.98 and correlation 0.3 to 0.98 (docs/power.md)."""
 _DUST = 1e-24  # differences of equal placements may leave 1e-17, which is no variance
 
 
@@ -76,6 +73,7 @@ def auroc_difference(labels: npt.ArrayLike, base: npt.ArrayLike, head: npt.Array
     above, below = head_above - base_above, head_below - base_below
     parts = _variance_of_mean(above), _variance_of_mean(below)
     counts = above.size, below.size
+    alone = sum(map(_variance_of_mean, (base_above, base_below, head_above, head_below)))
     squares = parts[0] ** 2 / (above.size - 1) + parts[1] ** 2 / (below.size - 1)
     return Estimate(
         difference=without_dust(float(above.mean())),
@@ -83,13 +81,24 @@ def auroc_difference(labels: npt.ArrayLike, base: npt.ArrayLike, head: npt.Array
         degrees=sum(parts) ** 2 / squares if squares > 0 else math.inf,
         num_images=sum(counts),
         test="DeLong",
-        growth=0.0 if ranked_alike(base, head) else GROWTH / min(counts),
+        growth=0.0 if ranked_alike(base, head) else growth(sum(parts), alone, min(counts)),
     )
 
 
 def ranked_alike(base: npt.ArrayLike, head: npt.ArrayLike) -> bool:
     """Whether both put all images into one order, (n,) or (seeds, n): then no metric can differ."""
     return np.array_equal(stats.rankdata(base, axis=-1), stats.rankdata(head, axis=-1))
+
+
+def growth(variance: float, alone: float, rarer: int) -> float:
+    """`Estimate.growth` of image metrics: how a true drop adds to the `variance` of a difference.
+
+    `alone` is the sum of both sides' own variances, `rarer` the images of the rarer label. Fitted
+    to binormal scores of AUROC 0.90 to 0.98 and correlation 0.3 to 0.98: docs/power.md shows what
+    comes of it. Where nothing varies, as of two perfect detectors, half is taken to be shared.
+    """
+    apart = min(1.0, variance / alone) if alone > 0 else 0.5
+    return (0.15 + 0.45 * apart) / rarer
 
 
 def _mean_placements(

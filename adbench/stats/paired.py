@@ -10,18 +10,19 @@ hundreds of comparisons, and it keeps its level where few images decide (docs/po
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from adbench.stats.bootstrap import RESAMPLES, image_resamples
-from adbench.stats.delong import FEWEST, GROWTH, auroc_difference, ranked_alike
+from adbench.stats.delong import FEWEST, auroc_difference, growth, ranked_alike
 from adbench.stats.estimate import Estimate, without_dust
 from adbench.stats.pixels import PixelHistograms
 from adbench.stats.resampled import Weights, stratified_weights
 
 _PIXEL_GROWTH = 0.05
-"""As `delong.GROWTH`, for pixel metrics: many pixels an image, so one falls by degrees."""
+"""As `delong.growth`, for pixel metrics: many pixels an image, so one falls by degrees."""
 
 
 def image_differences(
@@ -46,8 +47,12 @@ def image_differences(
         _mean_over_seeds([image_resamples(anomalous, row, weights) for row in side])
         for side in sides
     ]
-    growth = 0.0 if ranked_alike(*sides) else GROWTH
-    found = _differences(anomalous, *drawn, growth=growth)
+    found = _differences(anomalous, *drawn)
+    if not ranked_alike(*sides):
+        rarer = _rarer(anomalous)
+        for name, own in found.items():
+            alone = sum(float(np.nanvar(values[name][1:])) for values in drawn)
+            found[name] = replace(own, growth=growth(own.variance, alone, rarer))
     found["image_auroc"] = auroc_difference(anomalous, *sides)
     return found
 
@@ -76,12 +81,19 @@ def pixel_differences(
         _mean_over_seeds([histograms.metrics(weights, aupro_limits) for histograms in side])
         for side in (base, head)
     ]
-    alike = all(mine.equals(other) for mine, other in zip(base, head, strict=True))
-    return _differences(anomalous, *drawn, growth=0.0 if alike else _PIXEL_GROWTH)
+    found = _differences(anomalous, *drawn)
+    if all(mine.equals(other) for mine, other in zip(base, head, strict=True)):
+        return found
+    grows = _PIXEL_GROWTH / _rarer(anomalous)
+    return {name: replace(own, growth=grows) for name, own in found.items()}
 
 
 def _enough(anomalous: npt.NDArray[np.bool_]) -> bool:
-    return min(int(anomalous.sum()), int((~anomalous).sum())) >= FEWEST
+    return _rarer(anomalous) >= FEWEST
+
+
+def _rarer(anomalous: npt.NDArray[np.bool_]) -> int:
+    return min(int(anomalous.sum()), int((~anomalous).sum()))
 
 
 def _with_observed(anomalous: npt.NDArray[np.bool_], resamples: int, seed: int) -> Weights:
@@ -94,14 +106,9 @@ def _mean_over_seeds(values: Sequence[Mapping[str, Weights]]) -> dict[str, Weigh
 
 
 def _differences(
-    anomalous: npt.NDArray[np.bool_],
-    base: Mapping[str, Weights],
-    head: Mapping[str, Weights],
-    *,
-    growth: float,
+    anomalous: npt.NDArray[np.bool_], base: Mapping[str, Weights], head: Mapping[str, Weights]
 ) -> dict[str, Estimate]:
     """One estimate a metric that is defined on all images and in nearly every resample."""
-    rarer = min(int(anomalous.sum()), int((~anomalous).sum()))
     found: dict[str, Estimate] = {}
     for name in base:
         observed, *rest = head[name] - base[name]
@@ -113,9 +120,8 @@ def _differences(
         found[name] = Estimate(
             difference=without_dust(float(observed)),
             variance=without_dust(spread) ** 2,
-            degrees=rarer - 1,
+            degrees=_rarer(anomalous) - 1,
             num_images=anomalous.size,
             test="bootstrap",
-            growth=growth / rarer,
         )
     return found

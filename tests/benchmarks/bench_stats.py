@@ -24,13 +24,17 @@ sys.path.append(str(Path(__file__).parents[1] / "support"))
 
 from simulation import (  # noqa: E402
     binormal,
+    drop_seen,
+    first_auroc,
     gate_alarms,
     histograms_of,
+    image_gate,
     image_p_values,
     pixel_p_values,
     rate,
 )
 
+from adbench.regression.gate import POWER, TOO_FEW  # noqa: E402
 from adbench.reports.tables import TITLES  # noqa: E402
 from adbench.stats.bootstrap import IMAGE_METRICS, image_resamples, percentiles  # noqa: E402
 from adbench.stats.resampled import stratified_weights  # noqa: E402
@@ -45,6 +49,15 @@ POWER_DROPS = ((0.90, 0.87), (0.95, 0.92), (0.98, 0.96), (0.95, 0.94))
 POWER_CORRELATIONS = (0.0, 0.5, 0.9, 0.98)
 GATE_SETTINGS = ((2, 24),)
 PIXEL_IMAGES = (40,)
+CEILING_SETTINGS = (
+    (3, 50, 0.5), (3, 50, 0.98), (3, 20, 0.5), (3, 20, 0.9), (3, 10, 0.5), (13, 50, 0.5),
+)  # fmt: skip
+"""Categories, images of each label, correlation; AUROC 0.95 on both sides."""
+DROP_SIZES = (50, 100)
+SMALLEST_SETTINGS = (
+    (20, 0.95, 0.9), (50, 0.95, 0.5), (50, 0.95, 0.98), (100, 0.95, 0.5), (100, 0.98, 0.9),
+    (200, 0.90, 0.5),
+)  # fmt: skip
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -86,6 +99,63 @@ def gate(trials: int) -> str:
         comparisons = str(6 * (categories + 1))
         rows.append([str(categories), str(images), comparisons, percent(rate(alarms))])
     return table(["categories", "images in each", "comparisons", "red without a difference"], rows)
+
+
+def ceiling(trials: int) -> str:
+    """The whole gate without a true difference, with the ceiling and without."""
+    rows = []
+    for categories, images, correlation in CEILING_SETTINGS:
+        setting = (images, images, 0.95, 0.95, correlation)
+        results = [image_gate(seed, categories, *setting) for seed in range(trials)]
+        red = rate([bool(r.regressions) for r in results])
+        tested = rate([any(not j.by_ceiling for j in r.regressions) for r in results])
+        few = rate([j.verdict == TOO_FEW for r in results for j in r.judged])
+        rows.append(
+            [str(categories), f"{images} + {images}", f"{correlation:g}", str(3 * (categories + 1)),
+             *map(percent, (red, tested, few))]
+        )  # fmt: skip
+    head = ["categories", "images in each", "correlation", "comparisons", "red",
+            "by Holm's test alone", "numbers with too few images to tell"]  # fmt: skip
+    return table(head, rows)
+
+
+def drop(trials: int) -> str:
+    """A true drop from 0.95 to 0.85 in one category, correlation 0.5."""
+    rows = []
+    for images in DROP_SIZES:
+        setting = (images, images, 0.95, 0.85, 0.5)
+        for categories in (1, 13):
+            own = {"metrics": ("image_auroc",)} if categories == 1 else {}
+            results = [image_gate(seed, categories, *setting, **own) for seed in range(trials)]
+            said = [first_auroc(r).verdict for r in results]
+            rows.append(
+                [f"{images} + {images}", "1" if own else str(3 * (categories + 1)),
+                 percent(rate([v == "regression" for v in said])),
+                 percent(rate([v == TOO_FEW for v in said])),
+                 percent(rate([v == "no regression" for v in said])),
+                 percent(rate([bool(r.regressions) for r in results]))]
+            )  # fmt: skip
+    head = ["images", "comparisons", "regression", "too few images to tell", "no regression",
+            "gate red"]  # fmt: skip
+    return table(head, rows)
+
+
+def smallest(trials: int) -> str:
+    """What `smallest drop` says without a true one, and how often a true drop of that is seen."""
+    rows = []
+    for images, auroc, correlation in SMALLEST_SETTINGS:
+        same = (images, images, auroc, auroc, correlation)
+        said = [drop_seen(seed, *same).smallest_drop(ALPHA, POWER) for seed in range(trials)]
+        size = float(np.median(said))
+        worse = (images, images, auroc, auroc - size, correlation)
+        seen = [drop_seen(trials + i, *worse).p_value("less") <= ALPHA for i in range(trials)]
+        rows.append(
+            [f"{images} + {images}", f"{auroc:.2f}", f"{correlation:g}",
+             f"{100 * size:.1f}", percent(rate(seen))]
+        )  # fmt: skip
+    head = ["images", "AUROC", "correlation", "smallest drop said (median), points",
+            "such a drop was seen"]  # fmt: skip
+    return table(head, rows)
 
 
 def power(trials: int) -> str:
@@ -139,7 +209,8 @@ def speed(_: int) -> str:
 
 
 SECTIONS: dict[str, Callable[[int], str]] = {
-    "image": image_alarms, "pixel": pixel_alarms, "gate": gate, "power": power, "speed": speed,
+    "image": image_alarms, "pixel": pixel_alarms, "gate": gate, "ceiling": ceiling, "drop": drop,
+    "smallest": smallest, "power": power, "speed": speed,
 }  # fmt: skip
 
 

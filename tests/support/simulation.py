@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from scipy import special
 from scored import scored_record
 
-from adbench.regression.gate import Rules, run_gate
+from adbench.regression.gate import GateResult, Judged, Rules, run_gate
 from adbench.regression.regress import DEFAULT_METRICS
 from adbench.regression.sides import Side
+from adbench.stats.bootstrap import IMAGE_METRICS
 from adbench.stats.delong import auroc_difference
+from adbench.stats.estimate import Estimate
 from adbench.stats.paired import image_differences, pixel_differences
 from adbench.stats.pixels import PixelHistograms, pixel_histograms
 from adbench.storage.records import Record
@@ -57,6 +60,12 @@ def image_p_values(
         return {"image_auroc": auroc_difference(labels, base, head).p_value("less")}
     found = image_differences(labels, base, head, seed=seed, resamples=resamples)
     return {name: estimate.p_value("less") for name, estimate in found.items()}
+
+
+def drop_seen(seed: int, *setting: float) -> Estimate:
+    """One trial: the estimate of a difference of AUROC; `setting` is that of `binormal`."""
+    rng = np.random.default_rng([SEED, 5, seed])
+    return auroc_difference(*binormal(rng, int(setting[0]), int(setting[1]), *setting[2:]))
 
 
 def maps_without_difference(
@@ -111,6 +120,37 @@ def gate_alarms(seed: int, categories: int, images: int) -> bool:
             pixels[side][record.keys["score"]] = histograms_of(maps[side], masks)
     base, head = (_side(*both) for both in zip(records, pixels, strict=True))
     return run_gate(base, head, Rules(DEFAULT_METRICS, tolerance=0.0)).exit_code == 1
+
+
+def image_gate(
+    seed: int,
+    categories: int,
+    *setting: float,
+    metrics: tuple[str, ...] = tuple(IMAGE_METRICS),
+    **rules: Any,
+) -> GateResult:
+    """One trial of the whole gate over image metrics, tolerance 0: all categories and their means.
+
+    `setting` is that of `binormal` for the first category; in the others head is as good as base.
+    """
+    rng = np.random.default_rng([SEED, 4, seed])
+    normal, anomalous, base, head, correlation = setting
+    records: tuple[list[Record], list[Record]] = ([], [])
+    for number in range(categories):
+        own = head if number == 0 else base
+        labels, *scores = binormal(rng, int(normal), int(anomalous), base, own, correlation)
+        for side in range(2):
+            records[side].append(scored_record(labels, scores[side], f"c{number}"))
+    sides = (Side("side", tuple(own), lambda record: {}) for own in records)
+    return run_gate(*sides, Rules(metrics, tolerance=0.0, **rules))
+
+
+def first_auroc(result: GateResult) -> Judged:
+    """What was said of the image AUROC of the category that may have dropped."""
+    return next(
+        j for j in result.judged
+        if (j.difference.category, j.difference.metric) == ("c0", "image_auroc")
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
