@@ -57,8 +57,9 @@ class Rules:
 class Judged:
     """A difference with its p-values, one-sided for a drop: as it is, and after Holm.
 
-    `smallest_drop`: the true drop that would have been seen with probability `POWER`, None where
-    nothing is known of chance. `by_ceiling`: a regression that Holm's test did not find.
+    `smallest_drop`: the true drop that would have been seen with probability `POWER`; None where
+    nothing is known of chance, and where both sides rank all images alike. `by_ceiling`: a
+    regression that Holm's test did not find.
     """
 
     difference: Difference
@@ -67,6 +68,11 @@ class Judged:
     verdict: Verdict
     smallest_drop: float | None = None
     by_ceiling: bool = False
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether base and head rank all images alike."""
+        return self.difference.estimate is not None and self.difference.estimate.is_alike
 
 
 @dataclass(frozen=True)
@@ -215,6 +221,8 @@ def _judge(
     estimate, drop = difference.estimate, -difference.change
     if estimate is None or p_holm is None:
         return Judged(difference, p_value, p_holm, TOO_FEW)
+    if estimate.is_alike:
+        return Judged(difference, p_value, p_holm, "no regression")
     smallest = estimate.smallest_drop(applied, POWER)
     is_seen, is_beyond = p_holm <= level, ceiling and drop > rules.max_drop
     verdict: Verdict = "no regression"
@@ -302,6 +310,7 @@ def summary(result: GateResult) -> dict[str, Any]:
         "tested": sum(j.p_value is not None for j in result.judged),
         "regressions": verdicts.count("regression"),
         "no_regression": verdicts.count("no regression"),
+        "ranked_alike": sum(j.is_alike for j in result.judged),
         "too_few_images": verdicts.count(TOO_FEW),
         "too_few_images_beyond_max_drop": len(result.undecided_drops),
         "slower": len(result.slower),

@@ -91,7 +91,7 @@ def comparison_page(result: Comparison, *, every: bool = False) -> Page:
 
 def gate_page(result: GateResult) -> Page:
     """What cannot be told first, what fails the gate, then the rest."""
-    passed = [j for j in result.judged if j.verdict == "no regression"]
+    passed = [j for j in result.judged if j.verdict == "no regression" and not j.is_alike]
     passed.sort(key=lambda j: j.difference.change)
     tables = [
         _judged_table("Too few images to tell", result.undecided),
@@ -120,13 +120,18 @@ def _judged_table(title: str, judged: Sequence[Judged]) -> TextTable:
 
 
 def _untested(undecided: Sequence[Judged]) -> Iterable[str]:
-    reasons = [j.difference.untested or "" for j in undecided if j.smallest_drop is None]
+    reasons = [j.difference.untested or "" for j in undecided if j.difference.estimate is None]
     for reason in dict.fromkeys(reasons):
         yield f"{counted(reasons.count(reason), 'comparison')}: {reason}"
 
 
 def _explained(result: GateResult) -> Iterable[str]:
     rules = result.rules
+    if alike := summary(result)["ranked_alike"]:
+        yield (
+            f"No regression in {counted(alike, 'comparison')} (not listed) because base and head "
+            "rank all images alike."
+        )
     if any(j.smallest_drop is not None for j in result.judged):
         yield (
             f"smallest drop: a true drop of so many points would have been seen with "
@@ -139,6 +144,8 @@ def _explained(result: GateResult) -> Iterable[str]:
             f"({100 * rules.max_drop:g} points), or unknown. docs/power.md says how many images "
             "show which drop; fewer comparisons (--metrics, --on means) ask less of each."
         )
+    if any(j.difference.covers == "images and seeds" for j in result.undecided):
+        yield "Where few seeds disagree, more seeds on both sides lower the smallest drop too."
 
 
 def gate_headline(result: GateResult) -> str:
@@ -149,7 +156,6 @@ def gate_headline(result: GateResult) -> str:
         f"{counted(counts['compared'], 'comparison')}, "
         f"{counted(counts['regressions'], 'regression')}, {counts['slower']} slower, "
         f"{counts['no_regression']} without regression, "
-        f"{counts['too_few_images']} {TOO_FEW}, "
         f"{counts['incomparable']} not comparable, {counts['failed']} failed "
         f"(tolerance {100 * rules.tolerance:g} points, max drop {100 * rules.max_drop:g}, "
         f"alpha {rules.alpha:g})"
@@ -392,7 +398,7 @@ def gate_json(result: GateResult) -> dict[str, Any]:
             {
                 **_difference_json(j.difference), "p_value": j.p_value, "p_holm": j.p_holm,
                 "verdict": j.verdict, "smallest_drop": j.smallest_drop,
-                "by_max_drop": j.by_ceiling,
+                "by_max_drop": j.by_ceiling, "ranked_alike": j.is_alike,
             }
             for j in result.judged
         ],

@@ -49,6 +49,11 @@ class Estimate:
         """Whether training-to-training variation is part of the chance."""
         return len(self.by_seed) > 1
 
+    @property
+    def is_alike(self) -> bool:
+        """Whether both sides rank all images alike: nothing differs, and nothing could vary."""
+        return not (self.difference or self._chance[0] or self.growth)
+
     @cached_property
     def _chance(self) -> tuple[float, float]:
         """Standard error and degrees of freedom, by Welch and Satterthwaite over both sources."""
@@ -95,7 +100,7 @@ class Estimate:
         """The true drop that a one-sided test at `level` finds with probability `power`.
 
         The drop D that is t(1 - level) + t(power) of its own standard errors, with the variance
-        that it brings: D**2 = t**2 (variance + growth D). At most 1; 0 for equal scores.
+        that it brings: D**2 = t**2 (variance + growth D). At most 1.
         """
         error, degrees = self._chance
         square = (_quantile(1 - level, degrees) + _quantile(power, degrees)) ** 2

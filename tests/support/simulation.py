@@ -141,8 +141,8 @@ def image_gate(
         labels, *scores = binormal(rng, int(normal), int(anomalous), base, own, correlation)
         for side in range(2):
             records[side].append(scored_record(labels, scores[side], f"c{number}"))
-    sides = (Side("side", tuple(own), lambda record: {}) for own in records)
-    return run_gate(*sides, Rules(metrics, tolerance=0.0, **rules))
+    before, after = (Side("side", tuple(own), lambda record: {}) for own in records)
+    return run_gate(before, after, Rules(metrics, tolerance=0.0, **rules))
 
 
 def first_auroc(result: GateResult) -> Judged:
