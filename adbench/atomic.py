@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from adbench.errors import StoreError
+from adbench.regular_files import TEXT_BYTES, NotAFile, read_bounded, refuse_json_bomb
 
 CHECKSUM = "checksum"
-_BAD_FILE = {errno.EIO, errno.EISDIR, errno.ELOOP, errno.EBADMSG} | {
+_BAD_FILE = {errno.EIO, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EBADMSG} | {
     getattr(errno, name) for name in ("EUCLEAN", "ENODATA", "EREMOTEIO") if hasattr(errno, name)
 }
 
@@ -75,10 +76,16 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     write_text(path, json.dumps(body, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote; raises ValueError when it is damaged."""
+def read_json(path: Path, most: int = TEXT_BYTES) -> dict[str, Any]:
+    """Read what `write_json` wrote, of at most `most` bytes.
+
+    Raises ValueError when it is damaged, OSError as `open_regular` does, and `StoreError` for what
+    is too large to be read.
+    """
+    content = read_bounded(path, most)
+    refuse_json_bomb(content, path)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(content.decode("utf-8"))
         found = value.pop(CHECKSUM, None) if isinstance(value, dict) else None
         expected = digest(value)
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, too deep, not finite
@@ -90,19 +97,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_or_set_aside(path: Path) -> dict[str, Any] | None:
+def read_or_set_aside(path: Path, remedy: str = "will be made again") -> dict[str, Any] | None:
     """What `write_json` wrote, or None where it is absent; a damaged file is named, renamed and
-    absent. Raises `StoreError` for what may be read another time."""
+    absent. Raises `StoreError` for what may be read another time, and for what is too large."""
     try:
         return read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
-        say_damaged(path, str(error))
+        say_damaged(path, str(error), remedy)
     except OSError as error:
         if not is_damage(error):
             raise StoreError(f"cannot read {path}: {error.strerror}") from error
-        say_damaged(path, f"{path.name} cannot be read ({error.strerror})")
+        say_damaged(path, f"{path.name} cannot be read ({error.strerror})", remedy)
     return None
 
 
@@ -111,7 +118,7 @@ def is_damage(error: OSError) -> bool:
 
     A lack of rights, memory or descriptors, or a server that is away, says nothing about it.
     """
-    return error.errno in _BAD_FILE
+    return isinstance(error, NotAFile) or error.errno in _BAD_FILE
 
 
 def canonical_json(value: Any) -> str:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbench.errors import StoreError
+from adbench.regular_files import NotAFile, open_regular
 from adbench.storage.cache_files import (
     ENTRY,
     HEADER,
@@ -38,7 +39,6 @@ from adbench.storage.cache_files import (
     head_of,
     header_bytes,
     identity,
-    open_regular,
     remove_unless_locked,
 )
 
@@ -127,11 +127,11 @@ class DiskCache:
             stream = open_regular(path)
         except FileNotFoundError:
             return None
+        except NotAFile as error:
+            self._set_aside(path, str(error.strerror))
+            return None
         except OSError as error:
             raise self._trouble(error, 0) from None
-        if stream is None:
-            self._set_aside(path, "it is no file")
-            return None
         with stream:
             # Shared, and kept by the mapping: nobody evicts an array that somebody reads.
             with contextlib.suppress(OSError):

@@ -31,7 +31,14 @@ from adbench.plan import Cell
 from adbench.storage.pixel_statistics import pixel_statistics_path
 from adbench.storage.record_blocks import Inference, key_path, shaped
 from adbench.storage.records import FORMAT, Record
-from adbench.storage.removal import are_maps, is_ours, is_temporary, refuse_link, remove
+from adbench.storage.removal import (
+    are_maps,
+    is_ours,
+    is_temporary,
+    refuse_other,
+    refuse_others,
+    remove,
+)
 
 MARKER = "adbench.json"
 
@@ -156,15 +163,19 @@ class Store:
     def cell(self, cell: Cell) -> CellFolder:
         """The folder of one cell (not created); raises `StoreError` for a link in its place."""
         folder = CellFolder(self.root, cell)
-        refuse_link(folder.path)
+        refuse_other(folder.path)
         return folder
 
     def records(self) -> Iterator[Record]:
-        """All readable records, done, skipped and failed; damaged ones are set aside."""
+        """All readable records, done, skipped and failed; damaged ones are set aside.
+
+        Raises `StoreError` for what is no folder where the records' folders are.
+        """
         self.check_format()
+        refuse_others(self.root / "cells")
         for pattern in ("record-*.json", "failed-*.json"):
             for path in sorted((self.root / "cells").glob(f"*/{pattern}")):
-                refuse_link(path.parent)
+                refuse_other(path.parent)
                 record = _read_record(path)
                 if record is not None:
                     yield record
