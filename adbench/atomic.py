@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from adbench.errors import StoreError
+from adbench.output import say
+from adbench.printable import printable_lines
 from adbench.regular_files import TEXT_BYTES, NotAFile, read_bounded, refuse_json_bomb
 
 CHECKSUM = "checksum"
@@ -61,19 +62,16 @@ def sync_folder(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` (UTF-8) atomically.
-
-    A lone surrogate, as in a file name that is not UTF-8, becomes `\\udcXX`; so it reads in JSON.
-    """
+    """Replace `path` by a document (UTF-8) atomically, printable whatever it is made of."""
     with replacing(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        temporary.write_bytes(printable_lines(text).encode())
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Replace `path` by `value` with a SHA-256 of its canonical form under "checksum"."""
     body = {name: item for name, item in value.items() if name != CHECKSUM}
     body[CHECKSUM] = hashlib.sha256(canonical_json(body).encode()).hexdigest()
-    write_text(path, json.dumps(body, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(body, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, most: int = TEXT_BYTES) -> dict[str, Any]:
@@ -144,14 +142,19 @@ def say_damaged(path: Path, reason: str, remedy: str = "will be made again") -> 
         kept = set_aside(path).name
     except OSError:
         kept = "(could not be renamed)"
-    print(f"warning: {reason}; set aside as {kept}, {remedy}", file=sys.stderr)
+    say(f"warning: {reason}; set aside as {kept}, {remedy}")
+
+
+def forbids_writing(error: OSError) -> bool:
+    """Whether the place may not be written by us, be it as good as ever to read."""
+    return error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def explain_os_error(error: OSError, path: Path) -> StoreError:
     """The one-line error for a disk or permission problem at `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and _is_full(path)):
         way_out = "the disk is full: free space or give another folder with --results DIR"
-    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+    elif forbids_writing(error):
         way_out = "the folder is not writable: give another with --results DIR or mend its rights"
     else:
         way_out = f"{error.strerror or error}: give another folder with --results DIR"

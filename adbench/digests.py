@@ -7,6 +7,7 @@ damaged or overwritten by another process, digests are computed again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from adbench.atomic import is_damage, say_damaged
+from adbench.atomic import forbids_writing, is_damage, say_damaged
 from adbench.errors import DataError, StoreError
 from adbench.regular_files import (
     LARGE_TEXT_BYTES,
@@ -24,6 +25,7 @@ from adbench.regular_files import (
     read_bounded,
     refuse_json_bomb,
 )
+from adbench.storage.cache_files import say_unkept
 
 Stamp = tuple[int, int, int, int]
 """Size, mtime, ctime (nanoseconds) and inode: what must be unchanged for a digest to hold."""
@@ -135,7 +137,7 @@ def _row(row: object) -> tuple[Stamp, str]:
 
 
 def _write_index(file: Path, fresh: Index) -> None:
-    """Merge `fresh` into what is stored now and replace the file in one step.
+    """Merge `fresh` into what is stored now and replace the file in one step, where we may.
 
     Two writers at once may lose one's rows; those are computed again by whoever needs them.
     """
@@ -152,7 +154,11 @@ def _write_index(file: Path, fresh: Index) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+        if forbids_writing(error):
+            say_unkept(file.parent)
+            return
+        way_out = "free some space, or " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise StoreError(
             f"the index of file digests in {file.parent} cannot be written: {error.strerror}; "
-            "free some space, or name a writable folder in ADBENCH_CACHE"
+            f"{way_out}name a writable folder in ADBENCH_CACHE"
         ) from None

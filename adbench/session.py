@@ -25,6 +25,7 @@ from adbench.selectors import parse_seeds, parse_shard
 from adbench.settings import Settings
 from adbench.storage.plan_files import write_plan
 from adbench.store import Store
+from adbench.user_paths import at_home
 
 CPU_FLOPS_PER_CORE = 8e10
 GPU_FLOPS = 4e13
@@ -235,4 +236,4 @@ def refuse_if_hopeless(cells: Sequence[Cell], preset: str, command: str) -> None
 
 def _root_from_environment() -> Path | None:
     value = os.environ.get("ADBENCH_DATA")
-    return Path(value) if value else None
+    return at_home(Path(value)) if value else None

@@ -11,8 +11,7 @@ from typing import Literal
 
 from adbench import atomic
 from adbench.errors import UsageError
-from adbench.output import counted, duration, print_json
-from adbench.printable import printable
+from adbench.output import counted, duration, print_json, show
 from adbench.regular_files import is_readable_text
 from adbench.storage.claims import ClaimWatch, Look
 from adbench.storage.plan_files import PlannedCell, read_plans
@@ -57,10 +56,10 @@ def status(results: Path, as_json: bool) -> None:
         print_json({"cells": [asdict(cell) for cell in cells], "counts": counted_states})
         return
     parts = [f"{counts[state]} {state}" for state in ORDER if counts[state]]
-    print(f"{counted(len(cells), 'cell')}: {', '.join(parts)}")
+    show(f"{counted(len(cells), 'cell')}: {', '.join(parts)}")
     for cell in cells:
         if cell.state not in ("finished", "waiting"):
-            print(printable(_line(cell)))
+            show(_line(cell))
 
 
 def read_status(root: Path) -> list[CellStatus]:

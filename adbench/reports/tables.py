@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from adbench.atomic import canonical_json
-from adbench.printable import printable
+from adbench.reports import spreadsheet
 from adbench.storage.records import METRICS, Record, mean_metrics
 
 if TYPE_CHECKING:
@@ -84,14 +82,8 @@ def frame(table: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 def csv_text(table: Sequence[Mapping[str, Any]], more: Sequence[str] = ()) -> str:
     """The rows as CSV in full precision, undefined metrics empty; `more` are further columns."""
-    buffer = io.StringIO()
     fields = [*_columns(), *more]
-    writer = csv.DictWriter(buffer, fields, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(
-        {n: printable(v) if isinstance(v, str) else v for n, v in row.items()} for row in table
-    )
-    return buffer.getvalue()
+    return spreadsheet.csv_text([fields, *([row.get(name) for name in fields] for row in table)])
 
 
 def spread(summaries: Mapping[str, Mapping[str, Any]], metric: str) -> float | None:

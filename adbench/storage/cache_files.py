@@ -15,9 +15,11 @@ import json
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, Final
 
+from adbench.output import say
 from adbench.regular_files import open_regular
 
 HEADER: Final = 4096
@@ -69,6 +71,15 @@ def identity(stream: IO[bytes]) -> Identity:
     """Tells one version of a file from another without reading it."""
     status = os.fstat(stream.fileno())
     return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def say_unkept(folder: Path) -> None:
+    """Say, once, that a cache folder of others is good for reading only."""
+    say(
+        f"note: you may not write into the cache folder {folder}: what it lacks is computed and "
+        "not kept; name a folder of your own in ADBENCH_CACHE to keep it"
+    )
 
 
 def create_locked(path: Path) -> IO[bytes]:

@@ -35,7 +35,6 @@ import json
 import os
 import re
 import shlex
-import sys
 import threading
 import time
 import uuid
@@ -47,6 +46,7 @@ from typing import Any, Literal
 from adbench.atomic import explain_os_error
 from adbench.errors import StoreError
 from adbench.interruptions import ClaimLost
+from adbench.output import say
 from adbench.regular_files import NotAFile, open_regular, read_bounded
 from adbench.storage.owners import host_identity, is_hidden, process_start
 
@@ -177,7 +177,7 @@ def _generations(folder: Path) -> list[int]:
 @cache
 def _tell(path: Path, why: str) -> None:
     """Warn, once, of what is no claim."""
-    print(f"warning: {path} is no claim and is passed over: {why}", file=sys.stderr)
+    say(f"warning: {path} is no claim and is passed over: {why}")
 
 
 def _read(path: Path) -> dict[str, Any] | None:
