@@ -19,10 +19,11 @@ from adbench.executors.base import Executor
 from adbench.executors.serial import SerialExecutor
 from adbench.grid import GridOptions, GridResult, Reporter, run_on
 from adbench.machine.devices import choose_device, choose_precision, gpu_visible
-from adbench.output import counted
+from adbench.output import counted, say
 from adbench.plan import Cell, Plan, make_plan
 from adbench.selectors import parse_seeds, parse_shard
 from adbench.settings import Settings
+from adbench.storage.claims import ClaimWatch
 from adbench.storage.plan_files import write_plan
 from adbench.store import Store
 from adbench.user_paths import at_home
@@ -138,7 +139,7 @@ def execute(request: Request, plan: Plan, options: RunOptions, reporter: Reporte
     done = [(c, cached_outcome(c, store, options.overwrite)) for c in plan.cells]
     records = [(c, r) for c, r in done if r is not None]
     if len(records) == len(plan.cells):
-        return GridResult(records, reused=len(records))
+        return _settled(GridResult(records, reused=len(records)), store)
     store.open_for_writing()
     executor = open_executor(request, plan, options)
     write_plan(plan, store.root)
@@ -152,9 +153,27 @@ def execute(request: Request, plan: Plan, options: RunOptions, reporter: Reporte
     )
     # A launcher may have no GPU where its jobs have one.
     gpu = None if name in ("serial", "local") else request.device != "cpu"
-    return run_on(
+    result = run_on(
         executor, plan, store, grid, reporter, lambda cell: estimate_seconds([cell], gpu=gpu)
     )
+    marked, lost = store.is_marked(), store.restore(result.records)
+    if lost or not marked:
+        write_plan(plan, store.root)
+    if lost:
+        say(
+            f"warning: {counted(lost, 'record')} vanished from {store.root} while the run went on "
+            "and was written again; models and maps that went with it are gone"
+        )
+    return _settled(result, store)
+
+
+def _settled(result: GridResult, store: Store) -> GridResult:
+    """Nobody works on the cells that are finished: what killed owners left of claims goes."""
+    watch = ClaimWatch()
+    finished = [cell for cell, record in result.records if record.status != "failed"]
+    for fit in {cell.fit_key: cell for cell in finished}.values():
+        watch.sweep(store.cell(fit).path)
+    return result
 
 
 def open_executor(request: Request, plan: Plan, options: RunOptions) -> Executor:

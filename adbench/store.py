@@ -18,7 +18,7 @@ model and its claim, and have records, maps and timings of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,10 @@ class CellFolder:
     def failure(self) -> Record | None:
         """The latest failure of exactly this cell, or None."""
         return _read_record(self._failed)
+
+    def has_outcome(self) -> bool:
+        """Whether a record, of whatever content, is there."""
+        return self._record.exists() or self._failed.exists()
 
     def write_record(self, record: Record) -> None:
         """Publish the outcome: the last write of a cell."""
@@ -136,7 +140,7 @@ class Store:
     def open_for_writing(self) -> None:
         """Create the folder or check that this version can write it; raises `StoreError`."""
         self.check_format()
-        if not (self.root / MARKER).exists():
+        if not self.is_marked():
             atomic.write_json(self.root / MARKER, {"format": FORMAT})
         probe = self.root / "cells"
         try:
@@ -179,6 +183,26 @@ class Store:
                 record = _read_record(path)
                 if record is not None:
                     yield record
+
+
+    def is_marked(self) -> bool:
+        """Whether the folder says that it is one of ours."""
+        return (self.root / MARKER).exists()
+
+    def restore(self, outcomes: Iterable[tuple[Cell, Record]]) -> int:
+        """Write again what was removed from the folder while a run went on; how many records.
+
+        Raises `StoreError` where that is not possible.
+        """
+        lost = 0
+        if not self.is_marked():
+            self.open_for_writing()
+        for cell, record in outcomes:
+            folder = self.cell(cell)
+            if not folder.has_outcome():
+                folder.write_record(record)
+                lost += 1
+        return lost
 
 
 def read_timing(path: Path) -> dict[str, Any] | None:

@@ -55,6 +55,8 @@ STALE_SECONDS = 180.0
 UNREADABLE_SECONDS = 5.0
 """Patience with a claim that names no owner: only a failing disk or a tool of others makes one."""
 
+FORGOTTEN_SECONDS = 86_400.0
+"""After which any claim of a finished cell goes: a run that finds all done waits for nobody."""
 LAST_GENERATION = 999_999
 _CLAIM = re.compile(r"claim\.[1-9][0-9]{0,5}")
 _CLAIM_BYTES = 64_000
@@ -143,6 +145,15 @@ class ClaimWatch:
         except OSError as error:
             raise explain_os_error(error, folder) from error
 
+    def sweep(self, folder: Path) -> None:
+        """Remove what a dead owner's claim left in the folder of a finished cell, if we may."""
+        look = self.look(folder)
+        if look.state == "dead" or _is_forgotten(folder / look.mark.partition(":")[0]):
+            with contextlib.suppress(StoreError):  # a folder that may only be read
+                claim = self.try_claim(folder, look.mark)
+                if claim is not None:
+                    claim.release()
+
     def _is_alive(self, path: Path) -> bool:
         owner = _read(path)
         if owner is not None and owner["host"] == host_identity() and owner["start"] is not None:
@@ -201,6 +212,12 @@ def _beat_of(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_ino
+
+
+def _is_forgotten(path: Path) -> bool:
+    """Whether a claim has not been touched for so long that no two clocks differ by as much."""
+    beat = _beat_of(path) if path.name.startswith("claim.") else None
+    return beat is not None and time.time() - beat[0] / 1e9 > FORGOTTEN_SECONDS
 
 
 def _mark(path: Path) -> str:
