@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from adbench.errors import StoreError
+from adbench.output import say
+from adbench.printable import printable_lines
+from adbench.regular_files import TEXT_BYTES, NotAFile, read_bounded, refuse_json_bomb
 
 CHECKSUM = "checksum"
-_BAD_FILE = {errno.EIO, errno.EISDIR, errno.ELOOP, errno.EBADMSG} | {
+_BAD_FILE = {errno.EIO, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EBADMSG} | {
     getattr(errno, name) for name in ("EUCLEAN", "ENODATA", "EREMOTEIO") if hasattr(errno, name)
 }
 
@@ -60,25 +62,28 @@ def sync_folder(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` (UTF-8) atomically.
-
-    A lone surrogate, as in a file name that is not UTF-8, becomes `\\udcXX`; so it reads in JSON.
-    """
+    """Replace `path` by a document (UTF-8) atomically, printable whatever it is made of."""
     with replacing(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        temporary.write_bytes(printable_lines(text).encode())
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Replace `path` by `value` with a SHA-256 of its canonical form under "checksum"."""
     body = {name: item for name, item in value.items() if name != CHECKSUM}
     body[CHECKSUM] = hashlib.sha256(canonical_json(body).encode()).hexdigest()
-    write_text(path, json.dumps(body, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(body, indent=1, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote; raises ValueError when it is damaged."""
+def read_json(path: Path, most: int = TEXT_BYTES) -> dict[str, Any]:
+    """Read what `write_json` wrote, of at most `most` bytes.
+
+    Raises ValueError when it is damaged, OSError as `open_regular` does, and `StoreError` for what
+    is too large to be read.
+    """
+    content = read_bounded(path, most)
+    refuse_json_bomb(content, path)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(content.decode("utf-8"))
         found = value.pop(CHECKSUM, None) if isinstance(value, dict) else None
         expected = digest(value)
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, too deep, not finite
@@ -90,19 +95,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_or_set_aside(path: Path) -> dict[str, Any] | None:
+def read_or_set_aside(path: Path, remedy: str = "will be made again") -> dict[str, Any] | None:
     """What `write_json` wrote, or None where it is absent; a damaged file is named, renamed and
-    absent. Raises `StoreError` for what may be read another time."""
+    absent. Raises `StoreError` for what may be read another time, and for what is too large."""
     try:
         return read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
-        say_damaged(path, str(error))
+        say_damaged(path, str(error), remedy)
     except OSError as error:
         if not is_damage(error):
             raise StoreError(f"cannot read {path}: {error.strerror}") from error
-        say_damaged(path, f"{path.name} cannot be read ({error.strerror})")
+        say_damaged(path, f"{path.name} cannot be read ({error.strerror})", remedy)
     return None
 
 
@@ -111,7 +116,7 @@ def is_damage(error: OSError) -> bool:
 
     A lack of rights, memory or descriptors, or a server that is away, says nothing about it.
     """
-    return error.errno in _BAD_FILE
+    return isinstance(error, NotAFile) or error.errno in _BAD_FILE
 
 
 def canonical_json(value: Any) -> str:
@@ -137,14 +142,19 @@ def say_damaged(path: Path, reason: str, remedy: str = "will be made again") -> 
         kept = set_aside(path).name
     except OSError:
         kept = "(could not be renamed)"
-    print(f"warning: {reason}; set aside as {kept}, {remedy}", file=sys.stderr)
+    say(f"warning: {reason}; set aside as {kept}, {remedy}")
+
+
+def forbids_writing(error: OSError) -> bool:
+    """Whether the place may not be written by us, be it as good as ever to read."""
+    return error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def explain_os_error(error: OSError, path: Path) -> StoreError:
     """The one-line error for a disk or permission problem at `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and _is_full(path)):
         way_out = "the disk is full: free space or give another folder with --results DIR"
-    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+    elif forbids_writing(error):
         way_out = "the folder is not writable: give another with --results DIR or mend its rights"
     else:
         way_out = f"{error.strerror or error}: give another folder with --results DIR"

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import math
 import os
+import tempfile
 import time
 import uuid
 import warnings
@@ -24,7 +25,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adbench.atomic import forbids_writing
 from adbench.errors import StoreError
+from adbench.regular_files import NotAFile, open_regular
 from adbench.storage.cache_files import (
     ENTRY,
     HEADER,
@@ -38,9 +41,10 @@ from adbench.storage.cache_files import (
     head_of,
     header_bytes,
     identity,
-    open_regular,
     remove_unless_locked,
+    say_unkept,
 )
+from adbench.user_paths import at_home
 
 
 class CacheWarning(UserWarning):
@@ -50,9 +54,8 @@ class CacheWarning(UserWarning):
 def default_cache_folder() -> Path:
     """`$ADBENCH_CACHE`, else `adbench` in `$XDG_CACHE_HOME`, else `~/.cache/adbench`."""
     if own := os.environ.get("ADBENCH_CACHE"):
-        return Path(own).expanduser()
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "adbench"
+        return at_home(Path(own))
+    return at_home(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "adbench"
 
 
 class DiskCache:
@@ -93,7 +96,8 @@ class DiskCache:
             fill: writes the content. Two processes may both run it: the results must be equal.
 
         Raises:
-            StoreError: the folder cannot be written or the disk is full.
+            StoreError: the folder cannot be used or the disk is full. In a folder that others
+                own and we may only read, what is not there is computed for this call alone.
         """
         if math.prod(shape) == 0:
             empty = np.zeros(shape, dtype)
@@ -106,8 +110,8 @@ class DiskCache:
             self.hits += 1
             return found
         self.misses += 1
-        with self._usable(_num_bytes(shape, dtype)):
-            self._sweep()
+        if not self._may_store():
+            return self._computed(shape, dtype, fill)
         self._store(name, head, shape, dtype, fill)
         stored = self._open(name, head, shape, dtype)
         if stored is None:
@@ -127,11 +131,11 @@ class DiskCache:
             stream = open_regular(path)
         except FileNotFoundError:
             return None
+        except NotAFile as error:
+            self._set_aside(path, str(error.strerror))
+            return None
         except OSError as error:
             raise self._trouble(error, 0) from None
-        if stream is None:
-            self._set_aside(path, "it is no file")
-            return None
         with stream:
             # Shared, and kept by the mapping: nobody evicts an array that somebody reads.
             with contextlib.suppress(OSError):
@@ -161,10 +165,17 @@ class DiskCache:
         return reason
 
     def _set_aside(self, path: Path, reason: str) -> None:
-        with self._usable(0), contextlib.suppress(FileNotFoundError):
+        done = "set aside as *.damaged"
+        try:
             os.replace(path, path.with_suffix(".damaged"))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if not forbids_writing(error):
+                raise self._trouble(error, 0) from None
+            done = "left where it is"
         warnings.warn(
-            f"cache entry {path} is damaged ({reason}): set aside as *.damaged and computed "
+            f"cache entry {path} is damaged ({reason}): {done} and computed "
             "again; if this repeats, check the disk",
             CacheWarning,
             stacklevel=4,
@@ -193,6 +204,36 @@ class DiskCache:
                 os.replace(temporary, self.folder / name)
                 self._verified[name] = identity(stream)
         self._evict(keep=name)
+
+    def _may_store(self) -> bool:
+        """Whether we may write into the folder, which is created; where not, that is said."""
+        try:
+            self._sweep()
+            if os.access(self.folder, os.W_OK | os.X_OK):
+                return True
+        except OSError as error:
+            if not forbids_writing(error):
+                raise self._trouble(error, 0) from None
+        say_unkept(self.folder)
+        return False
+
+    def _computed(
+        self, shape: tuple[int, ...], dtype: str, fill: Callable[[NDArray[Any]], None]
+    ) -> NDArray[Any]:
+        """An array in a file without a name, which goes when nobody maps it any more."""
+        size = _num_bytes(shape, dtype)
+        with tempfile.TemporaryFile() as stream:
+            try:
+                allocate(stream, size)
+            except OSError as error:
+                raise StoreError(
+                    f"{tempfile.gettempdir()} has no room for {size / 2**20:.1f} MiB "
+                    f"({error.strerror}): name a folder of your own in ADBENCH_CACHE"
+                ) from None
+            content: NDArray[Any] = np.memmap(stream, dtype, "r+", shape=shape)
+        fill(content)
+        content.flags.writeable = False
+        return content
 
     @contextlib.contextmanager
     def _temporary(self, name: str, size: int) -> Iterator[tuple[IO[bytes], Path]]:

@@ -7,6 +7,7 @@ damaged or overwritten by another process, digests are computed again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -16,8 +17,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from adbench.atomic import say_damaged
+from adbench.atomic import forbids_writing, is_damage, say_damaged
 from adbench.errors import DataError, StoreError
+from adbench.regular_files import (
+    LARGE_TEXT_BYTES,
+    open_regular,
+    read_bounded,
+    refuse_json_bomb,
+)
+from adbench.storage.cache_files import say_unkept
 
 Stamp = tuple[int, int, int, int]
 """Size, mtime, ctime (nanoseconds) and inode: what must be unchanged for a digest to hold."""
@@ -75,7 +83,7 @@ def _stamp_of(status: os.stat_result) -> Stamp:
 def _hash(base: str, path: str) -> tuple[Stamp, str, bool]:
     """Stamp, digest, and whether the digest may be remembered."""
     try:
-        with open(os.path.join(base, path), "rb") as stream:
+        with open_regular(Path(base, path)) as stream:
             now = time.time_ns()
             before = os.fstat(stream.fileno())
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -99,11 +107,14 @@ def _unreadable(base: str, path: str, error: OSError) -> DataError:
 def _read_index(file: Path) -> Index:
     """The stored index, or an empty one where it is missing; a damaged one is named, set aside."""
     try:
-        content = file.read_bytes()
+        content = read_bounded(file, LARGE_TEXT_BYTES)
+        refuse_json_bomb(content, file)
     except FileNotFoundError:
         return {}
     except OSError as error:
-        say_damaged(file, f"the index of file digests cannot be read ({error.strerror})")
+        if is_damage(error):
+            name = file.name
+            say_damaged(file, f"the index of file digests {name} is damaged ({error.strerror})")
         return {}
     try:
         checksum, body = content.split(b"\n", 1)
@@ -126,7 +137,7 @@ def _row(row: object) -> tuple[Stamp, str]:
 
 
 def _write_index(file: Path, fresh: Index) -> None:
-    """Merge `fresh` into what is stored now and replace the file in one step.
+    """Merge `fresh` into what is stored now and replace the file in one step, where we may.
 
     Two writers at once may lose one's rows; those are computed again by whoever needs them.
     """
@@ -143,7 +154,11 @@ def _write_index(file: Path, fresh: Index) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+        if forbids_writing(error):
+            say_unkept(file.parent)
+            return
+        way_out = "free some space, or " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise StoreError(
             f"the index of file digests in {file.parent} cannot be written: {error.strerror}; "
-            "free some space, or name a writable folder in ADBENCH_CACHE"
+            f"{way_out}name a writable folder in ADBENCH_CACHE"
         ) from None

@@ -20,13 +20,14 @@ from adbench.executors.base import Executor
 from adbench.executors.serial import SerialExecutor
 from adbench.grid import GridOptions, GridResult, Reporter, run_on
 from adbench.machine.devices import choose_device, choose_precision, gpu_visible
-from adbench.output import counted
+from adbench.output import counted, say
 from adbench.plan import Cell, Plan, make_plan
 from adbench.selectors import parse_seeds, parse_shard
 from adbench.settings import Settings
+from adbench.storage.claims import ClaimWatch
 from adbench.storage.plan_files import write_plan
-from adbench.storage.records import Record
 from adbench.store import Store
+from adbench.user_paths import at_home
 
 CPU_FLOPS_PER_CORE = 8e10
 GPU_FLOPS = 4e13
@@ -139,8 +140,7 @@ def execute(request: Request, plan: Plan, options: RunOptions, reporter: Reporte
     done = [(c, cached_outcome(c, store, options.overwrite)) for c in plan.cells]
     records = [(c, r) for c, r in done if r is not None]
     if len(records) == len(plan.cells):
-        _bring_forward(store, records)
-        return GridResult(records, reused=len(records))
+        return _settled(GridResult(records, reused=len(records)), store)
     store.open_for_writing()
     executor = open_executor(request, plan, options)
     write_plan(plan, store.root)
@@ -157,13 +157,27 @@ def execute(request: Request, plan: Plan, options: RunOptions, reporter: Reporte
     result = run_on(
         executor, plan, store, grid, reporter, lambda cell: estimate_seconds([cell], gpu=gpu)
     )
-    _bring_forward(store, result.records)
-    return result
+    marked, lost = store.is_marked(), store.restore(result.records)
+    if lost or not marked:
+        write_plan(plan, store.root)
+    if lost:
+        say(
+            f"warning: {counted(lost, 'record')} vanished from {store.root} while the run went on "
+            "and was written again; models and maps that went with it are gone"
+        )
+    return _settled(result, store)
 
 
-def _bring_forward(store: Store, records: Sequence[tuple[Cell, Record]]) -> None:
+def _settled(result: GridResult, store: Store) -> GridResult:
+    """Nobody works on the cells that are finished: what killed owners left of claims goes, and what
+    was reused is the newest again."""
+    watch = ClaimWatch()
+    finished = [cell for cell, record in result.records if record.status != "failed"]
+    for fit in {cell.fit_key: cell for cell in finished}.values():
+        watch.sweep(store.cell(fit).path)
     with contextlib.suppress(StoreError):  # a folder that is finished and read-only
-        store.bring_forward(records)
+        store.bring_forward(result.records)
+    return result
 
 
 def open_executor(request: Request, plan: Plan, options: RunOptions) -> Executor:
@@ -245,4 +259,4 @@ def refuse_if_hopeless(cells: Sequence[Cell], preset: str, command: str) -> None
 
 def _root_from_environment() -> Path | None:
     value = os.environ.get("ADBENCH_DATA")
-    return Path(value) if value else None
+    return at_home(Path(value)) if value else None

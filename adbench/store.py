@@ -18,7 +18,7 @@ model and its claim, and have records, maps and timings of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,14 @@ from adbench.storage.pixel_statistics import pixel_statistics_path
 from adbench.storage.record_blocks import Inference, key_path, shaped
 from adbench.storage.record_heads import read_heads
 from adbench.storage.records import FORMAT, MAX_NUMBER, Record
-from adbench.storage.removal import are_maps, is_ours, is_temporary, refuse_link, remove
+from adbench.storage.removal import (
+    are_maps,
+    is_ours,
+    is_temporary,
+    refuse_other,
+    refuse_others,
+    remove,
+)
 
 MARKER = "adbench.json"
 
@@ -70,6 +77,10 @@ class CellFolder:
     def path_of(self, record: Record) -> Path:
         """Where an outcome of this cell lies."""
         return self._failed if record.status == "failed" else self._record
+
+    def has_outcome(self) -> bool:
+        """Whether a record, of whatever content, is there."""
+        return self._record.exists() or self._failed.exists()
 
     def write_record(self, record: Record) -> None:
         """Publish the outcome, the last write of a cell; it becomes the newest record here."""
@@ -137,7 +148,7 @@ class Store:
     def open_for_writing(self) -> None:
         """Create the folder or check that this version can write it; raises `StoreError`."""
         self.check_format()
-        if not (self.root / MARKER).exists():
+        if not self.is_marked():
             atomic.write_json(self.root / MARKER, {"format": FORMAT})
         probe = self.root / "cells"
         try:
@@ -164,7 +175,7 @@ class Store:
     def cell(self, cell: Cell) -> CellFolder:
         """The folder of one cell (not created); raises `StoreError` for a link in its place."""
         folder = CellFolder(self.root, cell)
-        refuse_link(folder.path)
+        refuse_other(folder.path)
         return folder
 
     def bring_forward(self, reused: Sequence[tuple[Cell, Record]]) -> None:
@@ -190,14 +201,38 @@ class Store:
                         claim.release()
 
     def records(self) -> Iterator[Record]:
-        """All readable records, done, skipped and failed; damaged ones are set aside."""
+        """All readable records, done, skipped and failed; damaged ones are set aside.
+
+        Raises `StoreError` for what is no folder where the records' folders are.
+        """
         self.check_format()
+        refuse_others(self.root / "cells")
         for pattern in ("record-*.json", "failed-*.json"):
             for path in sorted((self.root / "cells").glob(f"*/{pattern}")):
-                refuse_link(path.parent)
+                refuse_other(path.parent)
                 record = _read_record(path)
                 if record is not None:
                     yield record
+
+
+    def is_marked(self) -> bool:
+        """Whether the folder says that it is one of ours."""
+        return (self.root / MARKER).exists()
+
+    def restore(self, outcomes: Iterable[tuple[Cell, Record]]) -> int:
+        """Write again what was removed from the folder while a run went on; how many records.
+
+        Raises `StoreError` where that is not possible.
+        """
+        lost = 0
+        if not self.is_marked():
+            self.open_for_writing()
+        for cell, record in outcomes:
+            folder = self.cell(cell)
+            if not folder.has_outcome():
+                folder.write_record(record)
+                lost += 1
+        return lost
 
 
 def _hides(other: Record | None, record: Record) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from nobody import start_as_nobody
+from nobody import EVERYTHING, start_as_nobody
 from outcomes import the_error, warnings_of
 from toy import PIXEL, Invoke, Outcome, Toy
 
@@ -164,8 +165,6 @@ def test_results_that_are_a_file_are_a_usage_error(
     assert results.read_text() == "mine"
 
 
-EVERYTHING = "scoring, testing, images\nimport torch, adbench.machine.timing"
-
 
 def as_nobody(
     arguments: list[str], cwd: Path, imports: str = "testing", **environment: str
@@ -197,11 +196,39 @@ def test_a_read_only_results_folder_is_one_line(
 
 
 @pytest.mark.usefixtures("open_to_all")
-def test_an_unwritable_cache_is_one_line(command: list[str], tmp_path: Path) -> None:
+def test_another_users_cache_is_read_and_what_it_lacks_is_computed(
+    invoke: Invoke, command: list[str], toy: Toy, tmp_path: Path
+) -> None:
+    """With one line that says so; nothing in it is touched."""
     cache = tmp_path / "cache"
     cache.mkdir(mode=0o755)
-    message = the_error(as_nobody(command, tmp_path, ADBENCH_CACHE=str(cache)), 2)
-    assert str(cache) in message and "ADBENCH_CACHE" in message
+    time.sleep(0.2)  # the index remembers what did not change just now
+    part = ["run", "--no-timing", *OPTIONS, *toy.arguments("a"), "--cache", str(cache)]
+    assert invoke(*part, "--results", "mine").code == 0
+    before = {path.name: path.read_bytes() for path in cache.iterdir()}
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results").chmod(0o777)
+    words = [*command, "--json"]
+    outcome = as_nobody(words, tmp_path, EVERYTHING, ADBENCH_CACHE=str(cache))
+    assert outcome.code == 0, outcome.err
+    assert numbers(outcome) == numbers(invoke(*words, "--results", "all"))
+    assert outcome.err.count("you may not write into the cache folder") == 1
+    assert before and {path.name: path.read_bytes() for path in cache.iterdir()} == before
+
+
+@pytest.mark.usefixtures("open_to_all")
+def test_a_finished_folder_of_another_user_gives_its_table(
+    invoke: Invoke, command: list[str], results: Path, tmp_path: Path
+) -> None:
+    first = invoke(*command, "--json")
+    assert first.code == 0
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    words = [*command, "--json"]
+    outcome = as_nobody(words, tmp_path, EVERYTHING, ADBENCH_CACHE=str(tmp_path / "cache"))
+    assert outcome.code == 0 and numbers(outcome) == numbers(first)
+    (note,) = [line for line in outcome.err.splitlines() if "nothing was written" in line]
+    assert note.startswith("note: all was there already") and str(results.name) in note
 
 
 @pytest.mark.usefixtures("open_to_all")

@@ -9,6 +9,7 @@ import typer
 from adbench import __version__
 from adbench.commands.exits import CommandGroup
 from adbench.errors import AdbenchError
+from adbench.output import show, show_lines
 
 _WIDTH = {"max_content_width": 100}
 app = typer.Typer(
@@ -41,7 +42,7 @@ def adbench(
     4 a problem with the data, 5 nothing comparable (gate, compare), 70 adbench itself broke.
     """
     if version:
-        print(__version__)
+        show(__version__)
     else:
         help_unless_called(context)
 
@@ -49,5 +50,5 @@ def adbench(
 def help_unless_called(context: typer.Context) -> None:
     """Print the help of a group that was given no command, and exit with 2."""
     if context.invoked_subcommand is None:
-        print(context.get_help())
+        show_lines(context.get_help() + "\n")
         raise typer.Exit(AdbenchError.exit_code)

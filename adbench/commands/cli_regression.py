@@ -18,6 +18,7 @@ from adbench.commands.options import (
     Results,
     TextFormat,
 )
+from adbench.user_paths import at_home
 
 
 @app.command()
@@ -64,7 +65,9 @@ def baseline(context: typer.Context) -> None:
 
 @baseline_app.command("save")
 def save_baseline(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="what to write, or replace")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="what to write, or replace", callback=at_home)
+    ],
     results: Results = Path("results"),
     method: OnlyMethod = None,
     dataset: OnlyDataset = None,
@@ -82,7 +85,9 @@ def save_baseline(
 
 @app.command()
 def gate(
-    baseline: Annotated[Path, typer.Option(metavar="FILE", help="made by `baseline save`")],
+    baseline: Annotated[
+        Path, typer.Option(metavar="FILE", help="made by `baseline save`", callback=at_home)
+    ],
     results: Results = Path("results"),
     metrics: MetricNames = None,
     tolerance: Annotated[
@@ -162,7 +167,8 @@ def history(
     dataset: OnlyDataset = None,
     preset: OnlyPreset = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="draw it too: .png, .pdf or .svg")
+        Path | None,
+        typer.Option(metavar="FILE", help="draw it too: .png, .pdf or .svg", callback=at_home),
     ] = None,
     as_json: Json = False,
 ) -> None:

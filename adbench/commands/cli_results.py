@@ -91,12 +91,7 @@ def figures(
     """
     from adbench.commands import figures as figures_commands
 
-    figures_commands.figures(
-        results.expanduser(),
-        data_root and data_root.expanduser(),
-        cache and cache.expanduser(),
-        device,
-    )
+    figures_commands.figures(results, data_root, cache, device)
 
 
 @app.command()

@@ -31,6 +31,7 @@ from adbench.commands.options import (
     TimeLimit,
     selecting_cells,
 )
+from adbench.user_paths import at_home
 
 if TYPE_CHECKING:
     from adbench.session import Request
@@ -164,11 +165,11 @@ def select(
         preset=preset,
         seeds=str(seed),
         scope=scope,
-        data_root=data_root and data_root.expanduser(),
-        results=results.expanduser(),
+        data_root=data_root,
+        results=results,
         overrides=tuple(overrides),
         limit=limit,
-        cache_folder=cache and cache.expanduser(),
+        cache_folder=cache,
         device=device,
     )
     select_commands.select(request, grid, held_out, out, plot, yes, as_json)
@@ -176,10 +177,17 @@ def select(
 
 @app.command()
 def selected(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="what `adbench select` wrote")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="what `adbench select` wrote", callback=at_home),
+    ],
     compare_with_test: Annotated[
         Path | None,
-        typer.Option(metavar="RESULTS", help="show finished test records of the same values too"),
+        typer.Option(
+            metavar="RESULTS",
+            help="show finished test records of the same values too",
+            callback=at_home,
+        ),
     ] = None,
     plot: Plot = None,
     as_json: Json = False,

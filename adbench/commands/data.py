@@ -6,9 +6,8 @@ from pathlib import Path
 
 from adbench.data import choose_categories, refuse_unknown
 from adbench.errors import UnknownNameError
-from adbench.output import print_json
+from adbench.output import print_json, show
 from adbench.plan import MASK_RULES, MaskRule
-from adbench.printable import printable
 from adbench.registry import load_dataset
 from adbench.selectors import parse_dataset
 from adbench.verification.verify import verify as check
@@ -35,9 +34,9 @@ def verify(
     if as_json:
         print_json(found.to_json())
     else:
-        print(printable(f"{dataset.card.title} at {root}, layout {found.layout}"))
+        show(f"{dataset.card.title} at {root}, layout {found.layout}")
         for line in (*found.summaries, *found.findings):
-            print(printable(str(line)))
+            show(str(line))
     raise SystemExit(found.exit_code)
 
 
@@ -46,7 +45,7 @@ def prepare(name: str, data_root: Path | None) -> None:
     dataset = load_dataset(parse_dataset(name)[0])
     root = dataset.find_root(data_root)
     categories = ", ".join(dataset.available_categories(root))
-    print(f"{dataset.card.title} is ready at {root}: {categories}")
+    show(f"{dataset.card.title} is ready at {root}: {categories}")
 
 
 def _mask_rule(text: str) -> MaskRule:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, cast
@@ -26,7 +26,8 @@ import typer
 from typer.core import TyperGroup
 
 from adbench.errors import AdbenchError, shortened
-from adbench.printable import printable
+from adbench.output import say, say_traceback, unwritable
+from adbench.printable import printable_lines
 
 OK = 0
 REGRESSION = 1
@@ -41,6 +42,9 @@ READER_LEFT = 141
 
 # What Typer raises for a wrong command line; only its subclass has a public name.
 _WrongUsage = cast(type[Exception], typer.BadParameter.__mro__[1])
+
+
+_format_warning = warnings.formatwarning
 
 
 class _Interrupted(Exception):
@@ -77,6 +81,8 @@ def _renamed() -> Iterator[None]:
 
 def end(app: typer.Typer) -> NoReturn:
     """Run the command line on `sys.argv` and exit."""
+    _require_streams()
+    warnings.formatwarning = _printable_warning
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for terminals that lack a letter
@@ -84,11 +90,23 @@ def end(app: typer.Typer) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
-            code = READER_LEFT
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                code = READER_LEFT
+            elif code != AdbenchError.exit_code:  # else it was told when it was written
+                code = _fail(unwritable(error), AdbenchError.exit_code)
             # Else the interpreter tries again on its way out, and complains.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
+
+
+def _require_streams() -> None:
+    """Closed ones (`>&-`) are None: without stdout nothing is begun, without stderr all is."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the end
+    if sys.stdout is None:
+        message = "stdout is closed: expected a terminal, a file or a pipe, like > /dev/null"
+        sys.exit(_fail(message, AdbenchError.exit_code))
 
 
 def _call(app: typer.Typer) -> int:
@@ -116,9 +134,14 @@ def _call(app: typer.Typer) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", AdbenchError.exit_code)
     except Exception as error:  # a bug of ours, whatever it is: shown whole, and exit code 70
-        traceback.print_exc()
+        say_traceback()
         what = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
         return _fail(f"adbench broke ({what}): please report it with the lines above", CRASHED)
+
+
+def _printable_warning(*about: Any) -> str:
+    """A warning of Python as it is shown: it may hold a path."""
+    return printable_lines(_format_warning(*about))
 
 
 def _usage(error: Any) -> str:
@@ -131,7 +154,7 @@ def _usage(error: Any) -> str:
 
 def _fail(message: str, code: int) -> int:
     try:
-        print(f"error: {printable(message)}", file=sys.stderr)
-    except BrokenPipeError:
+        say(f"error: {message}")
+    except OSError:
         pass  # nobody is left to tell; the exit code is
     return code

@@ -8,6 +8,7 @@ from typing import Any
 
 from adbench.contracts import Dataset, Method
 from adbench.errors import PluginError
+from adbench.output import show, show_lines
 from adbench.registry import dataset_names, load_dataset, load_method, method_names
 
 
@@ -19,7 +20,7 @@ def methods(name: str | None, as_json: bool) -> None:
     listed = [_try(describe_method, load_method, n) for n in method_names()]
     _print_all(listed, _method_line, as_json)
     if not as_json:
-        print("groups: all, diffusion, baselines. `adbench methods NAME` describes one.")
+        show("groups: all, diffusion, baselines. `adbench methods NAME` describes one.")
 
 
 def datasets(name: str | None, as_json: bool) -> None:
@@ -30,23 +31,23 @@ def datasets(name: str | None, as_json: bool) -> None:
     listed = [_try(describe_dataset, load_dataset, n) for n in dataset_names()]
     _print_all(listed, _dataset_line, as_json)
     if not as_json:
-        print("`adbench datasets NAME` tells licence, source and layout.")
+        show("`adbench datasets NAME` tells licence, source and layout.")
 
 
 def _print_one(card: dict[str, Any], text: Callable[[dict[str, Any]], str], as_json: bool) -> None:
-    print(json.dumps(card, indent=1) if as_json else text(card))
+    show_lines((json.dumps(card, indent=1) if as_json else text(card)) + "\n")
 
 
 def _print_all(
     cards: list[dict[str, Any]], line: Callable[[dict[str, Any]], str], as_json: bool
 ) -> None:
     if as_json:
-        print(json.dumps(cards, indent=1))
+        show_lines(json.dumps(cards, indent=1) + "\n")
         return
     for card in cards:
         broken = card.get("error")
         text = f"cannot be imported: {broken}" if broken else line(card)
-        print(f"{card['name']:14s} {text}")
+        show(f"{card['name']:14s} {text}")
 
 
 def _method_line(card: dict[str, Any]) -> str:

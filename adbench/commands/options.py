@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from adbench.user_paths import at_home
+
 if TYPE_CHECKING:
     from adbench.session import Request
 
@@ -65,11 +67,17 @@ Limit = Annotated[
 DataRoot = Annotated[
     Path | None,
     typer.Option(
-        envvar="ADBENCH_DATA", metavar="DIR", help="folder that holds the data sets' folders"
+        envvar="ADBENCH_DATA",
+        metavar="DIR",
+        help="folder that holds the data sets' folders",
+        callback=at_home,
     ),
 ]
 Results = Annotated[
-    Path, typer.Option(metavar="DIR", help="where records, models and tables are kept")
+    Path,
+    typer.Option(
+        metavar="DIR", help="where records, models and tables are kept", callback=at_home
+    ),
 ]
 CacheFolder = Annotated[
     Path | None,
@@ -78,6 +86,7 @@ CacheFolder = Annotated[
         envvar="ADBENCH_CACHE",
         metavar="DIR",
         help="where decoded images and features are kept (default: ~/.cache/adbench)",
+        callback=at_home,
     ),
 ]
 Shard = Annotated[
@@ -138,11 +147,17 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else
 SelectedFile = Annotated[
     Path | None,
     typer.Option(
-        "--selected", metavar="FILE", help="hyper-parameters that `adbench select` has chosen"
+        "--selected",
+        metavar="FILE",
+        help="hyper-parameters that `adbench select` has chosen",
+        callback=at_home,
     ),
 ]
 Plot = Annotated[
-    Path | None, typer.Option("--plot", metavar="FILE", help="draw the curves: .png or .pdf")
+    Path | None,
+    typer.Option(
+        "--plot", metavar="FILE", help="draw the curves: .png or .pdf", callback=at_home
+    ),
 ]
 
 OnlyMethod = Annotated[
@@ -163,7 +178,10 @@ MetricNames = Annotated[
 ]
 TextFormat = Annotated[str, typer.Option("--format", metavar="NAME", help="terminal or markdown")]
 OutFile = Annotated[
-    Path | None, typer.Option("--out", metavar="FILE", help="write there instead of to stdout")
+    Path | None,
+    typer.Option(
+        "--out", metavar="FILE", help="write there instead of to stdout", callback=at_home
+    ),
 ]
 
 
@@ -219,10 +237,9 @@ def _request(
         scope=scope,
         limit=limit,
         mask_rule=mask_rule,
-        # A shell leaves the ~ of an environment variable, or behind quotes, as it is.
-        data_root=data_root and data_root.expanduser(),
-        results=results.expanduser(),
-        cache_folder=cache and cache.expanduser(),
+        data_root=data_root,
+        results=results,
+        cache_folder=cache,
         shard=shard,
-        selected=selected and selected.expanduser(),
+        selected=selected,
     )

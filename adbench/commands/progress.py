@@ -3,7 +3,6 @@ then elsewhere (stderr)."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -184,13 +183,6 @@ class ConsoleReporter:
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def stderr_console() -> Console:
-    """A rich console on the current stderr."""
-    from rich.console import Console
-
-    return Console(file=sys.stderr, emoji=False)  # "toy:a:" is a name, no picture
 
 
 def _outcome(record: Record) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from adbench import atomic
 from adbench.commands import exits
+from adbench.commands.deliver import deliver
 from adbench.errors import UnknownNameError, UsageError
 from adbench.output import counted, json_text, print_json, say
 from adbench.regression import output as regress_output
@@ -48,7 +47,7 @@ def compare(
     else:
         page = regress_output.comparison_page(result, every=every)
         text = _text(page, style, f"{base} → {head}")
-    _deliver(text, out)
+    deliver(text, out, coloured=style == "terminal")
     if not result.compared:
         say(f"nothing comparable in {base} and {head}")
         raise SystemExit(exits.NOTHING_COMPARABLE)
@@ -124,7 +123,7 @@ def gate(
         text = json_text(regress_output.gate_json(result)) + "\n"
     else:
         text = _text(regress_output.gate_page(result), style, "adbench gate")
-    _deliver(text, out)
+    deliver(text, out, coloured=style == "terminal")
     if out is not None or style == "json":
         say(regress_output.gate_headline(result))
     raise SystemExit(result.exit_code)
@@ -154,7 +153,8 @@ def history(
     if as_json:
         print_json([regress_output.series_json(s, name) for s in series])
     elif series:
-        sys.stdout.write(regress_output.terminal(regress_output.history_page(series, name)))
+        page = regress_output.history_page(series, name)
+        deliver(regress_output.terminal(page), None, coloured=True)
     else:
         where = f" of category {category}" if category else ""
         say(f"no {name}{where} in the records of {results}: `adbench runs` lists them")
@@ -181,13 +181,3 @@ def _text(page: regress_output.Page, style: str, title: str) -> str:
     if style == "markdown":
         return regress_output.markdown(page, title)
     return regress_output.terminal(page)
-
-
-def _deliver(text: str, out: Path | None) -> None:
-    if out is None:
-        sys.stdout.write(text)
-        return
-    if out.is_dir():
-        raise UsageError(f"--out {out} is a folder: expected a file to write")
-    atomic.write_text(out, text)
-    say(f"wrote {out}")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adbench import atomic
+from adbench.commands.deliver import deliver, refuse_folder
 from adbench.comparability import newness
 from adbench.errors import UnknownNameError, UsageError
 from adbench.newest import latest
-from adbench.output import json_text, print_json, say, table_console
-from adbench.printable import printable
+from adbench.output import json_text, print_json, show, table_console
 from adbench.reports.footnotes import footnotes
 from adbench.reports.tables import TITLES, part_rows, public, rows
 from adbench.storage.records import Record, mean_metrics
@@ -39,18 +37,13 @@ def report(
         raise UnknownNameError("--format", style, FORMATS)
     if fragment and style != "latex":
         raise UsageError(f"--fragment with --format {style}: expected --format latex")
-    if out is not None and out.is_dir():
-        raise UsageError(f"--out {out} is a folder: expected a file to write")
+    refuse_folder(out)
     every = latest(Store(results).records())
     records = [r for r in every if _selected(r, only)]
     if not records and style != "json":
         raise UsageError(_nothing(results, every, only))
     text = _render(records, style, results, layout, fragment)
-    if out is None:
-        sys.stdout.write(text)
-        return
-    atomic.write_text(out, text)
-    say(f"wrote {out}")
+    deliver(text, out, coloured=style == "terminal")
 
 
 def report_layout(
@@ -96,9 +89,9 @@ def runs(results: Path, every: bool, as_json: bool) -> None:
         print_json(listed)
         return
     for summary in listed:
-        print(printable(_line(summary)))
+        show(_line(summary))
     if not listed:
-        print(f"no record in {results}")
+        show(f"no record in {results}")
 
 
 def _selected(record: Record, only: Mapping[str, str | None]) -> bool:

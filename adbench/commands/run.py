@@ -11,15 +11,15 @@ from typing import Any
 
 from adbench.commands.durations import parse_duration
 from adbench.commands.explain import explain_cell
-from adbench.commands.progress import ConsoleReporter, stderr_console
+from adbench.commands.progress import ConsoleReporter
 from adbench.commands.results import tables_text
 from adbench.comparability import library_versions
-from adbench.errors import UnknownNameError, UsageError
+from adbench.errors import StoreError, UnknownNameError, UsageError
 from adbench.executors import parse_executor
 from adbench.executors.attempt import OVERWRITES, Overwrite
 from adbench.grid import GridResult
 from adbench.machine.environment import package_versions
-from adbench.output import counted, duration, print_json, say
+from adbench.output import counted, duration, print_json, say, show, show_lines, stderr_console
 from adbench.plan import Cell, Plan
 from adbench.reports.tables import part_rows, public, rows
 from adbench.session import (
@@ -121,7 +121,7 @@ def plan(request: Request, overwrite: str, *, explain: bool, as_json: bool) -> N
         _announce(planned, [c for c in planned.cells if id(c) in pending])
         for cell in planned.cells:
             cost = f"about {duration(estimate_seconds([cell]))}"
-            print(f"{cell.title}: {cost if id(cell) in pending else 'there already'}")
+            show(f"{cell.title}: {cost if id(cell) in pending else 'there already'}")
     if explain:
         _explain(planned, store)
 
@@ -138,20 +138,31 @@ def _cell_summary(cell: Cell, cached: bool) -> dict[str, Any]:
 
 
 def _print_outcome(records: list[Record], result: GridResult, results: Path, as_json: bool) -> None:
-    from adbench.reports.report import write_reports
-
     _warn_of_empty_masks(records)
     _warn_of_other_libraries(records)
     if as_json:
         print_json(public([*rows(records), *part_rows(records)]))
     elif records:
-        sys.stdout.write(tables_text(records))
+        show_lines(tables_text(records), coloured=True)
     if records:
-        stem = f"table-{now().replace(':', '').replace('-', '')}"
-        written = write_reports(records, results / "tables", stem)
-        say(f"wrote {', '.join(map(str, written))}; records are in {results / 'cells'}")
+        say(_written(records, result, results))
     if result.left:
         say(_left(result, results))
+
+
+def _written(records: list[Record], result: GridResult, results: Path) -> str:
+    """Write the tables into the results folder, and say where; a run that had nothing else to
+    write does not need to."""
+    from adbench.reports.report import write_reports
+
+    stem = f"table-{now().replace(':', '').replace('-', '')}"
+    try:
+        written = write_reports(records, results / "tables", stem)
+    except StoreError as error:
+        if result.reused < len(records):
+            raise
+        return f"note: all was there already and nothing was written: {error}"
+    return f"wrote {', '.join(map(str, written))}; records are in {results / 'cells'}"
 
 
 def _left(result: GridResult, results: Path) -> str:

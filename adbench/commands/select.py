@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adbench.commands.progress import ConsoleReporter, stderr_console
+from adbench.commands.progress import ConsoleReporter
 from adbench.errors import UsageError
-from adbench.output import counted, duration, print_json, say, table_console
+from adbench.output import counted, duration, print_json, say, stderr_console, table_console
 from adbench.plan import Cell
 from adbench.storage.records import mean_metrics
 

@@ -11,8 +11,8 @@ from typing import Literal
 
 from adbench import atomic
 from adbench.errors import UsageError
-from adbench.output import counted, duration, print_json
-from adbench.printable import printable
+from adbench.output import counted, duration, print_json, show
+from adbench.regular_files import is_readable_text
 from adbench.storage.claims import ClaimWatch, Look
 from adbench.storage.plan_files import PlannedCell, read_plans
 from adbench.store import Store
@@ -56,10 +56,10 @@ def status(results: Path, as_json: bool) -> None:
         print_json({"cells": [asdict(cell) for cell in cells], "counts": counted_states})
         return
     parts = [f"{counts[state]} {state}" for state in ORDER if counts[state]]
-    print(f"{counted(len(cells), 'cell')}: {', '.join(parts)}")
+    show(f"{counted(len(cells), 'cell')}: {', '.join(parts)}")
     for cell in cells:
         if cell.state not in ("finished", "waiting"):
-            print(printable(_line(cell)))
+            show(_line(cell))
 
 
 def read_status(root: Path) -> list[CellStatus]:
@@ -78,21 +78,21 @@ def _owned(
     for cell in cells:
         if cell.fit not in looks:
             looks[cell.fit] = watch.look(root / "cells" / cell.fit)
-        if looks[cell.fit].state == "live" and not _path(root, cell, "record").exists():
+        if looks[cell.fit].state == "live" and not _is_there(_path(root, cell, "record")):
             found.setdefault(cell.fit, cell)
     return set(found.values())
 
 
 def _status(root: Path, cell: PlannedCell, look: Look, owned: bool, now: float) -> CellStatus:
     folder = root / "cells" / cell.fit
-    if _path(root, cell, "record").exists():
+    if _is_there(_path(root, cell, "record")):
         return CellStatus(cell.title, "finished")
     saved = _age(folder / "checkpoint.pt", now)
     if owned:
         beat = _age(folder / look.mark.partition(":")[0], now)
         return CellStatus(cell.title, "running", beat, saved)
     failed = _path(root, cell, "failed")
-    if failed.exists():
+    if _is_there(failed):
         return CellStatus(cell.title, "failed", reason=_reason(failed))
     if saved is not None or (folder / "model").is_dir():
         return CellStatus(cell.title, "interrupted", checkpoint_seconds_ago=saved)
@@ -101,6 +101,12 @@ def _status(root: Path, cell: PlannedCell, look: Look, owned: bool, now: float) 
 
 def _path(root: Path, cell: PlannedCell, kind: str) -> Path:
     return root / "cells" / cell.fit / f"{kind}-{cell.score}.json"
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a record is there. Its content is for others to check; but what is no file, or is
+    too large, is none, and is told."""
+    return is_readable_text(path) or atomic.read_or_set_aside(path) is not None
 
 
 def _age(path: Path, now: float) -> float | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -15,6 +14,7 @@ from adbench.contracts import Team
 from adbench.errors import AdbenchError
 from adbench.executors.job import Job
 from adbench.executors.worker import live_with_parent
+from adbench.output import say, say_traceback
 from adbench.plan import Cell
 from adbench.session import make_settings
 from adbench.settings import Settings, cell_context
@@ -52,7 +52,7 @@ def main(descriptor: int) -> NoReturn:
         _answer(connection, str(error))
         code = error.exit_code
     except Exception:  # a method may raise anything: the leader reads it from stderr and the code
-        traceback.print_exc()
+        say_traceback()
         code = 1
     sys.stderr.flush()
     os._exit(code)
@@ -111,4 +111,4 @@ def _answer(connection: Connection[Any, Any], message: str) -> None:
     try:
         connection.send(message)
     except OSError:
-        sys.stderr.write(message + "\n")
+        say(message)

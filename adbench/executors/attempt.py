@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 from adbench.errors import AdbenchError
 from adbench.interruptions import ClaimLost, OutOfMemory, TimeLimitReached
+from adbench.output import say
 from adbench.plan import Cell
 from adbench.runner import is_timed, run_cell, time_again
 from adbench.settings import Settings
@@ -168,7 +169,7 @@ def _run_or_time(
     except AdbenchError:
         raise
     except Exception as error:  # the scores are there and stay, and so does the grid
-        print(f"warning: {cell.title}: timing failed: {error}", file=sys.stderr)
+        say(f"warning: {cell.title}: timing failed: {error}")
         record = done
     if not ticket.keep_model:
         remove(folder.model)

@@ -19,6 +19,7 @@ from adbench import atomic
 from adbench.errors import AdbenchError
 from adbench.executors.base import Crash
 from adbench.executors.crash import STDERR_LINES, portable_line
+from adbench.regular_files import NotAFile
 from adbench.storage.owners import process_start
 
 LOST_SECONDS = 300.0
@@ -139,10 +140,10 @@ def read_share(path: Path) -> dict[str, Any] | None:
         texts = [share.get("job"), share.get("end"), *share.get("cells", [None])]
         if not all(isinstance(text, str) for text in texts):
             raise ValueError(f"{path.name} names no job")
-    except OSError:
-        return None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, NotAFile) as error:
         atomic.say_damaged(path, str(error), "its cells get new jobs")
+        return None
+    except OSError:
         return None
     return share
 
@@ -157,11 +158,11 @@ def read_end(path: Path) -> dict[str, Any] | None:
         outcomes, mistake = end.get("outcomes"), end.get("error")
         if not (isinstance(outcomes, dict) and isinstance(mistake, list)):
             raise ValueError(f"{path.name} tells no outcomes")
-    except OSError:
-        return {}
-    except ValueError as error:
+    except (ValueError, NotAFile) as error:
         atomic.say_damaged(path, str(error), "its cells are looked at again")
         return None
+    except OSError:
+        return {}
     if mistake:
         failure = AdbenchError(mistake[0])
         failure.exit_code = mistake[1]

@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -26,6 +25,7 @@ from adbench.errors import AdbenchError
 from adbench.executors.base import Ended, Event
 from adbench.executors.job import Workplace
 from adbench.executors.serial import Relay
+from adbench.output import say, say_traceback
 
 PROGRESS_SECONDS = 0.2
 """Between two progress messages of one stage."""
@@ -58,7 +58,7 @@ def main(descriptor: int) -> NoReturn:
     except KeyboardInterrupt:
         code = 128 + signal.SIGTERM
     except Exception:  # a bug outside of any cell: the parent reads it from stderr and the code
-        traceback.print_exc()
+        say_traceback()
         code = 1
     sys.stderr.flush()
     os._exit(code)  # all is released and written; torch's farewell would take a while
@@ -133,5 +133,5 @@ def _watch(descriptor: int) -> None:
     poll.poll()
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
-    sys.stderr.write("the parent is gone and this worker does not unwind: it ends\n")
+    say("the parent is gone and this worker does not unwind: it ends")
     os._exit(1)

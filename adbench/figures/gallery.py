@@ -96,15 +96,8 @@ def read(folder: Path) -> Iterator[dict[str, Any]]:
     """The entries below a figures' folder; one of another version is passed over, and a damaged
     one named and set aside, as both can be drawn again."""
     for path in sorted((folder / "gallery").glob("*.json")):
-        try:
-            value = atomic.read_json(path)
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            what = f"{path.name} cannot be read" if isinstance(error, OSError) else str(error)
-            atomic.say_damaged(path, what, "`adbench figures` draws it again")
-            continue
-        if value.get("format") == FORMAT:
+        value = atomic.read_or_set_aside(path, "`adbench figures` draws it again")
+        if value is not None and value.get("format") == FORMAT:
             yield value
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 from adbench import __version__
 from adbench.errors import AdbenchError, DataError
 from adbench.machine.environment import package_versions
-from adbench.output import print_json
+from adbench.output import print_json, show
 from adbench.registry import dataset_names, load_dataset, load_method, method_names
 from adbench.store import Store
 
@@ -41,8 +41,8 @@ def doctor(results: Path, data_root: Path | None, as_json: bool) -> None:
         print_json([asdict(check) for check in checks])
     else:
         for check in checks:
-            print(f"{check.status:8s} {check.name:10s} {check.detail}")
-        print(f"{problems} to mend, see above" if problems else f"ready; to try it: {TRY}")
+            show(f"{check.status:8s} {check.name:10s} {check.detail}")
+        show(f"{problems} to mend, see above" if problems else f"ready; to try it: {TRY}")
     if problems:
         sys.exit(AdbenchError.exit_code)
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adbench import __version__, atomic
 from adbench.errors import StoreError, shortened
+from adbench.regular_files import LARGE_TEXT_BYTES
 from adbench.storage.records import Record, now
 
 _KEY_PARTS = ("train", "test", "masks", "mask_rule", "mask_threshold")
@@ -60,7 +61,7 @@ def read_baseline(path: Path) -> Baseline:
         f"`adbench baseline save {path} --results DIR`"
     )
     try:
-        return Baseline.model_validate(atomic.read_json(path))
+        return Baseline.model_validate(atomic.read_json(path, LARGE_TEXT_BYTES))
     except FileNotFoundError:
         raise StoreError(
             f"there is no baseline {path}: `adbench baseline save {path} --results DIR` makes one"

@@ -19,6 +19,7 @@ from adbench.storage.pixel_statistics import (
 from adbench.storage.record_blocks import key_path
 from adbench.storage.records import Record
 from adbench.store import Store
+from adbench.user_paths import at_home
 
 if TYPE_CHECKING:
     from adbench.stats.pixels import PixelHistograms
@@ -58,7 +59,7 @@ def side_of(operand: str, results: Path) -> Side:
 
     Raises `UsageError` where it is neither, `StoreError` for what cannot be read.
     """
-    path = Path(operand).expanduser()
+    path = at_home(Path(operand))
     if path.is_dir():
         return folder_side(path)
     if path.exists():

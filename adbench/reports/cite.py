@@ -10,7 +10,7 @@ from typing import Literal
 
 from adbench import __version__
 from adbench.errors import AdbenchError, UsageError
-from adbench.output import print_json, say
+from adbench.output import print_json, say, show_lines
 from adbench.registry import expand_group, load_dataset, load_method
 from adbench.store import Store
 
@@ -50,7 +50,7 @@ def cite(
     if as_json:
         print_json([asdict(citation) for citation in cited])
         return
-    print("\n\n".join(_entries(cited)))
+    show_lines("\n\n".join(_entries(cited)) + "\n")
 
 
 def _entries(cited: Sequence[Citation]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from adbench import atomic
+from adbench.reports import spreadsheet
 from adbench.reports.beside import beside, reported_rows
 from adbench.reports.comparison import SHOWN, comparison, notes, notes_on_published, timing_table
 from adbench.reports.footnotes import timing_notes
@@ -90,19 +91,14 @@ def csv(records: Sequence[Record], layout: Layout = LONG) -> str:
         theirs = published_rows(records, layout.numbers) if layout.numbers else []
         more = (*(["part"] if parts else []), *(CSV_COLUMNS if layout.numbers else ()))
         return csv_text([*rows(records), *parts, *theirs], more)
-    import csv as csv_format
-    import io
-
-    buffer = io.StringIO()
-    writer = csv_format.writer(buffer, lineterminator="\n")
+    lines: list[list[str]] = []
     for number, table in enumerate(layout.tables(records)):
-        if number:
-            writer.writerow([])
-        writer.writerow([table.title])
         cells = table.cells()
-        writer.writerow([" ".join(table.head[cell[0]].split("\n")) for cell in cells])
-        writer.writerows([joined([row[c] for c in cell]) for cell in cells] for row in table.rows)
-    return buffer.getvalue()
+        lines += [[]] if number else []
+        lines.append([table.title])
+        lines.append([" ".join(table.head[cell[0]].split("\n")) for cell in cells])
+        lines += [[joined([row[c] for c in cell]) for cell in cells] for row in table.rows]
+    return spreadsheet.csv_text(lines)
 
 
 def latex(records: Sequence[Record], layout: Layout, fragment: bool = False) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,7 @@ from adbench.comparability import (
     is_known,
     libraries_of,
 )
-from adbench.printable import printable
+from adbench.reports import spreadsheet
 from adbench.storage.records import METRICS, Record, mean_metrics
 
 if TYPE_CHECKING:
@@ -106,15 +104,9 @@ def frame(table: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 def csv_text(table: Sequence[Mapping[str, Any]], more: Sequence[str] = ()) -> str:
     """The rows as CSV in full precision, undefined metrics empty; `more` are further columns."""
-    buffer = io.StringIO()
     fields = [*_columns(), *more]
-    writer = csv.DictWriter(buffer, fields, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(
-        {n: printable(v) if isinstance(v, str) else v for n, v in row.items()}
-        for row in public(table)
-    )
-    return buffer.getvalue()
+    own = public(table)
+    return spreadsheet.csv_text([fields, *([row.get(name) for name in fields] for row in own)])
 
 
 def spread(summaries: Mapping[str, Mapping[str, Any]], metric: str) -> float | None:

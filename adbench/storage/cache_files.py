@@ -14,10 +14,13 @@ import hashlib
 import json
 import os
 import re
-import stat
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, Final
+
+from adbench.output import say
+from adbench.regular_files import open_regular
 
 HEADER: Final = 4096
 _FORMAT: Final = "adbench-array-1"
@@ -70,18 +73,13 @@ def identity(stream: IO[bytes]) -> Identity:
     return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def open_regular(path: Path) -> IO[bytes] | None:
-    """An existing file open for reading; None for a folder, a pipe or a device, which would hang.
-
-    Raises OSError, FileNotFoundError for what is absent or a broken link.
-    """
-    if path.is_dir():
-        return None
-    stream = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
-    if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        return stream
-    stream.close()
-    return None
+@cache
+def say_unkept(folder: Path) -> None:
+    """Say, once, that a cache folder of others is good for reading only."""
+    say(
+        f"note: you may not write into the cache folder {folder}: what it lacks is computed and "
+        "not kept; name a folder of your own in ADBENCH_CACHE to keep it"
+    )
 
 
 def create_locked(path: Path) -> IO[bytes]:
@@ -117,10 +115,7 @@ def remove_unless_locked(path: Path) -> bool:
         if path.is_symlink():
             path.unlink()
             return True
-        stream = open_regular(path)
-        if stream is None:
-            return False
-        with stream:
+        with open_regular(path) as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
     except FileNotFoundError:

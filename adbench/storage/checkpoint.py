@@ -11,8 +11,7 @@ from typing import Any
 
 from adbench import atomic
 from adbench.interruptions import TimeLimitReached, is_out_of_memory
-
-_DIGEST_BYTES = 32
+from adbench.storage.archives import read_archive
 
 
 class FileCheckpoint:
@@ -104,7 +103,7 @@ class FileCheckpoint:
 
     def _read(self) -> dict[str, Any] | None:
         try:
-            return _decoded(self._path.read_bytes())
+            return _decoded(*read_archive(self._path))
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -118,12 +117,11 @@ class FileCheckpoint:
         return None
 
 
-def _decoded(content: bytes) -> dict[str, Any]:
+def _decoded(digest: bytes, body: bytes) -> dict[str, Any]:
     """What `save` wrote; raises ValueError for any other content."""
     import torch
 
-    body = content[_DIGEST_BYTES:]
-    if hashlib.sha256(body).digest() != content[:_DIGEST_BYTES]:
+    if hashlib.sha256(body).digest() != digest:
         raise ValueError("it does not match its SHA-256")
     try:
         saved = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)

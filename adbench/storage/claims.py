@@ -33,15 +33,21 @@ import contextlib
 import errno
 import json
 import os
+import re
+import shlex
 import threading
 import time
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from adbench.atomic import explain_os_error
+from adbench.errors import StoreError
 from adbench.interruptions import ClaimLost
+from adbench.output import say
+from adbench.regular_files import NotAFile, open_regular, read_bounded
 from adbench.storage.owners import host_identity, is_hidden, process_start
 
 HEARTBEAT_SECONDS = 20.0
@@ -49,6 +55,11 @@ STALE_SECONDS = 180.0
 UNREADABLE_SECONDS = 5.0
 """Patience with a claim that names no owner: only a failing disk or a tool of others makes one."""
 
+FORGOTTEN_SECONDS = 86_400.0
+"""After which any claim of a finished cell goes: a run that finds all done waits for nobody."""
+LAST_GENERATION = 999_999
+_CLAIM = re.compile(r"claim\.[1-9][0-9]{0,5}")
+_CLAIM_BYTES = 64_000
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
 
 
@@ -81,9 +92,11 @@ class Claim:
         if self._thread is not threading.current_thread():
             self._thread.join()
         # Lowest first: while one is left, it is the one that says whose the cell is.
-        for generation in range(1, self.generation + 1) if ours else ():
-            with contextlib.suppress(OSError):  # read-only by now: it is free when we are gone
-                (self.path.parent / f"claim.{generation}").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # gone, or read-only by now: it is free when we are gone
+            for generation in sorted(_generations(self.path.parent)) if ours else ():
+                if generation <= self.generation:
+                    with contextlib.suppress(OSError):  # a folder of this name stays
+                        (self.path.parent / f"claim.{generation}").unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -132,6 +145,15 @@ class ClaimWatch:
         except OSError as error:
             raise explain_os_error(error, folder) from error
 
+    def sweep(self, folder: Path) -> None:
+        """Remove what a dead owner's claim left in the folder of a finished cell, if we may."""
+        look = self.look(folder)
+        if look.state == "dead" or _is_forgotten(folder / look.mark.partition(":")[0]):
+            with contextlib.suppress(StoreError):  # a folder that may only be read
+                claim = self.try_claim(folder, look.mark)
+                if claim is not None:
+                    claim.release()
+
     def _is_alive(self, path: Path) -> bool:
         owner = _read(path)
         if owner is not None and owner["host"] == host_identity() and owner["start"] is not None:
@@ -148,18 +170,34 @@ class ClaimWatch:
 
 def _latest(folder: Path) -> int:
     """The highest generation in a folder, 0 where there is none."""
+    return max(_generations(folder), default=0)
+
+
+def _generations(folder: Path) -> list[int]:
+    """The generations of all claims in a folder; a number that none can have is told."""
     try:
-        names = os.listdir(folder)
+        names = [n for n in os.listdir(folder) if n.startswith("claim.") and n[6:].isdigit()]
     except FileNotFoundError:
-        return 0
-    generations = [name[6:] for name in names if name.startswith("claim.")]
-    return max((int(g) for g in generations if g.isdecimal()), default=0)
+        return []
+    for name in names:
+        if not _CLAIM.fullmatch(name):
+            _tell(folder / name, f"expected claim.1 to claim.{LAST_GENERATION}")
+    return [int(name[6:]) for name in names if _CLAIM.fullmatch(name)]
+
+
+@cache
+def _tell(path: Path, why: str) -> None:
+    """Warn, once, of what is no claim."""
+    say(f"warning: {path} is no claim and is passed over: {why}")
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
+        value = json.loads(read_bounded(path, _CLAIM_BYTES))
+    except (NotAFile, StoreError) as error:
+        _tell(path, str(getattr(error, "strerror", None) or error))
+        return None
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(value, dict) or not {"host", "start"} <= set(value):
         return None
@@ -169,11 +207,17 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _beat_of(path: Path) -> tuple[int, int] | None:
     """What a heartbeat changes. Opened first: that makes a network file system look again."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             status = os.fstat(stream.fileno())
     except OSError:
         return None
     return status.st_mtime_ns, status.st_ino
+
+
+def _is_forgotten(path: Path) -> bool:
+    """Whether a claim has not been touched for so long that no two clocks differ by as much."""
+    beat = _beat_of(path) if path.name.startswith("claim.") else None
+    return beat is not None and time.time() - beat[0] / 1e9 > FORGOTTEN_SECONDS
 
 
 def _mark(path: Path) -> str:
@@ -184,6 +228,11 @@ def _mark(path: Path) -> str:
 def _take(folder: Path, dead: str) -> Claim | None:
     """Create the generation after the one marked `dead` (or the first, for an empty mark)."""
     generation = int(dead.partition(":")[0].removeprefix("claim.")) if dead else 0
+    if generation >= LAST_GENERATION:
+        path = os.path.abspath(folder / f"claim.{generation}")
+        raise StoreError(
+            f"{path} is the last claim there can be; remove it: rm {shlex.quote(path)}"
+        )
     claim = _create(folder, generation + 1)
     # The dead claim may have been taken over, worked off and released since it was looked at,
     # and somebody else may own the cell by its first name: then ours is the later claim. Or ours

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
 from adbench import atomic
 from adbench.contracts import Method
+from adbench.errors import StoreError
+from adbench.regular_files import open_regular
 from adbench.storage.removal import remove
 
 REPORT = "fit.json"
+_UNDECLARED_BYTES = 16_000_000_000
+"""Of a file of an older model, of whose files only the digests were written down."""
 _BLOCKS = {"protocol", "diagnostics", "timing"}
 """What a report holds beside the digests of the model's files."""
 
@@ -26,8 +31,11 @@ def publish_model(method: Method, report: dict[str, Any], target: Path) -> None:
         method.save(temporary)
         files = sorted(p for p in temporary.rglob("*") if p.is_file())
         _sync(temporary)
-        digests = {p.relative_to(temporary).as_posix(): _file_digest(p) for p in files}
-        atomic.write_json(temporary / REPORT, {**report, "files": digests})
+        names = [p.relative_to(temporary).as_posix() for p in files]
+        sizes = {name: (temporary / name).stat().st_size for name in names}
+        digests = {name: _file_digest(temporary, name, sizes[name]) for name in names}
+        content = {**report, "files": digests, "sizes": sizes}
+        atomic.write_json(temporary / REPORT, content)
         remove(target)
         os.replace(temporary, target)
         atomic.sync_folder(target.parent)
@@ -47,12 +55,17 @@ def _sync(folder: Path) -> None:
 
 
 def read_model_report(model: Path) -> dict[str, Any] | None:
-    """The report of a finished, undamaged model, or None; a damaged one is named and set aside."""
-    if not model.is_dir() and not model.is_symlink():
+    """The report of a finished, undamaged model, or None; a damaged one is named and set aside.
+
+    Raises `StoreError` for one that may be read another time, or is too large for it.
+    """
+    if not os.path.lexists(model):
         return None
     try:
         return _checked_report(model)
     except OSError as error:
+        if not (atomic.is_damage(error) or isinstance(error, FileNotFoundError)):
+            raise StoreError(f"cannot read {error.filename}: {error.strerror}") from error
         reason = f"{Path(str(error.filename)).name}: {error.strerror}"
     except ValueError as error:
         reason = str(error)
@@ -64,20 +77,39 @@ def _checked_report(model: Path) -> dict[str, Any]:
     """The report once every file of the model has the digest that stands in it."""
     if model.is_symlink():
         raise ValueError("it is a link")
+    if not model.is_dir():
+        raise ValueError("it is no folder")
+    for path in model.rglob("*"):  # also what is in no list: a method may read it
+        if not path.is_dir():
+            open_regular(path).close()
     report = atomic.read_json(model / REPORT)
-    files = report.pop("files", None)
-    if not isinstance(files, dict) or not _BLOCKS <= report.keys():
+    files, sizes = report.pop("files", None), report.pop("sizes", {})
+    if not isinstance(files, dict) or not isinstance(sizes, dict) or not _BLOCKS <= report.keys():
         raise ValueError(f"{REPORT} is no report of a fit")
     for name, expected in files.items():
         file = model / name
         if file.resolve().is_relative_to(model.resolve()) and file.is_file():
-            if _file_digest(file) == expected:
+            if _file_digest(model, name, sizes.get(name)) == expected:
                 continue
             raise ValueError(f"{name} does not match its checksum")
         raise ValueError(f"{name} is not there")
     return report
 
 
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as stream:
+def _file_digest(model: Path, name: str, size: object) -> str | None:
+    """SHA-256 (hex), None where the file has another size than was written down.
+
+    Raises `StoreError` for one that is too large to be looked through and whose size nobody knows.
+    """
+    with open_regular(model / name) as stream:
+        found = os.fstat(stream.fileno()).st_size
+        if size is not None and size != found:
+            return None
+        if size is None and found > _UNDECLARED_BYTES:
+            remedy = f"rm -r {shlex.quote(os.path.abspath(model))}"
+            raise StoreError(
+                f"{model / name} has {found / 1e9:,.1f} GB, expected at most "
+                f"{_UNDECLARED_BYTES / 1e9:.0f} GB of a model whose {REPORT} tells no sizes: "
+                f"remove the model, it is trained again: {remedy}"
+            )
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -66,20 +66,15 @@ def write_pixel_statistics(
 def read_pixel_statistics(path: Path) -> dict[str, str]:
     """Category to encoded statistics; empty where there are none, or damaged ones, which are
     named and set aside."""
-    try:
-        content = atomic.read_json(path)
-        if content.get("format") != _FORMAT:
-            return {}  # of another version
-        categories = content.get("categories")
-        if isinstance(categories, dict) and all(isinstance(v, str) for v in categories.values()):
-            return categories
-        raise ValueError(f"{path.name} holds no pixel statistics")
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        remedy = "its pixel metrics have no intervals until a run with --overwrite all"
-        atomic.say_damaged(path, str(error), remedy)
-        return {}
+    remedy = "its pixel metrics have no intervals until a run with --overwrite all"
+    content = atomic.read_or_set_aside(path, remedy)
+    if content is None or content.get("format") != _FORMAT:
+        return {}  # absent, damaged, or of another version
+    categories = content.get("categories")
+    if isinstance(categories, dict) and all(isinstance(v, str) for v in categories.values()):
+        return categories
+    atomic.say_damaged(path, f"{path.name} holds no pixel statistics", remedy)
+    return {}
 
 
 def encode_pixel_statistics(histograms: PixelHistograms) -> str:

@@ -6,7 +6,6 @@ same file, so that asking again adds nothing.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,15 +57,14 @@ def read_plans(root: Path) -> list[PlannedCell]:
 
 def _plans(root: Path) -> Iterator[tuple[str, list[PlannedCell]]]:
     for path in sorted((root / FOLDER).glob("plan-*.json")):
+        plan = atomic.read_or_set_aside(path)
+        if plan is None:
+            continue
         try:
-            plan = atomic.read_json(path)
             cells = [PlannedCell(**cell) for cell in plan["cells"]]
             whole = all(_KEY.fullmatch(c.fit) and _KEY.fullmatch(c.score) for c in cells)
             if not whole:  # a name from a file never becomes a path unseen
                 raise ValueError(f"{path.name} names no cells")
             yield str(plan["created"]), cells
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            with contextlib.suppress(OSError):
-                atomic.say_damaged(path, str(error))
+        except (ValueError, KeyError, TypeError) as error:
+            atomic.say_damaged(path, str(error))

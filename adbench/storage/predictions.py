@@ -16,12 +16,12 @@ from typing import IO, TYPE_CHECKING, Any
 from adbench import atomic
 from adbench.contracts import Prediction
 from adbench.errors import AdbenchError
+from adbench.storage.archives import DIGEST_BYTES, read_archive
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHUNK_IMAGES = 64
-_DIGEST_BYTES = 32
 
 
 def chunk_bounds(categories: Sequence[str]) -> list[tuple[int, int]]:
@@ -47,6 +47,8 @@ class PredictionChunks:
         """Ranges that are absent or damaged; a damaged file is named and set aside."""
         if self._folder.is_symlink():
             atomic.say_damaged(self._folder, f"the maps in {self._folder.name} are behind a link")
+        elif self._folder.exists() and not self._folder.is_dir():
+            atomic.say_damaged(self._folder, f"{self._folder.name} is no folder of maps")
         return [b for b in self.bounds if self._load(b) is None]
 
     def write(self, bound: tuple[int, int], prediction: Prediction) -> None:
@@ -54,7 +56,7 @@ class PredictionChunks:
         import numpy as np
 
         with atomic.replacing(self._path(bound)) as temporary, temporary.open("wb") as stream:
-            stream.write(bytes(_DIGEST_BYTES))
+            stream.write(bytes(DIGEST_BYTES))
             body = _Digesting(stream)
             np.savez(body, **_arrays(prediction))
             stream.seek(0)
@@ -81,9 +83,7 @@ class PredictionChunks:
     def _load(self, bound: tuple[int, int]) -> Prediction | None:
         path = self._path(bound)
         try:
-            with path.open("rb") as stream:
-                digest, body = stream.read(_DIGEST_BYTES), stream.read()
-            return _decoded(digest, body, bound[1] - bound[0])
+            return _decoded(*read_archive(path), bound[1] - bound[0])
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

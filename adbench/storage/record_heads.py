@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from adbench.storage.cache_files import open_regular
+from adbench.regular_files import open_regular
 
 _BYTES: Final = 200
 _NUMBER: Final = re.compile(rb'\n "number": (\d{1,16}),\n "family": "([0-9a-f]*)",\n')
@@ -53,10 +53,7 @@ def _names(folder: str) -> list[str]:
 
 def _head(path: Path) -> Head | None:
     try:
-        stream = open_regular(path)
-        if stream is None:
-            return None
-        with stream:
+        with open_regular(path) as stream:
             found = _NUMBER.search(stream.read(_BYTES))
     except OSError:
         return None

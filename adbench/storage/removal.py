@@ -6,7 +6,9 @@ points to.
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Final
@@ -36,15 +38,37 @@ def is_temporary(path: Path) -> bool:
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
-def refuse_link(folder: Path) -> None:
-    """Raise `StoreError` for a link where a cell's folder should be.
+def refuse_other(folder: Path) -> None:
+    """Raise `StoreError` for a link, a file or a pipe where a cell's folder should be.
 
-    All behind it would be ours to write and to delete. `--results` and `cells` may be links.
+    All behind a link would be ours to write and to delete. `--results` and `cells` may be links.
     """
+    _refuse_no_folder(folder)
     if folder.is_symlink():
         raise StoreError(
             f"{folder} is a link to another place; expected a folder of adbench's own: remove the "
             "link (the cell is then made again), or make all of the results folder a link"
+        )
+
+
+def refuse_others(cells: Path) -> None:
+    """The same for every cell's folder in `cells`, and for `cells` itself unless it is a link."""
+    if not cells.is_dir():
+        _refuse_no_folder(cells)
+        return
+    with os.scandir(cells) as entries:
+        others = [e.name for e in entries if not e.is_dir(follow_symlinks=False)]
+    for name in sorted(others):
+        if re.fullmatch(_KEY, name):
+            refuse_other(cells / name)
+
+
+def _refuse_no_folder(path: Path) -> None:
+    if os.path.lexists(path) and not path.is_dir():
+        full = os.path.abspath(path)
+        raise StoreError(
+            f"{path} is no folder; expected one of adbench's own: move it away: "
+            f"mv {shlex.quote(full)} {shlex.quote(full + '.moved')}"
         )
 
 

@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import shutil
-import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from PIL import Image
 from adbench.datasets.synthetic.contents import CATEGORIES, MARKER, VERSION, Picture, pictures
 from adbench.datasets.synthetic.render import render
 from adbench.errors import StoreError
+from adbench.output import say
 
 
 def ensure_generated(folder: Path) -> None:
@@ -44,7 +44,7 @@ def ensure_generated(folder: Path) -> None:
 
 def write_set(folder: Path) -> None:
     """Draw all pictures and masks into an existing empty folder; says so, as it takes a while."""
-    print("drawing the synthetic data set (once, about 10 s)", file=sys.stderr, flush=True)
+    say("drawing the synthetic data set (once, about 10 s)")
     everything = [picture for category in CATEGORIES for picture in pictures(category)]
     for parent in sorted({(folder / p).parent for e in everything for p in _paths(e)}):
         parent.mkdir(parents=True)

@@ -20,7 +20,7 @@ import torch
 from outcomes import warnings_of
 from toy import PIXEL, Invoke, Toy
 
-from adbench import atomic
+from adbench import atomic, regular_files
 from adbench.cache import DiskCache
 from adbench.contracts import Prediction
 from adbench.digests import content_digests
@@ -243,16 +243,14 @@ def test_what_may_be_read_another_time_is_not_set_aside(
 
 
 def refuse_to_read(refused: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refusing(read: Callable[..., Any]) -> Callable[..., Any]:
-        def checked(path: Path, *options: Any, **more: Any) -> Any:
-            if path == refused:
-                raise OSError(number, os.strerror(number), str(path))
-            return read(path, *options, **more)
+    start = regular_files._without_waiting
 
-        return checked
+    def checked(name: str, flags: int) -> int:
+        if Path(name) == refused:
+            raise OSError(number, os.strerror(number), name)
+        return start(name, flags)
 
-    monkeypatch.setattr(Path, "read_text", refusing(Path.read_text))
-    monkeypatch.setattr(Path, "read_bytes", refusing(Path.read_bytes))
+    monkeypatch.setattr(regular_files, "_without_waiting", checked)
 
 
 def test_a_flip_in_a_header_of_the_cache_is_found_wherever_it_is(tmp_path: Path) -> None:

@@ -1,0 +1,29 @@
+"""Rich's console without a way for text to steer the terminal that it is shown on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from adbench.printable import printable_lines
+
+
+class SafeConsole(Console):
+    """What it is given to print becomes printable before it is laid out; what it lays out, too."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A text with the markup in it."""
+        return super().render_str(printable_lines(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """The pieces of anything that can be shown. The cursor is moved by rich alone."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(
+                text=printable_lines(segment.text)
+            )

@@ -1,0 +1,24 @@
+"""Paths as users write them: a shell leaves the ~ of a variable, or behind `--out=`, as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from adbench.errors import UsageError, shortened
+
+P = TypeVar("P", Path, Path | None)
+
+
+def at_home(path: P) -> P:
+    """The path with `~` and `~NAME` at its beginning as the home folder, None as None.
+
+    Raises `UsageError` where there is no such home folder.
+    """
+    try:
+        return path and path.expanduser()
+    except RuntimeError:
+        raise UsageError(
+            f"{shortened(str(path))}: found no home folder for its {path.parts[0]}; expected the "
+            f"path in full, or ./~ for a folder of that name"
+        ) from None
