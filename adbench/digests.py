@@ -7,6 +7,7 @@ damaged or overwritten by another process, digests are computed again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from adbench.atomic import say_damaged
 from adbench.errors import DataError, StoreError
+from adbench.storage.cache_files import open_regular
 
 Stamp = tuple[int, int, int, int]
 """Size, mtime, ctime (nanoseconds) and inode: what must be unchanged for a digest to hold."""
@@ -75,7 +77,10 @@ def _stamp_of(status: os.stat_result) -> Stamp:
 def _hash(base: str, path: str) -> tuple[Stamp, str, bool]:
     """Stamp, digest, and whether the digest may be remembered."""
     try:
-        with open(os.path.join(base, path), "rb") as stream:
+        stream = open_regular(Path(base, path))
+        if stream is None:
+            raise OSError(errno.EINVAL, "it is a folder, a pipe or a device")
+        with stream:
             now = time.time_ns()
             before = os.fstat(stream.fileno())
             digest = hashlib.file_digest(stream, "sha256").hexdigest()

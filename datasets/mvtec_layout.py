@@ -12,7 +12,7 @@ holds a `train/good` is one:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,6 +29,7 @@ from adbench.datasets.listing import (
     same_stem,
     without_suffix,
 )
+from adbench.datasets.normal_masks import masks_of_normals
 
 MVTEC_TREE = """\
 <category>/train/good/000.png
@@ -78,6 +79,11 @@ class MVTecLayout(FolderDataset):
             samples += rows
             problems += flaws
         return self.compared(category, samples, problems)
+
+    def normal_masks(self, root: Path, samples: Sequence[Sample]) -> dict[str, str]:
+        """Normal test images to files that lie where their masks would."""
+        images = [s.path for s in samples if s.split == "test"]
+        return masks_of_normals(root, images, lambda f: f.replace("/test/", "/ground_truth/", 1))
 
     def compared(self, category: str, samples: list[Sample], problems: list[Problem]) -> Inspection:
         """The inspection of these samples, with what differs from the release by name."""

@@ -54,6 +54,14 @@ MaskRuleName = Annotated[
         help="how masks are resized: nearest (as in papers) or area_max (no defect vanishes)",
     ),
 ]
+MaskThreshold = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=254, metavar="N",
+        help="a mask value is anomalous when it is greater than N, at native size "
+        "(default: the data set's own, 0 for most); 127 for masks with grey edges",
+    ),
+]  # fmt: skip
 Limit = Annotated[
     int | None,
     typer.Option(
@@ -202,6 +210,7 @@ def _request(
     scope: ScopeName = None,
     limit: Limit = None,
     mask_rule: MaskRuleName = "nearest",
+    mask_threshold: MaskThreshold = None,
     data_root: DataRoot = None,
     results: Results = Path("results"),
     cache: CacheFolder = None,
@@ -219,6 +228,7 @@ def _request(
         scope=scope,
         limit=limit,
         mask_rule=mask_rule,
+        mask_threshold=mask_threshold,
         # A shell leaves the ~ of an environment variable, or behind quotes, as it is.
         data_root=data_root and data_root.expanduser(),
         results=results.expanduser(),
