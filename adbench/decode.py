@@ -44,9 +44,15 @@ _FOUND: Final = {
     "RGBA": "RGB with transparency",
     "CMYK": "CMYK",
 }
-_BYTES_A_PIXEL: Final = 12
-"""At most, of one image or mask at native size until it is resized."""
+_IMAGE_BYTES: Final = {"RGB": 4, "L": 5, "P": 5, "1": 5}
+"""A pixel, of an image at native size until it is resized."""
+_MASK_BYTES: Final = 12
+"""A pixel, at most: of a mask, of another kind of image, and of what is made of it."""
 _budget: Final = MemoryBudget(1 << 30)
+
+# What is freed must go back to the system, whichever thread took it: the C library does so at once
+# for blocks above 32 MiB, and else keeps them for each thread. Pillow's own size is 16 MiB.
+Image.core.set_block_size(1 << 26)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ def plain_image(path: Path) -> Iterator[Image.Image]:
     Raises:
         DataError: missing, truncated, not an image, or of another kind.
     """
-    with _opened(path) as (image, _), _room_for(image):
+    with room_for(path, mask=False), _opened(path) as (image, _):
         found = _kind_if_not_plain(image)
         if found is None:
             image = load_as_stored(image)
@@ -97,7 +103,10 @@ def plain_image(path: Path) -> Iterator[Image.Image]:
                 "convert it with: "
                 f"mogrify -alpha off -colorspace sRGB -depth 8 {_quoted(path)}"
             )
-        yield _rgb(image)
+        with contextlib.closing(_rgb(image)) as plain:  # freed before its room is
+            if plain is not image:
+                image.close()
+            yield plain
 
 
 def decode_mask(path: Path, threshold: int) -> NDArray[np.bool_]:
@@ -121,14 +130,15 @@ def mask_image(path: Path) -> Iterator[Image.Image]:
     Raises:
         DataError: missing, truncated, not an image, or of a kind that no mask has.
     """
-    with _opened(path) as (image, _), _room_for(image):
+    with room_for(path), _opened(path) as (image, _):
         if image.mode not in _MASK_MODES or _has_deep_colour(image):
             deep = "16-bit " * _has_deep_colour(image)
             raise DataError(
                 f"{path}: found a mask of mode {deep}{image.mode}, expected grey, palette or RGB: "
                 f"copy the file, then convert it with: mogrify -type bilevel {_quoted(path)}"
             )
-        yield load_as_stored(image)
+        with contextlib.closing(load_as_stored(image)) as stored:
+            yield stored
 
 
 def mask_values(image: Image.Image) -> NDArray[Any]:
@@ -173,17 +183,18 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def room_for(path: Path) -> Iterator[None]:
-    """Counts the memory of all that a block makes of one file; raises `DataError`."""
+def room_for(path: Path, *, mask: bool = True) -> Iterator[None]:
+    """Counts the memory of all that a block makes of one file; raises `DataError`.
+
+    Threads that decode wait here until there is room, so that many threads and large images
+    together stay within about 1 GiB, or take one image at a time.
+    """
     with _opened(path) as (image, _):
-        room = _room_for(image)
-    with room:
+        width, height = stored_size(image)
+        plain = not mask and not has_alpha(image)
+        each = _IMAGE_BYTES.get(image.mode, _MASK_BYTES) if plain else _MASK_BYTES
+    with _budget.hold(width * height * each):
         yield
-
-
-def _room_for(image: Image.Image) -> contextlib.AbstractContextManager[None]:
-    width, height = stored_size(image)
-    return _budget.hold(width * height * _BYTES_A_PIXEL)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

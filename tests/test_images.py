@@ -229,8 +229,8 @@ def test_sixteen_bits_with_transparency_are_refused_for_masks_too(tmp_path):
 
     content = bytearray(rgb16_png(tmp_path / "x.png").read_bytes())
     start = content.index(b"IHDR")
-    content[start + 9] = 6  # RGBA
-    content[start + 13 : start + 17] = struct.pack(">I", zlib.crc32(content[start : start + 13]))
+    content[start + 13] = 6  # RGBA
+    content[start + 17 : start + 21] = struct.pack(">I", zlib.crc32(content[start : start + 17]))
     (tmp_path / "x.png").write_bytes(content)
     assert "found 16-bit RGBA" in one_line(tmp_path / "x.png", decode_image)
     assert "16-bit RGBA" in one_line(tmp_path / "x.png", decode_mask, 0)
