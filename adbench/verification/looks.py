@@ -13,6 +13,7 @@ from adbench.decode import has_alpha, image_header, mask_image, mask_values
 from adbench.verification.doubts import ImageLook, MaskLook
 
 _CHUNK: Final = 1 << 20  # pixels counted at a time
+_TINGE: Final = 32
 
 
 def look_at_image(path: Path) -> ImageLook:
@@ -70,7 +71,8 @@ def _is_coloured(image: Image.Image) -> bool:
     if image.mode not in ("P", "PA", "RGB", "RGBA"):
         return False
     bands = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-    return bool((bands[..., 0] != bands[..., 1]).any() or (bands[..., 1] != bands[..., 2]).any())
+    # A lossy format gives grey a tinge, which is no colour.
+    return bool((bands.max(axis=2) - bands.min(axis=2) > _TINGE).any())
 
 
 def _alpha_differs(image: Image.Image, values: NDArray[Any]) -> bool:
