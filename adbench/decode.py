@@ -52,7 +52,7 @@ _budget: Final = MemoryBudget(1 << 30)
 
 # What is freed must go back to the system, whichever thread took it: the C library does so at once
 # for blocks above 32 MiB, and else keeps them for each thread. Pillow's own size is 16 MiB.
-Image.core.set_block_size(1 << 26)
+Image.core.set_block_size(1 << 26)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from adbench.contracts import CategoryCard, Geometry, Sample
 from adbench.decode import image_header, plain_image, room_for
+from adbench.digests import stream_digest
 from adbench.errors import DataError
 from adbench.images import MaskRule, decode_mask, resize_mask
 from adbench.machine.threads import in_threads
@@ -136,7 +136,7 @@ def _content(file: Path) -> str:
     stream = open_regular(file)
     assert stream is not None, "it was decoded a moment ago"
     with stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return stream_digest(stream)
 
 
 def look_at_all(look: Callable[[Sample], Seen], samples: Sequence[Sample]) -> Iterator[Seen]:
