@@ -29,6 +29,7 @@ def run(
     overrides: Sequence[str] = (),
     limit: int | None = None,
     mask_rule: str = "nearest",
+    mask_threshold: int | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
     overwrite: Overwrite = "failed",
@@ -69,6 +70,7 @@ def run(
         overrides=tuple(overrides),
         limit=limit,
         mask_rule=mask_rule,
+        mask_threshold=mask_threshold,
         device=device,
         cache_folder=Path(cache) if cache is not None else None,
     )

@@ -16,6 +16,7 @@ from adbench.printable import is_printable
 from adbench.registry import load_dataset
 from adbench.selectors import parse_dataset, split_categories
 from adbench.verification.names import unprintable_name
+from adbench.verification.selection_doubts import selection_doubts
 from adbench.verification.verify import Finding, quick_check
 
 
@@ -30,8 +31,9 @@ class DataSelection:
         complete: False where the root lacks categories that the card has and that were asked for.
         samples: per category, in the order used everywhere.
         limit: images per category and split, or None.
-        findings: what the cheap checks saw.
-        index_folder: where content digests are remembered.
+        quick_findings: what the checks saw that open no image.
+        index_folder: where content digests and looks at files are remembered.
+        threshold_given: what is greater in a mask is anomalous; None: as the card says.
     """
 
     reference: str
@@ -42,13 +44,25 @@ class DataSelection:
     complete: bool
     samples: dict[str, tuple[Sample, ...]]
     limit: int | None
-    findings: tuple[Finding, ...]
+    quick_findings: tuple[Finding, ...]
     index_folder: Path
+    threshold_given: int | None = None
 
     @property
     def name(self) -> str:
         """The data set's name on its card."""
         return self.dataset.card.name
+
+    @property
+    def mask_threshold(self) -> int:
+        """A mask value is anomalous when it is greater than this, at native size."""
+        card = self.dataset.card.mask_threshold
+        return card if self.threshold_given is None else self.threshold_given
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """All that is doubtful, as `data verify` says it; only new files are opened for it."""
+        return (*self.quick_findings, *selection_doubts(self, self._digest_of))
 
     def split(self, categories: Sequence[str], split: str) -> list[Sample]:
         """Samples of one split of these categories, category by category."""
@@ -102,7 +116,12 @@ class DataSelection:
 
 
 def select_data(
-    text: str, data_root: Path | None, *, limit: int | None, index_folder: Path
+    text: str,
+    data_root: Path | None,
+    *,
+    limit: int | None,
+    index_folder: Path,
+    mask_threshold: int | None = None,
 ) -> DataSelection:
     """Resolve `NAME[:CATEGORY,...]`.
 
@@ -133,9 +152,18 @@ def select_data(
         complete=wanted is not None or set(dataset.card.categories) <= set(present),
         samples=samples,
         limit=limit,
-        findings=tuple(quick_check(dataset, root, categories)),
+        quick_findings=tuple(quick_check(dataset, root, categories)),
         index_folder=index_folder,
+        threshold_given=mask_threshold,
     )
+
+
+def check_threshold(threshold: int | None) -> None:
+    """Raise `UsageError` for what no 8-bit mask could exceed, or every one would."""
+    if threshold is not None and not 0 <= threshold <= 254:
+        raise UsageError(
+            f"--mask-threshold {threshold}: expected 0 to 254; what is greater is anomalous"
+        )
 
 
 def _refuse_unusable(name: str, root: Path, samples: Mapping[str, Sequence[Sample]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,15 +19,16 @@ from adbench.cache import DiskCache
 from adbench.contracts import Geometry, Images, Sample
 from adbench.decode import decode_image as decode_image
 from adbench.decode import decode_mask as decode_mask
-from adbench.decode import image_size
+from adbench.decode import image_header, plain_image, room_for
 from adbench.digests import content_digests
 from adbench.errors import DataError, UsageError
 from adbench.machine.threads import in_threads
 from adbench.metrics import count_regions
+from adbench.verification.doubts import UPRIGHT_COPY, other_size
 
 MaskRule = Literal["nearest", "area_max"]
 
-_DECODER: Final = f"1 pillow-{__version__}"
+_DECODER: Final = f"2 pillow-{__version__}"
 """Part of every cache key: another decoder or resize may give other pixels."""
 
 
@@ -52,9 +54,12 @@ def prepare_image(pixels: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.u
 
     Bilinear with Pillow's antialias, aspect ratio ignored, then the centre crop.
     """
+    return _prepared(Image.fromarray(pixels), geometry)
+
+
+def _prepared(image: Image.Image, geometry: Geometry) -> NDArray[np.uint8]:
     size = (geometry.resize, geometry.resize)
-    resized = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)
-    return _crop(np.asarray(resized), geometry)
+    return _crop(np.asarray(image.resize(size, Image.Resampling.BILINEAR)), geometry)
 
 
 def resize_mask(mask: NDArray[np.bool_], geometry: Geometry, rule: MaskRule) -> NDArray[np.bool_]:
@@ -130,7 +135,8 @@ def load_images(
 
     def fill(pixels: NDArray[Any]) -> None:
         def one(i: int) -> None:
-            pixels[i] = prepare_image(decode_image(root / paths[i]), geometry)
+            with plain_image(root / paths[i]) as image:
+                pixels[i] = _prepared(image, geometry)
 
         deque(in_threads(one, range(len(paths)), workers), maxlen=0)
 
@@ -165,9 +171,10 @@ def load_masks(
     def fill(rows: NDArray[Any]) -> None:
         def one(j: int) -> None:
             i, image, mask = masked[j]
-            native = _mask_of(root / image, root / mask, threshold)
-            final = resize_mask(native, geometry, rule)
-            rows[i] = (final, count_regions(native), count_regions(final))
+            with room_for(root / mask):
+                native = _mask_of(root, image, mask, threshold)
+                final = resize_mask(native, geometry, rule)
+                rows[i] = (final, count_regions(native), count_regions(final))
 
         deque(in_threads(one, range(len(masked)), workers), maxlen=0)
 
@@ -179,14 +186,14 @@ def load_masks(
     return Masks(rows["f0"], before, after, empty)
 
 
-def _mask_of(image: Path, mask: Path, threshold: int) -> NDArray[np.bool_]:
-    native = decode_mask(mask, threshold)
-    width, height = image_size(image)
-    if native.shape != (height, width):
+def _mask_of(root: Path, image: str, mask: str, threshold: int) -> NDArray[np.bool_]:
+    native = decode_mask(root / mask, threshold)
+    header = image_header(root / image)
+    if native.shape != (header.height, header.width):
+        said = other_size(mask, image, header, image_header(root / mask))
         raise DataError(
-            f"{mask}: the mask is {native.shape[1]} x {native.shape[0]} pixels and its image "
-            f"{image} is {width} x {height}; expected equal sizes: restore both from the data "
-            "set's archive, then check the rest with: adbench data verify NAME"
+            f"{root}{os.sep}{said}" if UPRIGHT_COPY in said else
+            f"{root}{os.sep}{said}, then check the rest with: adbench data verify NAME"
         )
     return native
 

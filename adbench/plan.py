@@ -98,7 +98,7 @@ class Cell:
             "test": self.data.digest(self.categories, "test"),
             "masks": self.data.digest(self.categories, "masks"),
             "mask_rule": self.mask_rule,
-            "mask_threshold": self.data.dataset.card.mask_threshold,
+            "mask_threshold": self.data.mask_threshold,
             "aupro_limits": list(AUPRO_LIMITS),
             "metrics": metrics_digest(),
         }

@@ -25,7 +25,7 @@ def protocol_of(cell: Cell, fitted: Method) -> dict[str, JSON]:
         "crop": geometry.crop,
         "evaluation_size": geometry.size,
         "mask_rule": cell.mask_rule,
-        "mask_threshold": card.mask_threshold,
+        "mask_threshold": cell.data.mask_threshold,
         "metrics": METRIC_DEFINITIONS,
         "aupro_limits": list(AUPRO_LIMITS),
         "selection": "last",
@@ -38,7 +38,7 @@ def protocol_as_scored(cell: Cell, fitted: Mapping[str, JSON]) -> dict[str, JSON
     """The protocol kept with a model, with what cells that share the model may differ in."""
     own: dict[str, JSON] = {
         "mask_rule": cell.mask_rule,
-        "mask_threshold": cell.data.dataset.card.mask_threshold,
+        "mask_threshold": cell.data.mask_threshold,
         "metrics": METRIC_DEFINITIONS,
         "aupro_limits": list(AUPRO_LIMITS),
     }

@@ -10,8 +10,9 @@ import errno
 import os
 import shlex
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from adbench.errors import StoreError
 
@@ -31,7 +32,7 @@ class NotAFile(OSError):
         super().__init__(errno.EINVAL, what, str(path))
 
 
-def open_regular(path: Path) -> IO[bytes]:
+def open_regular(path: Path) -> BufferedReader:
     """An existing file, open for reading.
 
     Raises OSError: `NotAFile` for all that is no regular file, links to nothing among it, and

@@ -143,7 +143,7 @@ class _CellRun:
             samples,
             cell.build().geometry,
             rule=cell.mask_rule,
-            threshold=cell.data.dataset.card.mask_threshold,
+            threshold=cell.data.mask_threshold,
             cache=settings.cache,
         )
         self.progress("score", 0, 1)

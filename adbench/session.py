@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from adbench.cache import DiskCache, default_cache_folder
-from adbench.data import select_data
+from adbench.data import check_threshold, select_data
 from adbench.errors import StoreError, UnknownNameError, UsageError
 from adbench.executors import make_executor, parse_executor
 from adbench.executors.attempt import OVERWRITES, Overwrite, cached_outcome
@@ -50,6 +50,7 @@ class Request:
     limit: int | None = None
     shard: str | None = None
     mask_rule: str = "nearest"
+    mask_threshold: int | None = None
     cache_folder: Path | None = None
     cache_limit_gb: float | None = 50.0
     device: str = "auto"
@@ -71,10 +72,20 @@ class Request:
             mask_rule=self.mask_rule,
         )
         chosen = self._selection()
+        check_threshold(self.mask_threshold)
         select(data=())  # a wrong word (exit code 2) is told before missing data (4)
         root = self.data_root or _root_from_environment()
         folder = self.cache_folder or default_cache_folder()
-        data = [select_data(d, root, limit=self.limit, index_folder=folder) for d in self.datasets]
+        data = [
+            select_data(
+                name,
+                root,
+                limit=self.limit,
+                index_folder=folder,
+                mask_threshold=self.mask_threshold,
+            )
+            for name in self.datasets
+        ]
         plan = chosen(select(data=data))
         return plan.shard(*shard) if shard else plan
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from adbench.contracts import NORMAL, Sample, Split
@@ -15,6 +16,7 @@ from adbench.datasets.listing import (
     list_folders,
     pair_masks,
     same_stem,
+    stem,
 )
 
 _NORMAL_FOLDER = "MT_Free"
@@ -65,6 +67,12 @@ class MagneticTile(FolderDataset):
             folder = f"{_NORMAL_FOLDER}/Imgs"
             problems.append(Problem("error", "train", f"{folder} holds too few images", folder))
         return Inspection(tuple(sorted(samples)), tuple(problems))
+
+    def normal_masks(self, root: Path, samples: Sequence[Sample]) -> dict[str, str]:
+        """Normal images to the files beside them that would be their masks; all are empty."""
+        files = read_image_folder(root, f"{_NORMAL_FOLDER}/Imgs").images
+        by_stem = {stem(path): path for path in files if _suffix(path) == ".png"}
+        return {s.path: by_stem[stem(s.path)] for s in samples if stem(s.path) in by_stem}
 
 
 def _suffix(path: str) -> str:

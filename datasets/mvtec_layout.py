@@ -30,6 +30,7 @@ from adbench.datasets.listing import (
     without_suffix,
 )
 from adbench.datasets.missing_masks import DefectFolder, read_defect_folder, unmasked_problems
+from adbench.datasets.normal_masks import masks_of_normals
 from adbench.errors import DataError
 
 MVTEC_TREE = """\
@@ -172,6 +173,11 @@ class MVTecLayout(FolderDataset):
         """Folders of normal images, whatever they are called."""
         folders = self._folders(root, category, split)
         return [f for f in folders if f in self.layouts.values() or _is_normal_name(f)]
+
+    def normal_masks(self, root: Path, samples: Sequence[Sample]) -> dict[str, str]:
+        """Normal test images to files that lie where their masks would."""
+        images = [s.path for s in samples if s.split == "test"]
+        return masks_of_normals(root, images, lambda f: f.replace("/test/", "/ground_truth/", 1))
 
     def compared(self, category: str, samples: list[Sample], problems: list[Problem]) -> Inspection:
         """The inspection of these samples, with what differs from the release by name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from adbench.datasets.listing import (
     same_stem,
 )
 from adbench.datasets.mvtec_layout import MVTecLayout
+from adbench.datasets.normal_masks import masks_of_normals
 from adbench.datasets.visa_split import SPLIT_FILE, normal_names, one_class_split
 from adbench.errors import DataError
 
@@ -78,6 +80,12 @@ class VisA(MVTecLayout):
         found = super().inspect(root, category)
         samples = tuple(replace(s, defect=DEFECT) if s.label else s for s in found.samples)
         return replace(found, samples=samples)
+
+    def normal_masks(self, root: Path, samples: Sequence[Sample]) -> dict[str, str]:
+        if self.layout_at(root) != _RAW:
+            return super().normal_masks(root, samples)
+        paths = [s.path for s in samples]
+        return masks_of_normals(root, paths, lambda f: f.replace("/Images/", "/Masks/", 1))
 
     def release_names(self, category: str) -> set[str] | None:
         card = self.card.categories[category]

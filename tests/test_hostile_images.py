@@ -15,7 +15,7 @@ from outcomes import the_error
 from PIL import Image
 from toy import PIXEL, Invoke, Toy
 
-from adbench.decode import decode_image, decode_mask
+from adbench.decode import decode_image, decode_mask, plain_image
 from adbench.errors import DataError
 
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -122,14 +122,14 @@ def without_memory(*_arguments: object) -> None:
 def test_verify_goes_on_where_one_image_takes_too_much_memory(
     invoke: Invoke, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = decode_image
+    original = plain_image
 
     def decode(path: Path) -> object:
         if path.name == "002.png":
             raise MemoryError
         return original(path)
 
-    monkeypatch.setattr("adbench.verification.pixels.decode_image", decode)
+    monkeypatch.setattr("adbench.verification.pixels.plain_image", decode)
     outcome = invoke("data", "verify", toy.reference, "--data-root", str(toy.folder))
     assert outcome.code == 4 and "memory" in outcome.out and "Traceback" not in outcome.err
 

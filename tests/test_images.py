@@ -1,4 +1,5 @@
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from PIL import Image
 
 from adbench.cache import DiskCache
 from adbench.contracts import Geometry, Sample
+from adbench.decode import image_header, image_size
 from adbench.errors import DataError, UsageError
 from adbench.images import (
     decode_image,
@@ -86,7 +88,7 @@ def test_other_kinds_are_refused_with_a_command(tmp_path, name, image, found):
     path = saved(tmp_path / name, image())
     message = one_line(path, decode_image)
     assert f"found {found}, expected 8-bit grey, palette or RGB" in message
-    assert f"magick mogrify -alpha off -colorspace sRGB -depth 8 {path}" in message
+    assert f"mogrify -alpha off -colorspace sRGB -depth 8 {path}" in message
 
 
 def one_line(path, decode, *arguments):
@@ -100,7 +102,7 @@ def one_line(path, decode, *arguments):
 def test_16_bit_rgb_is_refused(tmp_path):
     path = rgb16_png(tmp_path / "deep.png")
     assert "found 16-bit RGB" in one_line(path, decode_image)
-    assert "found a mask of mode RGB" in one_line(path, decode_mask, 0)
+    assert "found a mask of mode 16-bit RGB" in one_line(path, decode_mask, 0)
 
 
 def test_palette_with_transparency_is_refused(tmp_path):
@@ -152,11 +154,82 @@ def test_warnings_of_pillow_do_not_leak(tmp_path, monkeypatch):
     assert "decompression bomb" in one_line(path, decode_image)
 
 
-def test_exif_orientation_is_not_applied(tmp_path):
+TAGGED = [("jpg", {}), ("png", {}), ("tif", {}), ("tif", {"compression": "tiff_lzw"}),
+          ("webp", {"lossless": True})]  # fmt: skip
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+@pytest.mark.parametrize(("suffix", "options"), TAGGED)
+def test_orientation_tags_are_seen_and_not_applied(tmp_path, suffix, options, tag):
+    """One rule for all formats: Pillow would turn TIFF files, and only these."""
+    image = Image.fromarray(RGB)
+    plain = decode_image(saved(tmp_path / f"plain.{suffix}", image, **options))
+    exif = image.getexif()
+    exif[0x0112] = tag
+    path = saved(tmp_path / f"turned.{suffix}", image, exif=exif, **options)
+    assert (decode_image(path) == plain).all()
+    header = image_header(path)
+    assert (header.width, header.height, header.orientation) == (40, 30, tag)
+    assert image_size(path) == (40, 30)
+    mask = Image.fromarray(RGB[:, :, 0] > 99).convert("L")
+    path = saved(tmp_path / f"mask.{suffix}", mask, exif=exif, **options)
+    assert suffix == "jpg" or (decode_mask(path, 0) == (RGB[:, :, 0] > 99)).all()
+
+
+def test_a_tag_behind_the_pixels_of_a_png_is_seen(tmp_path):
     image = Image.fromarray(RGB)
     exif = image.getexif()
-    exif[0x0112] = 6  # turn by 90 degrees
-    assert decode_image(saved(tmp_path / "turned.jpg", image, exif=exif)).shape == (30, 40, 3)
+    exif[0x0112] = 6
+    path = saved(tmp_path / "x.png", image, exif=exif)
+    content = path.read_bytes()
+    start = content.index(b"eXIf") - 4
+    length = int.from_bytes(content[start : start + 4], "big") + 12
+    chunk = content[start : start + length]
+    path.write_bytes(content[:start] + content[start + length : -12] + chunk + content[-12:])
+    assert image_header(path).orientation == 6
+    assert (decode_image(path) == RGB).all()
+
+
+@pytest.mark.parametrize("tag", [0, 9, 255, 65535])
+def test_a_tag_that_means_nothing_turns_nothing(tmp_path, tag):
+    image = Image.fromarray(RGB)
+    exif = image.getexif()
+    exif[0x0112] = tag
+    path = saved(tmp_path / "x.tif", image, exif=exif)
+    assert image_header(path).orientation == 1 and (decode_image(path) == RGB).all()
+
+
+def test_an_opaque_alpha_channel_is_dropped_and_no_other(tmp_path):
+    rgb = Image.fromarray(RGB)
+    grey, palette = rgb.convert("L"), rgb.quantize(16)
+    opaque: list[tuple[Image.Image, Image.Image, dict[str, Any]]] = [
+        (rgb.convert("RGBA"), rgb, {}),
+        (grey.convert("LA"), grey, {}),
+        (palette, palette, {"transparency": bytes([255] * 16)}),
+        (Image.fromarray(RGB | 1), Image.fromarray(RGB | 1), {"transparency": (0, 0, 0)}),
+    ]
+    for number, (image, plain, options) in enumerate(opaque):
+        path = saved(tmp_path / f"{number}.png", image, **options)
+        assert (decode_image(path) == np.asarray(plain.convert("RGB"))).all()
+    keyed = saved(tmp_path / "key.png", rgb, transparency=tuple(RGB[3, 4].tolist()))
+    assert "found RGB with transparency" in one_line(keyed, decode_image)
+    almost = np.dstack([RGB, np.full((30, 40), 255, np.uint8)])
+    almost[3, 4, 3] = 254
+    path = saved(tmp_path / "almost.png", Image.fromarray(almost))
+    assert "found RGB with transparency" in one_line(path, decode_image)
+
+
+def test_sixteen_bits_with_transparency_are_refused_for_masks_too(tmp_path):
+    import struct
+    import zlib
+
+    content = bytearray(rgb16_png(tmp_path / "x.png").read_bytes())
+    start = content.index(b"IHDR")
+    content[start + 13] = 6  # RGBA
+    content[start + 17 : start + 21] = struct.pack(">I", zlib.crc32(content[start : start + 17]))
+    (tmp_path / "x.png").write_bytes(content)
+    assert "found 16-bit RGBA" in one_line(tmp_path / "x.png", decode_image)
+    assert "16-bit RGBA" in one_line(tmp_path / "x.png", decode_mask, 0)
 
 
 # -------------------------------------------------------------------------------- masks

@@ -168,7 +168,7 @@ def test_all_flaws_are_seen_at_once(root):
         "red/test/good/000.png",
         "red/test/good/001.png",
     }
-    assert "32x40, its image 40x32" in only(report.findings, "mask size").message
+    assert "the mask is 32 x 40 pixels and its image" in only(report.findings, "mask size").message
     assert not any(str(root) in f.message for f in report.findings)
 
 

@@ -12,6 +12,7 @@ from adbench.commands.options import (
     DataRoot,
     Json,
     MaskRuleName,
+    MaskThreshold,
     Results,
 )
 
@@ -89,12 +90,15 @@ def verify(
         int, typer.Option(min=8, max=8192, metavar="PIXELS", help="side of the scored maps")
     ] = 256,
     mask_rule: MaskRuleName = "nearest",
+    mask_threshold: MaskThreshold = None,
     as_json: Json = False,
 ) -> None:
     """Open every image and mask of a data set and say what is wrong; exit code 4 for an error."""
     from adbench.commands import data as data_commands
 
-    data_commands.verify(name, data_root, strict, evaluation_size, mask_rule, as_json)
+    data_commands.verify(
+        name, data_root, strict, evaluation_size, mask_rule, mask_threshold, as_json
+    )
 
 
 @data_app.command("prepare")

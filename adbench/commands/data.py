@@ -10,6 +10,7 @@ from adbench.output import print_json, show
 from adbench.plan import MASK_RULES, MaskRule
 from adbench.registry import load_dataset
 from adbench.selectors import parse_dataset
+from adbench.verification.inspection import with_root
 from adbench.verification.verify import verify as check
 
 
@@ -19,6 +20,7 @@ def verify(
     strict: bool,
     evaluation_size: int,
     mask_rule: str,
+    mask_threshold: int | None,
     as_json: bool,
 ) -> None:
     """Print all findings; exit 4 on an error (with `strict` on a warning too)."""
@@ -29,14 +31,20 @@ def verify(
     root = dataset.find_root(data_root)
     categories = choose_categories(dataset, dataset.available_categories(root), wanted)
     found = check(
-        dataset, root, categories, evaluation_size=evaluation_size, mask_rule=rule, strict=strict
+        dataset,
+        root,
+        categories,
+        evaluation_size=evaluation_size,
+        mask_rule=rule,
+        mask_threshold=mask_threshold,
+        strict=strict,
     )
     if as_json:
         print_json(found.to_json())
     else:
         show(f"{dataset.card.title} at {root}, layout {found.layout}")
         for line in (*found.summaries, *found.findings):
-            show(str(line))
+            show(with_root(str(line), root))
     raise SystemExit(found.exit_code)
 
 

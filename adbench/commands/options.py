@@ -56,6 +56,14 @@ MaskRuleName = Annotated[
         help="how masks are resized: nearest (as in papers) or area_max (no defect vanishes)",
     ),
 ]
+MaskThreshold = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=254, metavar="N",
+        help="a mask value is anomalous when it is greater than N, at native size "
+        "(default: the data set's own, 0 for most); 127 for masks with grey edges",
+    ),
+]  # fmt: skip
 Limit = Annotated[
     int | None,
     typer.Option(
@@ -220,6 +228,7 @@ def _request(
     scope: ScopeName = None,
     limit: Limit = None,
     mask_rule: MaskRuleName = "nearest",
+    mask_threshold: MaskThreshold = None,
     data_root: DataRoot = None,
     results: Results = Path("results"),
     cache: CacheFolder = None,
@@ -237,6 +246,7 @@ def _request(
         scope=scope,
         limit=limit,
         mask_rule=mask_rule,
+        mask_threshold=mask_threshold,
         data_root=data_root,
         results=results,
         cache_folder=cache,

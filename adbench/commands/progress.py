@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from adbench.output import counted
 from adbench.plan import Cell
 from adbench.storage.records import Record, mean_metrics
+from adbench.verification.inspection import with_root
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -137,7 +138,7 @@ class ConsoleReporter:
         took = [] if began is None else [_clock(now - began)]
         eta = [f"about {_clock(left)} left"] if cells_left else []
         clocks = f" ({', '.join([*took, *eta])})" if took or eta else ""
-        self._say(f"{head}: {_outcome(record)}{clocks}")
+        self._say(f"{head}: {with_root(_outcome(record), cell.data.root)}{clocks}")
 
     def cell_left(self, cell: Cell, number: int, total: int, why: str) -> None:
         """One line with the reason."""

@@ -33,6 +33,7 @@ from adbench.session import (
 )
 from adbench.storage.records import Record, now
 from adbench.store import Store
+from adbench.verification.inspection import with_root
 
 
 def run_options(
@@ -220,9 +221,11 @@ def _announce(plan: Plan, pending: Sequence[Cell]) -> None:
     for note in plan.notes:
         say(f"note: {note}")
     # One data set stands behind many cells, and two selections may share a finding.
-    findings = {(c.data.name, finding) for c in plan.cells for finding in c.data.findings}
-    for name, finding in sorted(findings, key=str):
-        text = str(finding).removeprefix(f"{finding.severity}: ")
+    findings = {
+        (c.data.name, finding, c.data.root) for c in plan.cells for finding in c.data.findings
+    }
+    for name, finding, root in sorted(findings, key=str):
+        text = with_root(str(finding).removeprefix(f"{finding.severity}: "), root)
         say(f"{finding.severity}: {name}: {text}")
     there = len(plan.cells) - len(pending)
     text = f"{counted(len(plan.cells), 'cell')}, {there} there already"

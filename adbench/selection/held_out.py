@@ -61,7 +61,7 @@ def training_selection(
         complete=wanted is not None or set(dataset.card.categories) <= set(categories),
         samples=samples,
         limit=limit,
-        findings=(),
+        quick_findings=(),
         index_folder=index_folder,
     )
 

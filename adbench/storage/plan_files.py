@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from adbench import atomic
-from adbench.plan import Plan
+from adbench.plan import Cell, Plan
 from adbench.storage.records import now
 
 FOLDER = "plans"
@@ -39,12 +40,17 @@ def write_plan(plan: Plan, root: Path) -> None:
             "title": f"{cell.title} · {cell.preset}",
             "fit": cell.fit_key,
             "score": cell.score_key,
-            "same": atomic.digest([cell.identity, cell.mask_rule])[:24],
+            "same": atomic.digest(_same(cell))[:24],
         }
         for cell in plan.cells
     ]
     name = f"plan-{atomic.digest(cells)[:24]}.json"
     atomic.write_json(root / FOLDER / name, {"created": now(), "cells": cells})
+
+
+def _same(cell: Cell) -> list[Any]:
+    given = cell.data.threshold_given
+    return [cell.identity, cell.mask_rule, *([] if given is None else [given])]
 
 
 def read_plans(root: Path) -> list[PlannedCell]:

@@ -37,6 +37,7 @@ class Finding:
         message: one line, without the root's own path.
         paths: up to five of the files or names concerned, relative to the root.
         count: how many there are.
+        advice: what to do, with DIR for the root, for those who read the log; not for footnotes.
     """
 
     severity: Severity
@@ -45,18 +46,22 @@ class Finding:
     message: str
     paths: tuple[str, ...] = ()
     count: int = 0
+    advice: str = ""
 
     def __str__(self) -> str:
         where = f"{self.category}: " if self.category else ""
         line = f"{self.severity}: {where}{self.message}"
-        if all(path in line for path in self.paths):
-            return line
-        more = f" and {self.count - len(self.paths)} more" * (self.count > len(self.paths))
-        return f"{line} [{', '.join(self.paths)}{more}]"
+        if not all(path in line for path in self.paths):
+            more = f" and {self.count - len(self.paths)} more" * (self.count > len(self.paths))
+            line += f" [{', '.join(self.paths)}{more}]"
+        return f"{line}; {self.advice}" if self.advice else line
 
     def to_json(self) -> dict[str, JSON]:
         """Plain values, for records."""
-        return {**asdict(self), "paths": list(self.paths)}
+        plain: dict[str, JSON] = {**asdict(self), "paths": list(self.paths)}
+        if not self.advice:
+            del plain["advice"]
+        return plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +127,15 @@ class Report:
 
 
 def finding_of(
-    severity: Severity, category: str | None, check: str, message: str, paths: Sequence[str]
+    severity: Severity,
+    category: str | None,
+    check: str,
+    message: str,
+    paths: Sequence[str],
+    advice: str = "",
 ) -> Finding:
     """A finding that names the first of `paths` and counts all."""
-    return Finding(severity, category, check, message, tuple(paths[:SHOWN]), len(paths))
+    return Finding(severity, category, check, message, tuple(paths[:SHOWN]), len(paths), advice)
 
 
 def grouped(category: str, flaws: Iterable[Flaw]) -> list[Finding]:

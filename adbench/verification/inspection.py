@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from adbench.contracts import Dataset, Sample
+from adbench.verification.doubts import UPRIGHT_COPY
 from adbench.verification.findings import Finding, Flaw
 
 
@@ -54,9 +58,42 @@ def overlooked(dataset: Dataset, root: Path) -> list[Finding]:
     tell: Callable[[Path], Sequence[Flaw]] | None = getattr(dataset, "overlooked", None)
     flaws = [] if tell is None else tell(root)
     return [Finding(f.severity, None, f.check, f.message, (f.path,), 1) for f in flaws]
+def normal_masks(dataset: Dataset, root: Path, samples: Sequence[Sample]) -> Mapping[str, str]:
+    """Normal images to files that lie where their masks would, where a data set can tell."""
+    find: Callable[[Path, Sequence[Sample]], Mapping[str, str]] | None = getattr(
+        dataset, "normal_masks", None
+    )
+    return {} if find is None else find(root, [s for s in samples if s.label == 0])
+
+
+_COMMAND = "with: "
+"""What stands before the command at the end of a message."""
 
 
 def without_root(error: BaseException, root: Path) -> str:
-    """The message without the machine's path, which no record may hold."""
-    message = str(error).replace(f"{root}{os.sep}", "")
+    """The message without the machine's path, which no record may hold.
+
+    In the command at its end DIR stands for the root.
+    """
+    said, sign, command = str(error).rpartition(_COMMAND)
+    if not sign:
+        said, command = command, ""
+    command = command.replace(f"{_in_quotes(root)}/", "DIR/")
+    message = f"{said}{sign}{command}".replace(f"{root}{os.sep}", "")
     return message.replace(str(root), "DIR") if root.is_absolute() else message
+
+
+def with_root(message: str, root: Path) -> str:
+    """A message of `without_root`, or a finding, with a command that can be pasted anywhere."""
+    said, sign, command = message.rpartition(_COMMAND)
+    if not sign:
+        return message
+    full = os.path.abspath(root)
+    copy = ["-m", UPRIGHT_COPY.split()[2], full, f"{full}-upright"]
+    command = command.replace(UPRIGHT_COPY, shlex.join([sys.executable, *copy]))
+    return said + sign + re.sub(r"(?<![^\s'])DIR/", lambda _: f"{_in_quotes(root)}/", command)
+
+
+def _in_quotes(root: Path) -> str:
+    """The full path as it stands within what `shlex.quote` gives for a file below it."""
+    return os.path.abspath(root).replace("'", "'\"'\"'")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbench.contracts import CategoryCard, Geometry, Sample
-from adbench.decode import image_mode
+from adbench.decode import image_header, plain_image, room_for
+from adbench.digests import stream_digest
 from adbench.errors import DataError
-from adbench.images import MaskRule, decode_image, decode_mask, resize_mask
+from adbench.images import MaskRule, decode_mask, resize_mask
 from adbench.machine.threads import in_threads
 from adbench.metrics import count_regions
+from adbench.regular_files import open_regular
+from adbench.verification.doubts import ImageLook, Looked, MaskLook, duplicates, other_size
 from adbench.verification.findings import (
-    SHOWN,
     CategorySummary,
     Finding,
     Severity,
@@ -26,9 +27,10 @@ from adbench.verification.findings import (
     several,
 )
 from adbench.verification.inspection import Inspected, without_root
+from adbench.verification.looks import look_at_mask
 from adbench.verification.names import digests_match
 
-_CHECKS = ("decode", "mask decode", "mask size", "empty mask", "lost mask")
+_CHECKS = ("decode", "transparency", "mask decode", "mask size", "empty mask", "lost mask")
 
 
 class _Flaw(NamedTuple):
@@ -48,27 +50,60 @@ class Seen(NamedTuple):
     flaws: list[_Flaw]
     regions: int = 0
     regions_kept: int = 0
+    look: ImageLook | None = None
+    mask: MaskLook | None = None
+    """Of the mask, where it can be decoded."""
 
 
 def look_at(root: Path, threshold: int, geometry: Geometry, rule: MaskRule, sample: Sample) -> Seen:
     """Decode one image and its mask; what is wrong with them becomes flaws."""
     file = root / sample.path
+    header = None
     try:
-        height, width, _ = decode_image(file).shape
-        mode, content = image_mode(file), _content(file)
+        header = image_header(file)
+        with plain_image(file):
+            content = _content(file)
     except (DataError, MemoryError, OSError) as error:
-        return Seen(None, "", "", [_undecoded("decode", error, root, sample.path)])
-    seen = Seen((width, height), mode, content, [])
+        flaw = _undecoded("decode", error, root, sample.path)
+        if header is not None and header.has_alpha and "with transparency" in flaw.message:
+            flaw = flaw._replace(check="transparency")
+        return Seen(None, "", "", [flaw])
+    size = (header.width, header.height)
+    look = ImageLook(*size, header.orientation)
+    seen = Seen(size, header.mode, content, [], look=look)
     if sample.mask_path is None:
         return seen
     try:
-        mask = decode_mask(root / sample.mask_path, threshold)
+        with room_for(root / sample.mask_path):
+            return _with_mask(seen, root, sample.mask_path, sample, threshold, geometry, rule)
     except (DataError, MemoryError) as error:
         return seen._replace(flaws=[_undecoded("mask decode", error, root, sample.mask_path)])
+
+
+def _with_mask(
+    seen: Seen,
+    root: Path,
+    path: str,
+    sample: Sample,
+    threshold: int,
+    geometry: Geometry,
+    rule: MaskRule,
+) -> Seen:
+    """What the mask at `path` adds to the look at its image."""
+    assert seen.look is not None
+    mask_look = look_at_mask(root / path)
+    mask = decode_mask(root / path, threshold)
     kept = resize_mask(mask, geometry, rule)
-    flaws = _mask_flaws(sample.mask_path, mask, kept, (width, height), threshold, rule)
-    regions = count_regions(mask)
-    return seen._replace(flaws=flaws, regions=regions, regions_kept=count_regions(kept))
+    flaws = _mask_flaws(path, mask, kept, threshold, rule)
+    if mask.shape != (seen.look.height, seen.look.width):
+        message = other_size(path, sample.path, seen.look, mask_look)
+        flaws.insert(0, _Flaw("error", "mask size", message, path))
+    return seen._replace(
+        flaws=flaws,
+        mask=mask_look,
+        regions=count_regions(mask),
+        regions_kept=count_regions(kept),
+    )
 
 
 def _undecoded(check: str, error: BaseException, root: Path, path: str) -> _Flaw:
@@ -82,15 +117,11 @@ def _mask_flaws(
     path: str,
     mask: NDArray[np.bool_],
     kept: NDArray[np.bool_],
-    size: tuple[int, int],
     threshold: int,
     rule: MaskRule,
 ) -> list[_Flaw]:
     """What is wrong with a mask at native size and with `kept`, the same at the scored size."""
     flaws = []
-    if mask.shape != size[::-1]:
-        message = f"{path} is {mask.shape[1]}x{mask.shape[0]}, its image {size[0]}x{size[1]}"
-        flaws.append(_Flaw("error", "mask size", f"{message}: expected equal sizes", path))
     if not mask.any():
         message = f"{path} has no value above {threshold}; its image stays anomalous"
         flaws.append(_Flaw("warning", "empty mask", f"{message}, as its folder says", path))
@@ -102,8 +133,8 @@ def _mask_flaws(
 
 def _content(file: Path) -> str:
     """The SHA-256 of the file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    with open_regular(file) as stream:
+        return stream_digest(stream)
 
 
 def look_at_all(look: Callable[[Sample], Seen], samples: Sequence[Sample]) -> Iterator[Seen]:
@@ -112,9 +143,12 @@ def look_at_all(look: Callable[[Sample], Seen], samples: Sequence[Sample]) -> It
 
 
 def pixel_findings(
-    category: str, samples: Sequence[Sample], seen: Sequence[Seen], geometry: Geometry
+    category: str,
+    samples: Sequence[Sample],
+    seen: Sequence[Seen],
+    geometry: Geometry,
 ) -> list[Finding]:
-    """Findings of one category, all flaws of a kind in one."""
+    """What only the decoded pixels show of one category, all flaws of a kind in one finding."""
     flaws = [flaw for one in seen for flaw in one.flaws]
     findings = []
     for check in _CHECKS:
@@ -127,29 +161,30 @@ def pixel_findings(
     if len(modes) > 1:
         message = f"images of several modes ({several(modes, 'modes')}); all are read as RGB"
         findings.append(Finding("note", category, "mode", message))
-    return findings + _duplicates(category, samples, seen)
+    contents = [
+        (sample, one.content)
+        for sample, one in zip(samples, seen, strict=True)
+        if one.size is not None
+    ]
+    return findings + duplicates(category, contents)
 
 
-def _duplicates(category: str, samples: Sequence[Sample], seen: Sequence[Seen]) -> list[Finding]:
-    """Equal files: on both sides of the split, under both labels, or merely twice."""
-    by_content: dict[str, list[Sample]] = defaultdict(list)
-    for sample, one in zip(samples, seen, strict=True):
-        if one.size is not None:
-            by_content[one.content].append(sample)
-    flaws = []
-    for group in by_content.values():
-        names = " = ".join(s.path for s in group[:SHOWN])
-        if len({s.split for s in group}) > 1:
-            flaw = _Flaw("warning", "leak", f"in training and test: {names}", group[0].path)
-        elif len({s.label for s in group}) > 1:
-            message = f"normal and anomalous at once: {names}"
-            flaw = _Flaw("warning", "two labels", message, group[0].path)
-        elif len(group) > 1:
-            flaw = _Flaw("note", "duplicate", f"the same file twice: {names}", group[0].path)
-        else:
-            continue
-        flaws.append(flaw)
-    return grouped(category, flaws)
+def looked_at(
+    root: Path, samples: Sequence[Sample], seen: Sequence[Seen], of_normals: Mapping[str, str]
+) -> Looked:
+    """What the same looks give that `run` takes before it starts."""
+    masks = {s.mask_path: one.mask for s, one in zip(samples, seen, strict=True) if s.mask_path}
+
+    def one(path: str) -> MaskLook | None:
+        try:
+            return look_at_mask(root / path)
+        except (DataError, MemoryError):  # a file that nobody needs
+            return None
+
+    extra = sorted(set(of_normals.values()))
+    masks |= zip(extra, in_threads(one, extra), strict=True)
+    images = {s.path: one.look for s, one in zip(samples, seen, strict=True)}
+    return Looked(images, masks, of_normals)
 
 
 def summarise(

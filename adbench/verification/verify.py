@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING
 
 from adbench.contracts import CategoryCard, Dataset, Geometry
 from adbench.errors import DataError, UnknownNameError
+from adbench.verification.doubts import doubts, who_decided
 from adbench.verification.findings import Finding, Report, grouped
-from adbench.verification.inspection import Inspected, inspect_category, overlooked, without_root
+from adbench.verification.inspection import (
+    Inspected,
+    inspect_category,
+    normal_masks,
+    overlooked,
+    without_root,
+)
 from adbench.verification.names import (
     name_findings,
     normal_looking,
@@ -49,6 +56,7 @@ def verify(
     *,
     evaluation_size: int = 256,
     mask_rule: MaskRule = "nearest",
+    mask_threshold: int | None = None,
     strict: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Report:
@@ -60,17 +68,26 @@ def verify(
         categories: those to check; empty means all that are present.
         evaluation_size: side in pixels at which masks must still show their defects.
         mask_rule: how masks are resized to it.
+        mask_threshold: what is greater is anomalous; None: as the card says.
         strict: let warnings fail too.
         progress: called as `progress(category, done, total)` after each image.
 
     Raises:
         UnknownNameError: the data set has no such category.
     """
-    from adbench.verification.pixels import look_at, look_at_all, pixel_findings, summarise
+    from adbench.verification.pixels import (
+        look_at,
+        look_at_all,
+        looked_at,
+        pixel_findings,
+        summarise,
+    )
 
     layout, findings, inspected = _check_names(dataset, root, categories)
     geometry = Geometry(resize=evaluation_size)
-    look = partial(look_at, root, dataset.card.mask_threshold, geometry, mask_rule)
+    on_card = dataset.card.mask_threshold
+    threshold = on_card if mask_threshold is None else mask_threshold
+    look = partial(look_at, root, threshold, geometry, mask_rule)
     total = sum(len(i.samples) for i in inspected.values())
     done = 0
     summaries = []
@@ -84,6 +101,10 @@ def verify(
         findings += pixel_findings(category, found.samples, seen, geometry)
         empty = {f.path for one in seen for f in one.flaws if f.check == "empty mask"}
         findings += normal_looking(category, found.samples, empty)
+        of_normals = normal_masks(dataset, root, found.samples)
+        looked = looked_at(root, found.samples, seen, of_normals)
+        decided_by = who_decided(on_card, mask_threshold)
+        findings += doubts(category, found.samples, looked, threshold, decided_by)
         card = dataset.card.categories.get(category, CategoryCard())
         summaries.append(summarise(category, card, found, seen))
     return Report(

@@ -14,9 +14,11 @@ from PIL import Image
 from sandbox import guarded, usable
 
 from adbench.contracts import Geometry, Sample
-from adbench.decode import decode_image, decode_mask, image_mode, image_size
+from adbench.decode import decode_image, decode_mask, image_header, image_size
 from adbench.images import resize_mask
 from adbench.metrics import count_regions
+from adbench.verification.doubts import Looked, doubts
+from adbench.verification.looks import look_at_image, look_at_mask
 from adbench.verification.pixels import look_at
 
 SUFFIXES = (".png", ".jpg", ".bmp", ".tif", ".webp", ".JPG", "")
@@ -41,6 +43,9 @@ def sound_images() -> list[bytes]:
     frames = [rgb, Image.fromarray(pixels[::-1].copy())]
     exif = rgb.getexif()
     exif[0x0112] = 6
+    bilevel, alpha = grey.point(lambda v: 255 * (v > 99)), rgb.convert("RGBA")
+    alpha.putalpha(bilevel)
+    deep_ids = Image.fromarray((pixels[:, :, 0] // 100).astype(np.int32))
     several = {"save_all": True, "append_images": frames[1:]}
     return [
         _encoded(rgb, "PNG"), _encoded(grey, "PNG"), _encoded(deep, "PNG"),
@@ -55,7 +60,13 @@ def sound_images() -> list[bytes]:
         _encoded(rgb, "TIFF", compression="jpeg"), _encoded(deep, "TIFF"),
         _encoded(grey, "TIFF", compression="tiff_adobe_deflate"), _encoded(rgb, "TIFF", **several),
         _encoded(Image.fromarray(pixels[:, :, 0].astype(np.float32)), "TIFF"),
-        _encoded(rgb, "TIFF", exif=exif), _encoded(rgb, "WEBP"), _encoded(rgb, "WEBP", **several),
+        _encoded(rgb, "TIFF", exif=exif), _encoded(grey, "PNG", exif=exif),
+        _encoded(rgb, "WEBP", exif=exif), _encoded(grey, "WEBP", lossless=True, exif=exif),
+        _encoded(rgb, "TIFF", exif=exif, compression="tiff_lzw"), _encoded(bilevel, "PNG"),
+        _encoded(alpha, "PNG"), _encoded(alpha, "WEBP"), _encoded(alpha, "TIFF"),
+        _encoded(rgb, "PNG", transparency=(0, 0, 0)), _encoded(grey, "PNG", transparency=7),
+        _encoded(deep_ids, "TIFF"), _encoded(bilevel.convert("1"), "TIFF", compression="group4"),
+        _encoded(rgb, "WEBP"), _encoded(rgb, "WEBP", **several),
         _encoded(rgb, "PPM"), _encoded(grey, "PPM"), _encoded(rgb, "JPEG2000"),
         _encoded(rgb, "EPS"), _encoded(rgb, "ICO"), _encoded(rgb, "PCX"), _encoded(rgb, "TGA"),
         _encoded(rgb, "PDF"), b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff",
@@ -79,7 +90,10 @@ def check_image(given: tuple[bytes, str], folder: Path) -> None:
                 assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3
                 assert pixels.shape[:2] == image_size(path)[::-1]
             with usable():
-                assert image_mode(path)
+                header = image_header(path)
+                assert header.mode and 1 <= header.orientation <= 8
+                look = look_at_image(path)
+                assert image_size(path) == (look.width, look.height)
             sample = Sample("a", "test", "good", path.name, None, 0)
             seen = look_at(folder, 0, Geometry(8), "nearest", sample)
             assert (seen.size is None) == bool(seen.flaws)
@@ -112,6 +126,22 @@ def check_mask(given: tuple[bytes, int, str, int], folder: Path) -> None:
             assert mask.any() or not small.any()
             assert rule == "nearest" or small.any() == mask.any()
             assert count_regions(mask) >= int(mask.any())
+            _check_look(path, mask, threshold)
         sample = Sample("a", "test", "d", image.name, path.name, 1)
         look_at(folder, threshold, Geometry(side), rule, sample)  # type: ignore[arg-type]
     assert path.read_bytes() == content
+
+
+def _check_look(path: Path, mask: Any, threshold: int) -> None:
+    """A look at a mask says what its pixels are, and what it says becomes sound findings."""
+    look = look_at_mask(path)
+    assert (look.height, look.width) == mask.shape
+    assert abs(look.share_above(threshold) - mask.mean()) < 1e-9
+    sides = [mask[0], mask[-1], mask[:, 0], mask[:, -1]]
+    assert (look.border > threshold) == all(side.any() for side in sides)
+    assert sum(count for _, count in look.levels) == mask.size
+    sample = Sample("a", "test", "d", "image.png", path.name, 1)
+    looked = Looked({}, {path.name: look}, {"good.png": path.name})
+    for decided_by in ("", "--mask-threshold 1"):
+        for finding in doubts("a", [sample], looked, threshold, decided_by):
+            assert finding.message and "\n" not in finding.message and finding.count == 1

@@ -95,7 +95,7 @@ def run_stage(stage: str, folder: Path, side: int) -> Iterator[None]:
 
         yield
         try:
-            verify("many.py:Many", folder, False, side, "nearest", True)
+            verify("many.py:Many", folder, False, side, "nearest", None, True)
         except SystemExit as end:
             assert not end.code, end.code
     elif stage in ("plan", "whole run", "rerun"):

@@ -1,0 +1,43 @@
+"""What is doubtful about the files that a run uses, before it uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from adbench.digests import content_digests
+from adbench.verification.doubts import doubts, duplicates, who_decided
+from adbench.verification.findings import Finding
+from adbench.verification.inspection import normal_masks
+from adbench.verification.remembered import look_at_files
+
+if TYPE_CHECKING:
+    from adbench.data import DataSelection
+
+
+def selection_doubts(data: DataSelection, digest_of: Mapping[str, str]) -> Iterator[Finding]:
+    """Findings of all categories. Files that were looked at before are not opened.
+
+    Args:
+        data: the images that a run uses.
+        digest_of: SHA-256 of the content of each of their files.
+    """
+    everything = [s for own in data.samples.values() for s in own]
+    of_normals = normal_masks(data.dataset, data.root, everything)
+    extra = sorted(set(of_normals.values()))
+    contents = dict(digest_of)
+    if extra:
+        digests = content_digests(data.root, extra, data.index_folder)
+        contents |= zip(extra, digests, strict=True)
+    masks = dict.fromkeys([*(s.mask_path for s in everything if s.mask_path), *extra])
+    looked = look_at_files(
+        data,
+        {s.path: contents[s.path] for s in everything},
+        {path: contents[path] for path in masks},
+        of_normals,
+    )
+    decided_by = who_decided(data.dataset.card.mask_threshold, data.threshold_given)
+    for category, samples in data.samples.items():
+        own = looked.of_samples(samples)
+        yield from doubts(category, samples, own, data.mask_threshold, decided_by)
+        yield from duplicates(category, [(s, contents[s.path]) for s in samples])
