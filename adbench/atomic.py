@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from adbench.printable import printable_lines
 from adbench.regular_files import TEXT_BYTES, NotAFile, read_bounded, refuse_json_bomb
 
 CHECKSUM = "checksum"
+_SEAL = re.compile(rb',\n "checksum": "([0-9a-f]{64}):[0-9a-f]{64}"\n}\n$')
 _BAD_FILE = {errno.EIO, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EBADMSG} | {
     getattr(errno, name) for name in ("EUCLEAN", "ENODATA", "EREMOTEIO") if hasattr(errno, name)
 }
@@ -68,10 +71,15 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Replace `path` by `value` with a SHA-256 of its canonical form under "checksum"."""
+    """Replace `path` by `value`, not empty, and behind it a SHA-256 of all text before.
+
+    So it is checked without making the text again. What a tool wrote anew, line ends for instance,
+    is told from damage by `read_json` all the same, by a checksum of the canonical form.
+    """
     body = {name: item for name, item in value.items() if name != CHECKSUM}
-    body[CHECKSUM] = hashlib.sha256(canonical_json(body).encode()).hexdigest()
-    write_text(path, json.dumps(body, indent=1, allow_nan=False) + "\n")
+    text = json.dumps(body, indent=1, allow_nan=False).removesuffix("\n}")
+    checksum = f"{hashlib.sha256(text.encode()).hexdigest()}:{digest(body)}"
+    write_text(path, f'{text},\n "{CHECKSUM}": "{checksum}"\n}}\n')
 
 
 def read_json(path: Path, most: int = TEXT_BYTES) -> dict[str, Any]:
@@ -83,15 +91,26 @@ def read_json(path: Path, most: int = TEXT_BYTES) -> dict[str, Any]:
     content = read_bounded(path, most)
     refuse_json_bomb(content, path)
     try:
-        value = json.loads(content.decode("utf-8"))
+        text = content.decode("utf-8")
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
         found = value.pop(CHECKSUM, None) if isinstance(value, dict) else None
+        if not isinstance(value, dict) or found is None:
+            raise ValueError(f"{path.name} has no checksum")
+        whole = _SEAL.search(content)
+        if whole and hashlib.sha256(content[: whole.start()]).hexdigest() == whole[1].decode():
+            return value
         expected = digest(value)
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, too deep, not finite
         raise ValueError(f"{path.name} is not valid JSON ({error})") from error
-    if not isinstance(value, dict) or found is None:
-        raise ValueError(f"{path.name} has no checksum")
-    if found != expected:
+    if str(found).rpartition(":")[2] != expected:
         raise ValueError(f"{path.name} does not match its checksum")
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"found {text[:20]}, expected a finite number")
     return value
 
 

@@ -147,8 +147,7 @@ class Store:
 
     def open_for_writing(self) -> None:
         """Create the folder or check that this version can write it; raises `StoreError`."""
-        self.check_format()
-        if not self.is_marked():
+        if self.check_format() != FORMAT:
             atomic.write_json(self.root / MARKER, {"format": FORMAT})
         probe = self.root / "cells"
         try:
@@ -159,18 +158,23 @@ class Store:
         except OSError as error:
             raise atomic.explain_os_error(error, probe) from error
 
-    def check_format(self) -> None:
-        """Raise `StoreError` for a folder that a newer version wrote, or that is no folder."""
+    def check_format(self) -> int | None:
+        """The format that the folder says it has, None where it says nothing.
+
+        Raises `StoreError` for a folder that a newer version wrote, or that is no folder.
+        """
         if self.root.exists() and not self.root.is_dir():
             raise StoreError(f"{self.root} is a file: give a folder with --results DIR")
         marker = atomic.read_or_set_aside(self.root / MARKER)
         if marker is None:
-            return
-        if not isinstance(marker.get("format"), int) or marker["format"] > FORMAT:
+            return None
+        found = marker.get("format")
+        if not isinstance(found, int) or found > FORMAT:
             raise StoreError(
-                f"{self.root} was written by a newer adbench (format {marker.get('format')}, this "
-                f"version reads {FORMAT}): upgrade adbench, or give another folder with --results"
+                f"{self.root} was written by a newer adbench (format {found}, this version reads "
+                f"{FORMAT}): upgrade adbench, or give another folder with --results"
             )
+        return found
 
     def cell(self, cell: Cell) -> CellFolder:
         """The folder of one cell (not created); raises `StoreError` for a link in its place."""

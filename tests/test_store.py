@@ -16,6 +16,7 @@ from toy import PIXEL, Invoke, Outcome, Toy
 
 from adbench import atomic
 from adbench.errors import StoreError
+from adbench.storage.records import FORMAT
 
 OPTIONS = ["--methods", PIXEL, "--preset", "smoke"]
 
@@ -82,7 +83,7 @@ def test_a_damaged_marker_is_made_again(
     again = invoke(*command, "--json")
     assert again.code == 0 and numbers(again) == numbers(first)
     assert any("adbench.json" in line for line in warnings_of(again))
-    assert atomic.read_json(results / "adbench.json") == {"format": 1}
+    assert atomic.read_json(results / "adbench.json") == {"format": FORMAT}
 
 
 @pytest.mark.parametrize("name", ["mean.npy", "fit.json", "state.json"])

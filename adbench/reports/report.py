@@ -68,7 +68,10 @@ def print_report(records: Sequence[Record], console: Console, layout: Layout = L
         tables = [panel for table in tables for panel in panels(table, console.width)]
     for table in [*tables, *more_tables(records, layout)]:
         console.print(f"[italic]{escape(table.title)}[/italic]", highlight=False, soft_wrap=True)
-        console.print(_rich_table(table), crop=False)
+        if console.is_terminal:
+            console.print(_rich_table(table), crop=False)
+        else:
+            console.file.write(_plain_table(table))
     for note in notes(records, layout.numbers, layout.metrics):
         console.print(f"[dim]·[/dim] {escape(note)}", highlight=False, soft_wrap=True)
 
@@ -150,6 +153,35 @@ def write_reports(records: Sequence[Record], folder: Path, stem: str) -> list[Pa
     for path, text in targets.items():
         atomic.write_text(path, text)
     return list(targets)
+
+
+def _plain_table(table: Table) -> str:
+    """For files and pipes, however wide: aligned by display width, best and second unmarked."""
+    from rich.cells import cell_len
+
+    cells = table.cells()
+    heads = [table.head[cell[0]].split("\n") for cell in cells]
+    tall = max(map(len, heads))
+    head = [[*own, *[""] * (tall - len(own))] for own in heads]
+    lines = [[joined([row[c] for c in cell]) for cell in cells] for row in table.rows]
+    lines = [
+        ["" if n and line[0] == lines[n - 1][0] else line[0], *line[1:]]
+        for n, line in enumerate(lines)
+    ]
+    columns = zip(*zip(*head, strict=True), *lines, strict=True)
+    widths = [max(map(cell_len, column)) for column in columns]
+
+    def text(line: Sequence[str]) -> str:
+        shown = []
+        for cell, own, width in zip(cells, line, widths, strict=True):
+            space = " " * (width - cell_len(own))
+            shown.append(own + space if cell[0] < table.text_columns else space + own)
+        return "  ".join(shown).rstrip()
+
+    rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
+    breaks = table.breaks if len(table.breaks) < len(lines) else ()  # none where each row is alone
+    body = [text(line) + "\n" * (n in breaks) for n, line in enumerate(lines)]
+    return "\n".join([*map(text, zip(*head, strict=True)), rule, *body, ""]) + "\n"
 
 
 def _rich_table(table: Table) -> object:

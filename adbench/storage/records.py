@@ -28,7 +28,7 @@ from adbench.storage.record_blocks import (
 PARTS = ("train", "test", "masks")
 """The files that a number rests on."""
 MAX_NUMBER = 2**53
-FORMAT = 1
+FORMAT = 2
 """Raised when a record can no longer be read by the version before."""
 
 METRICS = (
@@ -80,7 +80,7 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
     number: int = Field(0, ge=0, le=MAX_NUMBER)
     family: str = ""
     status: Literal["done", "failed", "skipped"]
