@@ -43,7 +43,7 @@ def numbers(outcome: Outcome) -> list[Any]:
 
 def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0x10
+    content[len(content) // 10] ^= 0x10  # not in the checksum, which proves nothing of itself
     path.write_bytes(content)
 
 
