@@ -17,8 +17,9 @@ from simulation import binormal, histograms_of, maps_without_difference
 from toy import PIXEL, Invoke, Toy, spawn
 
 from adbench.regression.baseline import make_baseline, read_baseline, write_baseline
-from adbench.regression.gate import TOO_FEW, GateResult, Rules, run_gate
+from adbench.regression.gate import GateResult, run_gate
 from adbench.regression.sides import Side
+from adbench.regression.verdicts import TOO_FEW, Rules
 from adbench.storage.pixel_statistics import encode_pixel_statistics
 from adbench.storage.records import Record
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from outcomes import the_error
 from scored import scored_record, write_results
-from simulation import binormal, histograms_of
+from simulation import binormal, drop_seen, histograms_of
 from toy import Invoke
 
-from adbench.regression.gate import GateResult, Judged, Rules, run_gate
+from adbench.regression.gate import GateResult, run_gate
 from adbench.regression.sides import Side
+from adbench.regression.verdicts import Judged, Rules
 from adbench.storage.records import Record
 
 CATEGORIES = ("cable", "cover", "film", "gear", "plate", "tile")
@@ -109,17 +110,11 @@ def test_no_regression_says_the_smallest_drop_that_was_to_be_seen() -> None:
 
 
 def test_a_true_drop_of_that_size_is_seen_four_times_in_five() -> None:
-    drops = []
-    for seed in range(40):
-        found = only(judged(60, 0.95, 0.95, 0.7, seed=seed)).smallest_drop
-        assert found is not None
-        drops.append(found)
-    size = float(np.mean(drops))
-    caught = [
-        only(judged(60, 0.95, 0.95 - size, 0.7, seed=100 + seed)).verdict == "regression"
-        for seed in range(150)
-    ]
-    assert 0.65 <= np.mean(caught) <= 0.92
+    same, images = (0.95, 0.95, 0.7), (60, 60)
+    said = [drop_seen(i, *images, *same).smallest_drop(0.05, 0.8) for i in range(200)]
+    worse = (0.95, 0.95 - float(np.median(said)), 0.7)
+    seen = [drop_seen(200 + i, *images, *worse).p_value("less") <= 0.05 for i in range(200)]
+    assert 0.75 <= np.mean(seen) <= 0.95
 
 
 def test_two_perfect_detectors_on_few_images_are_not_known_to_be_alike() -> None:

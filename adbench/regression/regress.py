@@ -244,5 +244,11 @@ def seeds_note(found: Sequence[Difference]) -> Iterator[str]:
         yield "Several seeds: intervals and p-values cover the choice of test images and the seeds."
 
 
+def limit_note(pairing: Pairing) -> Iterator[str]:
+    """For people, where what is compared is no benchmark result."""
+    if any(base.identity["limit"] is not None for case in pairing.cases for base, _ in case.pairs):
+        yield "--limit: a part of the images only; what is compared is no benchmark result."
+
+
 def _mean(values: Sequence[float | None]) -> float:
     return math.fsum(v for v in values if v is not None) / len(values)
