@@ -129,6 +129,13 @@ def test_two_perfect_detectors_on_few_images_are_not_known_to_be_alike() -> None
     assert perfect(6).verdict == TOO_FEW and perfect(100).verdict == "no regression"
 
 
+def test_a_perfect_detector_turned_round_on_four_images_is_not_known_to_be_worse() -> None:
+    labels = np.repeat([False, True], 2)
+    base, head = (side(scored_record(labels, sign * labels)) for sign in (1.0, -1.0))
+    found = only(run_gate(base, head, AUROC))
+    assert found.difference.change == -1 and found.verdict == TOO_FEW
+
+
 def test_the_same_scores_are_no_regression_however_few() -> None:
     labels = np.repeat([False, True], 3)
     record = scored_record(labels, np.arange(6.0))
