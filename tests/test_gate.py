@@ -17,8 +17,9 @@ from simulation import binormal, histograms_of, maps_without_difference
 from toy import PIXEL, Invoke, Toy, spawn
 
 from adbench.regression.baseline import make_baseline, read_baseline, write_baseline
-from adbench.regression.gate import TOO_FEW, GateResult, Rules, run_gate
+from adbench.regression.gate import GateResult, run_gate
 from adbench.regression.sides import Side
+from adbench.regression.verdicts import TOO_FEW, Rules
 from adbench.storage.pixel_statistics import encode_pixel_statistics
 from adbench.storage.records import Record
 
@@ -102,6 +103,16 @@ def test_too_few_images_of_a_label_are_untested() -> None:
     base, head = (scored_record(labels, sign * np.array([3.0, 1, 2])) for sign in (1, -1))
     result = run_gate(side(base), side(head), AUROC)
     assert verdicts(result) == [TOO_FEW] and result.judged[0].p_value is None
+
+
+@pytest.mark.parametrize("value", [1e308, -0.5, 98.0])
+def test_a_metric_that_is_no_fraction_is_not_compared(value: float) -> None:
+    records = [scored_record(LABELS, s, seed=i) for i in range(2) for s in (BASE, HEAD)]
+    records[3].metrics["a"]["image_auroc"] = value
+    result = run_gate(side(*records[::2]), side(*records[1::2]), AUROC)
+    (found,) = result.incomparable
+    assert found.reason == f"found {value:g} in head, expected a number from 0 to 1"
+    assert result.exit_code == 5
 
 
 def test_statistics_of_other_images_are_not_used() -> None:

@@ -11,12 +11,14 @@ from adbench.commands import exits
 from adbench.commands.deliver import deliver
 from adbench.errors import UnknownNameError, UsageError
 from adbench.output import counted, json_text, print_json, say
+from adbench.regression import gate_output
 from adbench.regression import output as regress_output
 from adbench.regression.baseline import make_baseline, write_baseline
 from adbench.regression.compare import compare as compare_sides
-from adbench.regression.gate import CATEGORIES, MEANS, Rules, run_gate
+from adbench.regression.gate import run_gate
 from adbench.regression.regress import check_metrics
 from adbench.regression.sides import Filters, baseline_side, folder_side, passes, side_of
+from adbench.regression.verdicts import CATEGORIES, MEANS, Rules
 from adbench.storage.records import Record
 from adbench.store import Store
 
@@ -120,12 +122,12 @@ def gate(
     base = baseline_side(baseline).only(only)
     result = run_gate(base, folder_side(results).only(only), rules)
     if style == "json":
-        text = json_text(regress_output.gate_json(result)) + "\n"
+        text = json_text(gate_output.gate_json(result)) + "\n"
     else:
-        text = _text(regress_output.gate_page(result), style, "adbench gate")
+        text = _text(gate_output.gate_page(result), style, "adbench gate")
     deliver(text, out, coloured=style == "terminal")
     if out is not None or style == "json":
-        say(regress_output.gate_headline(result))
+        say(gate_output.gate_headline(result))
     raise SystemExit(result.exit_code)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from adbench.regression.pairing import Incomparable, pair
-from adbench.regression.regress import Difference, differences
+from adbench.regression.pairing import Incomparable, Pairing, pair
+from adbench.regression.regress import Difference, differences, limit_note, seeds_note
 from adbench.regression.sides import Side
 from adbench.reports.tables import MEAN
 
@@ -87,8 +87,15 @@ def compare(
         over_categories=tuple(_over_categories(found)),
         incomparable=(*pairing.incomparable, *undefined),
         only_in_head=pairing.only_in_head,
-        notes=pairing.notes,
+        notes=(*_notes(pairing, found), *pairing.notes),
     )
+
+
+def _notes(pairing: Pairing, found: Sequence[Difference]) -> Iterator[str]:
+    if any(d.preset == SMOKE for d in found):
+        yield "SMOKE preset: its scores mean nothing; differences are neither tested nor ranked."
+    yield from limit_note(pairing)
+    yield from seeds_note([d for d in found if d.preset != SMOKE])
 
 
 def _corrected(found: Sequence[Difference]) -> list[Compared]:

@@ -11,10 +11,9 @@ from typing import Any
 from adbench.output import counted, table_console
 from adbench.printable import printable
 from adbench.regression.compare import Compared, Comparison
-from adbench.regression.gate import POWER, TOO_FEW, GateResult, Judged, TimingChange, summary
 from adbench.regression.history import Point, Series
 from adbench.regression.pairing import Incomparable
-from adbench.regression.regress import Difference, seeds_note
+from adbench.regression.regress import Difference
 from adbench.reports.tables import TITLES, named
 
 SHOWN = 40
@@ -70,122 +69,22 @@ def comparison_page(result: Comparison, *, every: bool = False) -> Page:
                 ("method", "metric", "categories", "median change", "p"),
                 tuple(
                     (f"{o.dataset} {o.method} {o.preset}", TITLES[o.metric], str(o.categories),
-                     _points(o.median), _p(o.p_holm))
+                     points(o.median), p_text(o.p_holm))
                     for o in result.over_categories
                 ),
             )
         )  # fmt: skip
     protocols = [_protocol_note(c.difference) for c in result.compared if c.difference.marks]
-    seeds = seeds_note([c.difference for c in result.tested])
-    notes = (*protocols, *_smoke_note(result), *seeds, *result.notes)
+    notes = (*protocols, *result.notes)
     return Page(
         headline,
         tuple(t for t in tables if t.rows),
-        _lists(
+        lists(
             ("Notes", notes),
-            ("Not comparable", _reasons(result.incomparable)),
+            ("Not comparable", reasons(result.incomparable)),
             ("Only in head", result.only_in_head),
         ),
     )
-
-
-def gate_page(result: GateResult) -> Page:
-    """What cannot be told first, what fails the gate, then the rest."""
-    passed = [j for j in result.judged if j.verdict == "no regression" and not j.is_alike]
-    passed.sort(key=lambda j: j.difference.change)
-    tables = [
-        _judged_table("Too few images to tell", result.undecided),
-        _judged_table("Regressions", result.regressions),
-        TextTable("Slower", _TIMING_HEAD, tuple(map(_timing_row, result.slower))),
-        _judged_table("No regression", passed),
-    ]
-    return Page(
-        gate_headline(result),
-        tuple(t for t in tables if t.rows),
-        _lists(
-            ("Nothing is known of chance", tuple(_untested(result.undecided))),
-            ("Failed cells", result.failed),
-            ("Not comparable", _reasons(result.incomparable)),
-            ("Only in head", result.only_in_head),
-            ("Notes", (*_explained(result), *result.notes)),
-        ),
-    )
-
-
-def _judged_table(title: str, judged: Sequence[Judged]) -> TextTable:
-    left_out = len(judged) - SHOWN
-    if left_out > 0:
-        title += f"; {left_out} more left out: --json has all"
-    return TextTable(title, _JUDGED_HEAD, tuple(map(_judged_row, judged[:SHOWN])))
-
-
-def _untested(undecided: Sequence[Judged]) -> Iterable[str]:
-    reasons = [j.difference.untested or "" for j in undecided if j.difference.estimate is None]
-    for reason in dict.fromkeys(reasons):
-        yield f"{counted(reasons.count(reason), 'comparison')}: {reason}"
-
-
-def _explained(result: GateResult) -> Iterable[str]:
-    rules = result.rules
-    if alike := summary(result)["ranked_alike"]:
-        yield (
-            f"No regression in {counted(alike, 'comparison')} (not listed) because base and head "
-            "rank all images alike."
-        )
-    if any(j.smallest_drop is not None for j in result.judged):
-        yield (
-            f"smallest drop: a true drop of so many points would have been seen with "
-            f"{100 * POWER:g} % probability on these images, at what alpha {rules.alpha:g} leaves "
-            "after Holm's correction."
-        )
-    if result.undecided:
-        yield (
-            f"{TOO_FEW}: the smallest drop is larger than --max-drop "
-            f"({100 * rules.max_drop:g} points), or unknown. docs/power.md says how many images "
-            "show which drop; fewer comparisons (--metrics, --on means) ask less of each."
-        )
-    if any(j.difference.covers == "images and seeds" for j in result.undecided):
-        yield "Where few seeds disagree, more seeds on both sides lower the smallest drop too."
-
-
-def gate_headline(result: GateResult) -> str:
-    """One line: the outcome, its numbers, and the rules it was made by."""
-    counts, rules = summary(result), result.rules
-    return (
-        f"gate {_outcome(result)}: {_undecided(result)}"
-        f"{counted(counts['compared'], 'comparison')}, "
-        f"{counted(counts['regressions'], 'regression')}, {counts['slower']} slower, "
-        f"{counts['no_regression']} without regression, "
-        f"{counts['incomparable']} not comparable, {counts['failed']} failed "
-        f"(tolerance {100 * rules.tolerance:g} points, max drop {100 * rules.max_drop:g}, "
-        f"alpha {rules.alpha:g})"
-    )
-
-
-def _outcome(result: GateResult) -> str:
-    named = {1: "FAILED: regression", 3: "FAILED: cells failed",
-             4: "FAILED: a problem with the data", 5: "FAILED: nothing comparable"}  # fmt: skip
-    if result.exit_code == 0:
-        return "UNDECIDED" if result.undecided else "passed"
-    if result.exit_code == 5 and result.judged:
-        if result.rules.require_all and result.incomparable:
-            return "FAILED: --require-all, and not everything was comparable"
-        return f"FAILED: --strict, and {TOO_FEW}"
-    return named[result.exit_code]
-
-
-def _undecided(result: GateResult) -> str:
-    """The drops of which nothing can be told, said before everything else."""
-    if not result.undecided:
-        return ""
-    text = f"{TOO_FEW} for {len(result.undecided)} of {len(result.judged)}"
-    if drops := result.undecided_drops:
-        worst = drops[0].difference
-        text += (
-            f", {len(drops)} of them down by more than {100 * result.rules.max_drop:g} points "
-            f"({worst.where} {TITLES[worst.metric]} {_points(worst.change)})"
-        )
-    return f"{text}; "
 
 
 def history_page(series: Sequence[Series], metric: str) -> Page:
@@ -204,8 +103,8 @@ def history_page(series: Sequence[Series], metric: str) -> Page:
 
 def _point_row(point: Point) -> tuple[str, ...]:
     return (
-        point.created, point.commit or "–", point.version, _percent(point.value),
-        "–" if point.changed is None else _points(point.changed), str(point.num_seeds),
+        point.created, point.commit or "–", point.version, percent(point.value),
+        "–" if point.changed is None else points(point.changed), str(point.num_seeds),
         str(len(point.categories)),
     )  # fmt: skip
 
@@ -226,73 +125,44 @@ def series_json(series: Series, metric: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_JUDGED_HEAD = ("where", "metric", "base", "head", "change", "p", "smallest drop", "verdict")
-_TIMING_HEAD = ("where", "device", "base, ms", "head, ms", "change")
-
-
 def _compared_row(compared: Compared, *, named: bool) -> tuple[str, ...]:
     d = compared.difference
     interval = compared.interval
-    between = "–" if interval is None else f"[{_points(interval[0])}, {_points(interval[1])}]"
+    between = "–" if interval is None else f"[{points(interval[0])}, {points(interval[1])}]"
     star = " *" if compared.significant else ""
     where = d.where if named else d.place
     return (
-        where, TITLES[d.metric], _percent(d.base), _percent(d.head), _points(d.change) + star,
-        between, "smoke" if compared.is_smoke else _p(compared.p_holm),
+        where, TITLES[d.metric], percent(d.base), percent(d.head), points(d.change) + star,
+        between, "smoke" if compared.is_smoke else p_text(compared.p_holm),
     )  # fmt: skip
-
-
-def _judged_row(judged: Judged) -> tuple[str, ...]:
-    d = judged.difference
-    return (
-        d.where, TITLES[d.metric], _percent(d.base), _percent(d.head), _points(d.change),
-        _p(judged.p_holm), _smallest(judged), _verdict(judged),
-    )  # fmt: skip
-
-
-def _smallest(judged: Judged) -> str:
-    return "unknown" if judged.smallest_drop is None else f"{100 * judged.smallest_drop:.2f}"
-
-
-def _verdict(judged: Judged) -> str:
-    if judged.verdict == "regression":
-        return "REGRESSION (max drop)" if judged.by_ceiling else "REGRESSION"
-    return judged.verdict
-
-
-def _timing_row(timing: TimingChange) -> tuple[str, ...]:
-    return (
-        timing.where, timing.device, f"{1e3 * timing.base:.1f}", f"{1e3 * timing.head:.1f}",
-        f"{100 * (timing.head / timing.base - 1):+.0f} %",
-    )  # fmt: skip
-
-
-def _smoke_note(result: Comparison) -> Iterable[str]:
-    if len(result.tested) < len(result.compared):
-        yield "SMOKE preset: its scores mean nothing; differences are neither tested nor ranked."
 
 
 def _protocol_note(d: Difference) -> str:
     return f"{d.dataset} {d.method}: the protocols differ in {', '.join(d.marks)}."
 
 
-def _reasons(incomparable: Iterable[Incomparable]) -> tuple[str, ...]:
+def reasons(incomparable: Iterable[Incomparable]) -> tuple[str, ...]:
+    """One line each."""
     return tuple(f"{i.where}: {i.reason}" for i in incomparable)
 
 
-def _lists(*lists: tuple[str, Sequence[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return tuple((title, tuple(dict.fromkeys(lines))) for title, lines in lists if lines)
+def lists(*named: tuple[str, Sequence[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Those with entries, each entry once."""
+    return tuple((title, tuple(dict.fromkeys(lines))) for title, lines in named if lines)
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """A fraction as percent."""
     return f"{100 * value:.2f}"
 
 
-def _points(value: float) -> str:
+def points(value: float) -> str:
+    """A change as signed points."""
     return f"{100 * value:+.2f}" if value else "0.00"
 
 
-def _p(p_value: float | None) -> str:
+def p_text(p_value: float | None) -> str:
+    """A p-value, or that there is none."""
     if p_value is None:
         return "untested"
     return "<0.0001" if p_value < 1e-4 else f"{p_value:.4f}"
@@ -361,7 +231,7 @@ def comparison_json(result: Comparison) -> dict[str, Any]:
         "head": result.head,
         "comparisons": [
             {
-                **_difference_json(c.difference), "interval": _pair(c.interval),
+                **difference_json(c.difference), "interval": _pair(c.interval),
                 "test": None if c.is_smoke else _test(c.difference), "p_value": c.p_value,
                 "p_holm": c.p_holm, "significant": c.significant, "smoke": c.is_smoke,
             }
@@ -375,48 +245,14 @@ def comparison_json(result: Comparison) -> dict[str, Any]:
             }
             for o in result.over_categories
         ],
-        "incomparable": _incomparable_json(result.incomparable),
+        "incomparable": incomparable_json(result.incomparable),
         "only_in_head": list(result.only_in_head),
         "notes": list(result.notes),
     }  # fmt: skip
 
 
-def gate_json(result: GateResult) -> dict[str, Any]:
-    """Everything, fractions and seconds; `p_value` is one-sided for a drop."""
-    rules = result.rules
-    return {
-        "exit_code": result.exit_code,
-        "passed": result.exit_code == 0 and not result.undecided,
-        "headline": gate_headline(result),
-        "rules": {
-            "metrics": list(rules.metrics), "tolerance": rules.tolerance, "alpha": rules.alpha,
-            "timing_tolerance": rules.timing_tolerance, "require_all": rules.require_all,
-            "max_drop": rules.max_drop, "on": rules.on, "strict": rules.strict, "power": POWER,
-        },
-        "summary": summary(result),
-        "comparisons": [
-            {
-                **_difference_json(j.difference), "p_value": j.p_value, "p_holm": j.p_holm,
-                "verdict": j.verdict, "smallest_drop": j.smallest_drop,
-                "by_max_drop": j.by_ceiling, "ranked_alike": j.is_alike,
-            }
-            for j in result.judged
-        ],
-        "timings": [
-            {
-                "where": t.where, "device": t.device, "base": t.base, "head": t.head,
-                "base_p95": t.base_p95, "verdict": t.verdict,
-            }
-            for t in result.timings
-        ],
-        "failed": list(result.failed),
-        "incomparable": _incomparable_json(result.incomparable),
-        "only_in_head": list(result.only_in_head),
-        "notes": list(result.notes),
-    }  # fmt: skip
-
-
-def _difference_json(d: Difference) -> dict[str, Any]:
+def difference_json(d: Difference) -> dict[str, Any]:
+    """What all comparisons say."""
     return {
         "dataset": d.dataset, **named(d.category), "scope": d.scope, "method": d.method,
         "preset": d.preset, "metric": d.metric, "seeds": list(d.seeds), "base": d.base,
@@ -435,5 +271,6 @@ def _test(d: Difference) -> str | None:
     return None if d.estimate is None else d.estimate.test
 
 
-def _incomparable_json(incomparable: Sequence[Incomparable]) -> list[dict[str, str]]:
+def incomparable_json(incomparable: Sequence[Incomparable]) -> list[dict[str, str]]:
+    """Where, and why not."""
     return [{"where": i.where, "reason": i.reason} for i in incomparable]

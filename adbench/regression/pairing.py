@@ -58,7 +58,8 @@ class Pairing:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know of what is compared: other libraries, files that are unknown."""
+        """What a reader must know of what is compared: other settings or libraries, and files of
+        which it is unknown whether they are the same."""
         pairs = {(b.keys["score"], h.keys["score"]): (b, h) for c in self.cases for b, h in c.pairs}
         unknown = dict.fromkeys(
             f"{case.dataset}:{case.category}"
@@ -69,7 +70,12 @@ class Pairing:
             f"{', '.join(unknown)}: records of before keep no digests of their files; whether both "
             "sides saw the same images and masks is unknown."
         )
-        return (*([doubt] if unknown else []), *libraries_apart(list(pairs.values())))
+        changed = dict.fromkeys(
+            f"{base.method}: the preset's hyper-parameters differ between base and head."
+            for base, head in pairs.values()
+            if base.method == head.method and base.settings != head.settings
+        )
+        return (*changed, *([doubt] if unknown else []), *libraries_apart(list(pairs.values())))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ NO_STATISTICS = (
     "no pixel statistics were kept: records made before adbench kept them have none; "
     "`adbench run --overwrite all` makes them"
 )
+DUST = 1e-12
+"""What rounding may do to a metric."""
 TOO_FEW = "fewer than 2 normal or anomalous images, or too few with anomalous pixels"
 
 
@@ -52,7 +54,7 @@ class Difference:
     def change(self) -> float:
         """head - base; exactly 0 for what only rounding tells apart."""
         change = self.head - self.base
-        return change if abs(change) > 1e-12 else 0.0
+        return change if abs(change) > DUST else 0.0
 
     @property
     def group(self) -> tuple[object, ...]:
@@ -124,6 +126,8 @@ def _case_differences(
             if values[0] != values[1]:
                 side = "base" if None in values[0] else "head"
                 yield Incomparable(where, f"undefined in {side}")
+        elif impossible := _impossible(*values):
+            yield Incomparable(where, impossible)
         else:
             before, after = _mean(values[0]), _mean(values[1])
             estimate = _around(estimates.get(metric), _by_seed(*values))
@@ -133,6 +137,15 @@ def _case_differences(
                 untested=None if estimate else (missing if is_pixel else TOO_FEW),
                 marks=case.marks,
             )  # fmt: skip
+
+
+def _impossible(base: Sequence[float | None], head: Sequence[float | None]) -> str | None:
+    """Why these are no metrics: a record that somebody has edited, say."""
+    for side, values in (("base", base), ("head", head)):
+        for value in values:
+            if value is not None and not -DUST <= value <= 1 + DUST:
+                return f"found {value:g} in {side}, expected a number from 0 to 1"
+    return None
 
 
 def _by_seed(base: Sequence[float | None], head: Sequence[float | None]) -> tuple[float, ...]:
@@ -242,6 +255,12 @@ def seeds_note(found: Sequence[Difference]) -> Iterator[str]:
         )
     if len(alone) < len(tested):
         yield "Several seeds: intervals and p-values cover the choice of test images and the seeds."
+
+
+def limit_note(pairing: Pairing) -> Iterator[str]:
+    """For people, where what is compared is no benchmark result."""
+    if any(base.identity["limit"] is not None for case in pairing.cases for base, _ in case.pairs):
+        yield "--limit: a part of the images only; what is compared is no benchmark result."
 
 
 def _mean(values: Sequence[float | None]) -> float:

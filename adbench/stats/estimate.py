@@ -108,9 +108,14 @@ class Estimate:
         return min(1.0, half + math.sqrt(half**2 + square * error**2))
 
     def chance_of_drop(self, size: float) -> float:
-        """Probability that `difference` falls below -`size` where no true difference is."""
+        """Probability that `difference` falls below -`size` where no true difference is.
+
+        Without variance it is that of all images on one side, as for `p_value`.
+        """
         error, degrees = self._chance
-        return _below(-size / error, degrees) if error else 0.0
+        if error == 0:
+            return 0.0 if self.is_alike else 2.0**-self.num_images
+        return _below(-size / error, degrees)
 
 
 def _below(t: float, degrees: float) -> float:

@@ -34,7 +34,7 @@ from simulation import (  # noqa: E402
     rate,
 )
 
-from adbench.regression.gate import POWER, TOO_FEW  # noqa: E402
+from adbench.regression.verdicts import POWER, TOO_FEW  # noqa: E402
 from adbench.reports.tables import TITLES  # noqa: E402
 from adbench.stats.bootstrap import IMAGE_METRICS, image_resamples, percentiles  # noqa: E402
 from adbench.stats.resampled import stratified_weights  # noqa: E402

@@ -9,9 +9,10 @@ import numpy as np
 from scipy import special
 from scored import scored_record
 
-from adbench.regression.gate import GateResult, Judged, Rules, run_gate
+from adbench.regression.gate import GateResult, run_gate
 from adbench.regression.regress import DEFAULT_METRICS
 from adbench.regression.sides import Side
+from adbench.regression.verdicts import Judged, Rules
 from adbench.stats.bootstrap import IMAGE_METRICS
 from adbench.stats.delong import auroc_difference
 from adbench.stats.estimate import Estimate
