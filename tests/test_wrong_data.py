@@ -187,6 +187,46 @@ def test_pictures_say_that_there_is_no_mask_and_their_curves_leave_the_image_out
     assert curves[0] == curves[1]
 
 
+WITHOUT_MASKS = """
+from pathlib import Path
+from adbench.contracts import Dataset, DatasetCard, Sample
+
+
+class Plain(Dataset):
+    card = DatasetCard(
+        name="plain", title="Plain", licence="CC0", page="none", citation="", layout="-",
+        directory_names=("toy",), categories={},
+    )
+
+    def find_root(self, data_root):
+        return Path(__file__).parent / "toy"
+
+    def recognise_layout(self, root):
+        return "plain"
+
+    def available_categories(self, root):
+        return ("a",)
+
+    def samples(self, root, categories):
+        return [
+            Sample("a", p.parts[1], p.parts[2], p.as_posix(), None, int(p.parts[2] == "hole"))
+            for p in sorted(f.relative_to(root) for f in root.glob("a/t*/*/*.png"))
+        ]
+"""
+
+
+def test_a_data_set_of_ones_own_class_may_have_no_masks_and_it_is_said(
+    invoke: Invoke, toy: Toy
+) -> None:
+    (toy.folder / "plain.py").write_text(WITHOUT_MASKS)
+    outcome = invoke(*RUN, "--dataset", f"{toy.folder / 'plain.py'}:Plain", "--json")
+    assert outcome.code == 0
+    (warning,) = warnings_of(outcome)
+    assert "no masks: none of the 4 defect images has one" in warning
+    row = rows_of(outcome)["a"]
+    assert row["pixel_auroc"] is None and row["image_auroc"] is not None
+
+
 def test_damaged_masks_of_a_release_stay_an_error(invoke: Invoke, tmp_path: Path) -> None:
     root = write_toy(tmp_path / "data", ("metal_plate",)).root
     root.rename(root.with_name("MPDD"))

@@ -105,7 +105,8 @@ def _sample(normals: Images, target: int, number: int | None) -> Sample:
     name, category = normals.ids[target], normals.categories[target]
     if number is None:
         return Sample(category, "train", "good", name, None, 0)
-    return Sample(category, "train", DEFECT, f"{name}#{DEFECT}-{number}", None, 1)
+    made = f"{name}#{DEFECT}-{number}"
+    return Sample(category, "train", DEFECT, made, f"{made}-mask", 1)
 
 
 def _others(normals: Images, target: int) -> list[Pixels]:

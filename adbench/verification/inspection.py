@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from adbench.contracts import Dataset, Sample
 from adbench.verification.doubts import UPRIGHT_COPY
-from adbench.verification.findings import Finding, Flaw
+from adbench.verification.findings import Finding, Flaw, Severity
 
 
 class Inspected(Protocol):
@@ -49,8 +49,26 @@ def inspect_category(dataset: Dataset, root: Path, category: str) -> Inspected:
     """Ask a data set for one present category; raises `DataError` as the data set does."""
     inspect: Callable[[Path, str], Inspected] | None = getattr(dataset, "inspect", None)
     if inspect is None:
-        return _Plain(dataset.samples(root, [category]))
+        samples = dataset.samples(root, [category])
+        return _Plain(samples, _unmasked(samples))
     return inspect(root, category)
+
+
+class _Unmasked(NamedTuple):
+    severity: Severity
+    check: str
+    message: str
+    path: str
+
+
+def _unmasked(samples: Sequence[Sample]) -> list[_Unmasked]:
+    """What a data set that cannot be asked does not say itself: defect images without a mask."""
+    paths = [s.path for s in samples if not s.has_pixel_labels]
+    if len(paths) == sum(s.label for s in samples) > 0:
+        message = f"no masks: none of the {len(paths)} defect images has one, so pixel metrics are "
+        return [_Unmasked("warning", "no mask", f"{message}undefined", paths[0])]
+    what = "has no mask; it counts in image metrics only"
+    return [_Unmasked("warning", "no mask", f"{path} {what}", path) for path in paths]
 
 
 def overlooked(dataset: Dataset, root: Path) -> list[Finding]:
