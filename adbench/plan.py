@@ -93,7 +93,7 @@ class Cell:
         return {
             **self.identity,
             "code": dict(method_code(self.method)),
-            "decoder": modules_digest("adbench.images", "adbench.decode"),
+            "decoder": modules_digest("adbench.images", "adbench.decode", "adbench.orientation"),
             "train": self.data.digest(self.categories, "train"),
             "test": self.data.digest(self.categories, "test"),
             "masks": self.data.digest(self.categories, "masks"),

@@ -54,6 +54,8 @@ def _turn(file: Path, tag: int) -> None:
             options |= {"quality": 95} if lossy else {"lossless": True}
         elif image.format == "TIFF":
             options["compression"] = image.info.get("compression")
+        if "transparency" in image.info:
+            options["transparency"] = image.info["transparency"]
         stored = load_as_stored(image)
         upright = stored.transpose(APPLIED[tag])
     # Nothing of the old file's tags comes along: an image made of pixels alone has none.

@@ -74,12 +74,10 @@ def said_everywhere(invoke: Invoke, selected: list[str], words: str) -> str:
     checked = verify(invoke, selected)
     assert checked.code == 0 and f"warning: a: {message}" in checked.out
     assert verify(invoke, selected, "--strict").code == 4
-    for form in ("terminal", "markdown", "latex", "csv", "html", "json"):
-        told = invoke("report", *(["--json"] if form == "json" else ["--format", form]))
-        assert told.code == 0
-        if form not in ("latex", "csv", "html", "json"):
-            plain = told.out.replace("\\", "")
-            assert message.partition("; ")[0] in " ".join(plain.split()), form
+    for form in ("terminal", "markdown", "latex", "html"):
+        told = invoke("report", "--format", form)
+        text = " ".join(told.out.replace("\\", "").split())
+        assert told.code == 0 and message.partition(" (first")[0][:80] in text, form
     return message
 
 
