@@ -11,7 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from adbench.errors import StoreError, shortened
 from adbench.printable import is_printable
@@ -29,6 +38,10 @@ def _printable(text: str) -> str:
 Name = Annotated[str, AfterValidator(_printable)]
 
 
+Items = Annotated[list[T], FailFast()]
+"""A list of which the first wrong item is told: a stranger's may have millions."""
+
+
 class _Block(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -40,7 +53,7 @@ class Identity(_Block):
     hyperparameters: dict[str, Any]
     dataset: Name
     dataset_version: str
-    categories: list[Name] = Field(min_length=1)
+    categories: Items[Name] = Field(min_length=1)
     scope: Literal["separate", "unified"]
     seed: int
     limit: int | None
@@ -73,17 +86,17 @@ class Protocol(_Block):
     dataset: Name
     dataset_version: str
     scope: str
-    trained_categories: list[Name]
+    trained_categories: Items[Name]
     image_size: int
     crop: int | None
     evaluation_size: int
     mask_rule: str
     mask_threshold: int
     metrics: str
-    aupro_limits: list[float]
+    aupro_limits: Items[float]
     selection: str
     limit: int | None
-    selected: list[str] = []
+    selected: Items[str] = []
     backbone: str | None = None
     weights_sha256: str | None = None
 
@@ -91,11 +104,11 @@ class Protocol(_Block):
 class ImageColumns(_Block):
     """Per-image results as columns of equal length."""
 
-    id: list[Name]
-    category: list[Name]
-    label: list[Literal[0, 1]]
-    defect: list[Name]
-    score: list[float | Literal["inf", "-inf"]]
+    id: Items[Name]
+    category: Items[Name]
+    label: Items[Literal[0, 1]]
+    defect: Items[Name]
+    score: Items[float | Literal["inf", "-inf"]]
 
 
 class _Seconds(_Block):
@@ -119,7 +132,7 @@ class Inference(_Block):
 class _Fit(_Block):
     seconds: float
     valid: bool | None = None
-    divisions: list[list[int]] = []
+    divisions: Items[Items[int]] = []
 
 
 class Timing(_Block):
@@ -132,8 +145,8 @@ class Timing(_Block):
 class _Truth(_Block):
     regions: int
     regions_after_resize: int
-    masks_lost_in_resize: list[str]
-    empty_masks: list[str]
+    masks_lost_in_resize: Items[str]
+    empty_masks: Items[str]
 
 
 class _Finding(_Block):
@@ -146,8 +159,15 @@ class DataNotes(_Block):
     """What was odd about the data."""
 
     complete: bool | None = None
-    findings: list[_Finding] = []
-    ground_truth: dict[str, _Truth] = {}
+    findings: Items[_Finding] = []
+    ground_truth: dict[str, Any] = {}
+
+    @field_validator("ground_truth")
+    @classmethod
+    def _truths(cls, truths: dict[str, Any]) -> dict[str, Any]:
+        for truth in truths.values():
+            _Truth.model_validate(truth)  # the first that is wrong ends it
+        return truths
 
 
 def shaped(block: type[_Block], *, may_be_empty: bool = True) -> Callable[[T], T]:

@@ -16,6 +16,7 @@ from adbench.storage.record_blocks import (
     DataNotes,
     Identity,
     ImageColumns,
+    Items,
     Keys,
     Protocol,
     Timing,
@@ -51,7 +52,7 @@ class Failure(BaseModel):
 
     type: str
     message: str
-    traceback: list[str]
+    traceback: Items[str]
     exit_code: int = 3
 
     @property
