@@ -118,7 +118,7 @@ def _read_index(file: Path) -> Index:
     """The stored index, or an empty one where it is missing; a damaged one is named, set aside."""
     try:
         content = read_bounded(file, LARGE_TEXT_BYTES)
-        refuse_json_bomb(content, file)
+        refuse_json_bomb(content, file, most_names=4_000_000)
     except FileNotFoundError:
         return {}
     except OSError as error:

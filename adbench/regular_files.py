@@ -88,19 +88,23 @@ def read_bounded(path: Path, most: int = TEXT_BYTES) -> bytes:
     return content
 
 
-def refuse_json_bomb(content: bytes, path: Path) -> None:
-    """Raise `StoreError` for JSON whose values would fill the memory.
+def refuse_json_bomb(content: bytes, path: Path, most_names: int = 1_000_000) -> None:
+    """Raise `StoreError` for JSON that would fill the memory.
 
-    An upper bound of what they take: lists and dictionaries 200 bytes each, names 100, values 80.
+    An upper bound of what it takes: lists and dictionaries 200 bytes each, names 100, values 80.
+    `most_names` bounds lists, dictionaries and names together: each may be wrong in a way of its
+    own, and what is said of one takes more than a thousand bytes.
     """
     if len(content) <= _SMALL:
         return
     containers = content.count(b"[") + content.count(b"{")
     names, values = content.count(b":"), content.count(b",")
-    if 200 * containers + 100 * names + 80 * values > _PARSED_BYTES:
+    parsed = 200 * containers + 100 * names + 80 * values
+    if parsed > _PARSED_BYTES or containers + names > most_names:
         raise StoreError(
-            f"{path} holds {containers + names + values:,} lists, names and values, expected no "
-            f"more than fit into {_PARSED_BYTES / 1e9} GB: adbench did not write it; {_away(path)}"
+            f"{path} holds {containers + names:,} lists and names and {values:,} values, expected "
+            f"no more than {most_names:,} and {_PARSED_BYTES // 80:,}: adbench did not write it; "
+            f"{_away(path)}"
         )
 
 

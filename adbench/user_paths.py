@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import overload
 
 from adbench.errors import UsageError, shortened
 
-P = TypeVar("P", Path, Path | None)
 
-
-def at_home(path: P) -> P:
+@overload
+def at_home(path: Path) -> Path: ...
+@overload
+def at_home(path: None) -> None: ...
+@overload
+def at_home(path: Path | None) -> Path | None: ...
+def at_home(path: Path | None) -> Path | None:
     """The path with `~` and `~NAME` at its beginning as the home folder, None as None.
 
     Raises `UsageError` where there is no such home folder.
     """
+    if path is None:
+        return None
     try:
-        return path and path.expanduser()
+        return path.expanduser()
     except RuntimeError:
         raise UsageError(
             f"{shortened(str(path))}: found no home folder for its {path.parts[0]}; expected the "

@@ -82,7 +82,7 @@ def _renamed() -> Iterator[None]:
 def end(app: typer.Typer) -> NoReturn:
     """Run the command line on `sys.argv` and exit."""
     _require_streams()
-    warnings.formatwarning = _printable_warning
+    warnings.formatwarning = _printable_warning  # type: ignore[assignment]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for terminals that lack a letter

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from adbench import __version__, atomic
 from adbench.errors import StoreError, shortened
 from adbench.regular_files import LARGE_TEXT_BYTES
+from adbench.storage.record_blocks import Items
 from adbench.storage.records import Record, now
 
 _KEY_PARTS = ("train", "test", "masks", "mask_rule", "mask_threshold")
@@ -35,7 +36,7 @@ class Baseline(BaseModel):
     format: Literal[1] = 1
     created: str
     adbench: str
-    records: list[Record]
+    records: Items[Record]
     pixels: dict[str, dict[str, str]] = {}
 
 

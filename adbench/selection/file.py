@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, ValidationError
 
 from adbench import atomic
 from adbench.errors import UsageError
@@ -55,7 +55,7 @@ class Curve(_Part):
 
     name: str
     holding: dict[str, Any]
-    points: tuple[Point, ...]
+    points: Annotated[tuple[Point, ...], FailFast()]
     chosen: Any
 
 
@@ -71,7 +71,7 @@ class Choice(_Part):
     """All of them, in canonical form, with the chosen values."""
     dataset: str
     dataset_version: str
-    categories: tuple[str, ...]
+    categories: Annotated[tuple[str, ...], FailFast()]
     scope: str
     seed: int
     limit: int | None
@@ -80,7 +80,7 @@ class Choice(_Part):
     recipe: str
     held_out_fraction: float
     held_out: dict[str, HeldOut]
-    curves: tuple[Curve, ...]
+    curves: Annotated[tuple[Curve, ...], FailFast()]
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class SelectionFile(_Part):
     created: str
     criterion: str = CRITERION
     tolerance: float = TOLERANCE
-    choices: tuple[Choice, ...]
+    choices: Annotated[tuple[Choice, ...], FailFast()]
 
     @property
     def digest(self) -> str:

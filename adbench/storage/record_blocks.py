@@ -11,7 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from adbench.errors import StoreError, shortened
 from adbench.printable import is_printable
@@ -42,7 +51,11 @@ def _scores(values: list[Any]) -> list[Any]:
 
 
 Name = Annotated[str, AfterValidator(_printable)]
-Names = Annotated[list[str], AfterValidator(_all_printable)]
+Names = Annotated[list[str], FailFast(), AfterValidator(_all_printable)]
+
+
+Items = Annotated[list[T], FailFast()]
+"""A list of which the first wrong item is told: a stranger's may have millions."""
 
 
 class _Block(BaseModel):
@@ -56,7 +69,7 @@ class Identity(_Block):
     hyperparameters: dict[str, Any]
     dataset: Name
     dataset_version: str
-    categories: list[Name] = Field(min_length=1)
+    categories: Items[Name] = Field(min_length=1)
     scope: Literal["separate", "unified"]
     seed: int
     limit: int | None
@@ -89,17 +102,17 @@ class Protocol(_Block):
     dataset: Name
     dataset_version: str
     scope: str
-    trained_categories: list[Name]
+    trained_categories: Items[Name]
     image_size: int
     crop: int | None
     evaluation_size: int
     mask_rule: str
     mask_threshold: int
     metrics: str
-    aupro_limits: list[float]
+    aupro_limits: Items[float]
     selection: str
     limit: int | None
-    selected: list[str] = []
+    selected: Items[str] = []
     backbone: str | None = None
     weights_sha256: str | None = None
 
@@ -109,7 +122,7 @@ class ImageColumns(_Block):
 
     id: Names
     category: Names
-    label: list[Literal[0, 1]]
+    label: Items[Literal[0, 1]]
     defect: Names
     score: Annotated[list[Any], AfterValidator(_scores)]
 
@@ -135,7 +148,7 @@ class Inference(_Block):
 class _Fit(_Block):
     seconds: float
     valid: bool | None = None
-    divisions: list[list[int]] = []
+    divisions: Items[Items[int]] = []
 
 
 class Timing(_Block):
@@ -148,8 +161,8 @@ class Timing(_Block):
 class _Truth(_Block):
     regions: int
     regions_after_resize: int
-    masks_lost_in_resize: list[str]
-    empty_masks: list[str]
+    masks_lost_in_resize: Items[str]
+    empty_masks: Items[str]
 
 
 class _Finding(_Block):
@@ -175,8 +188,15 @@ class DataNotes(_Block):
     digests: dict[str, _Digests] | None = None
 
     complete: bool | None = None
-    findings: list[_Finding] = []
-    ground_truth: dict[str, _Truth] = {}
+    findings: Items[_Finding] = []
+    ground_truth: dict[str, Any] = {}
+
+    @field_validator("ground_truth")
+    @classmethod
+    def _truths(cls, truths: dict[str, Any]) -> dict[str, Any]:
+        for truth in truths.values():
+            _Truth.model_validate(truth)  # the first that is wrong ends it
+        return truths
 
 
 def shaped(block: type[_Block], *, may_be_empty: bool = True) -> Callable[[T], T]:

@@ -18,6 +18,7 @@ from adbench.storage.record_blocks import (
     DataNotes,
     Identity,
     ImageColumns,
+    Items,
     Keys,
     Protocol,
     Timing,
@@ -56,7 +57,7 @@ class Failure(BaseModel):
 
     type: str
     message: str
-    traceback: list[str]
+    traceback: Items[str]
     exit_code: int = 3
 
     @property

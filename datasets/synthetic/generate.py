@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -35,10 +36,11 @@ def ensure_generated(folder: Path) -> None:
             if not (folder / MARKER).exists():
                 _generate(folder)
     except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        way_out = "about 30 MB are needed: free some space, or " if is_full else ""
         raise StoreError(
             f"the synthetic data set cannot be written to {folder}: "
-            f"{error.strerror or error}; about 30 MB are needed: free some space, or name a "
-            "writable folder in ADBENCH_CACHE"
+            f"{error.strerror or error}; {way_out}name a writable folder in ADBENCH_CACHE"
         ) from None
 
 
@@ -58,7 +60,9 @@ def write_set(folder: Path) -> None:
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     """Wait until no other process draws the set. The kernel frees a dead process's lock."""
-    with lock.open("w") as stream:
+    # In a folder that others may have filled: never through a link, and never waiting for a pipe.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    with open(os.open(lock, flags, 0o666)) as stream:
         with suppress(OSError):  # a file system without locks: both draw, the first one wins
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield

@@ -117,10 +117,10 @@ def test_a_folder_on_a_read_only_file_system(words: list[str], tmp_path: Path, n
             [sys.executable, "-m", "adbench.cli", *words], cwd=tmp_path, capture_output=True,
             text=True, env={**os.environ, "ADBENCH_CACHE": str(tmp_path / "cache")},
         )  # fmt: skip
-        done = Outcome(outcome.returncode, outcome.stdout, outcome.stderr)
+        ran = Outcome(outcome.returncode, outcome.stdout, outcome.stderr)
         if name == "cache":
-            assert rows(done) and done.err.count("ADBENCH_CACHE") == 1
+            assert rows(ran) and ran.err.count("ADBENCH_CACHE") == 1
         else:
-            assert "--results DIR" in the_error(done, 2)
+            assert "--results DIR" in the_error(ran, 2)
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -12,17 +13,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 import pytest
 from sandbox import Hang, Outcome, call
 from toy import PIXEL, Toy, write_toy
 
-from adbench import atomic, grid
+from adbench import atomic, grid, regular_files
+from adbench.datasets.synthetic import generate
 from adbench.errors import StoreError
 from adbench.figures import gallery
 from adbench.storage import claims
 from adbench.storage.model_files import read_model_report
 
+T = TypeVar("T")
 LONGEST_SECONDS = 10
 SPARSE = 40_000_000_000
 """Bytes that a file claims to have, and that nobody can read in time."""
@@ -99,8 +103,14 @@ def broken(path: Path) -> None:
     path.symlink_to("nothing-there")
 
 
-STRANGE = {"pipe": pipe, "endless": endless, "socket": listening, "sparse": sparse,
-           "folder": Path.mkdir, "broken link": broken}  # fmt: skip
+STRANGE: dict[str, Callable[[Path], None]] = {
+    "pipe": pipe,
+    "endless": endless,
+    "socket": listening,
+    "sparse": sparse,
+    "folder": Path.mkdir,
+    "broken link": broken,
+}
 
 
 @pytest.fixture(scope="module")
@@ -128,14 +138,17 @@ def words(command: str, toy: Toy) -> list[str]:
 
 def ask(*arguments: str) -> Outcome:
     """What a command answers, which must not take for ever."""
+    return in_time(lambda: call(*arguments))
 
+
+def in_time(work: Callable[[], T]) -> T:
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise Hang(" ".join(arguments))
+        raise Hang
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(LONGEST_SECONDS)
     try:
-        return call(*arguments)
+        return work()
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
@@ -253,7 +266,7 @@ def test_json_that_would_fill_the_memory_is_refused_before_it_is_parsed(
         if path != record:
             record.rename(path)
         outcome = ask(*command.split())
-        assert outcome.code == 2 and path.name in outcome.err and "expected no more" in outcome.err
+        assert outcome.code == 2 and path.name in outcome.err and "lists and names" in outcome.err
         assert f"mv {path} {path}.too-large" in outcome.err
 
 
@@ -276,3 +289,34 @@ def test_a_model_of_before_is_read_though_it_tells_no_sizes(
     sparse(tmp_path / "model/mean.npy")
     with pytest.raises(StoreError, match="mean.npy has 40.0 GB, expected at most 16 GB"):
         read_model_report(tmp_path / "model")
+
+
+@pytest.mark.parametrize("strange", ["pipe", "endless", "socket", "folder"])
+def test_a_lock_that_is_none_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strange: str
+) -> None:
+    """Of the synthetic data set, which is drawn into the cache."""
+    monkeypatch.setattr(generate, "_generate", lambda folder: None)
+    STRANGE[strange](tmp_path / "set.lock")
+    with contextlib.suppress(StoreError):
+        in_time(lambda: generate.ensure_generated(tmp_path / "set"))
+
+
+def test_a_file_that_we_may_not_read_is_named_and_stays(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(whole / "results", tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    start = regular_files._without_waiting
+
+    def refuse(name: str, flags: int) -> int:
+        if name.endswith(path.name):
+            raise PermissionError(errno.EACCES, "Permission denied", name)
+        return start(name, flags)
+
+    monkeypatch.setattr(regular_files, "_without_waiting", refuse)
+    for name in ("record", "marker", "pixels", "plan"):
+        (path,) = tmp_path.glob(KINDS[name].pattern)
+        outcome = ask(*KINDS[name].readers[0].replace("other", "results").split())
+        assert outcome.code == 2 and path.name in outcome.err and "Permission" in outcome.err
+        assert path.exists()
