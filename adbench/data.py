@@ -12,7 +12,7 @@ from adbench.contracts import NORMAL, Dataset, Sample
 from adbench.digests import content_digests
 from adbench.errors import DataError, UnknownNameError, UsageError
 from adbench.printable import is_printable
-from adbench.registry import load_dataset
+from adbench.registry import load_dataset, refuse_shared_names
 from adbench.selectors import parse_dataset
 from adbench.verification.names import unprintable_name
 from adbench.verification.verify import Finding, quick_check
@@ -119,6 +119,12 @@ def select_data(
         findings=tuple(quick_check(dataset, root, categories)),
         index_folder=index_folder,
     )
+
+
+def refuse_shared_dataset_names(texts: Sequence[str]) -> None:
+    """Raise `UsageError` where two of `NAME[:CATEGORY,...]` are different data sets of one name."""
+    references = [parse_dataset(text)[0] for text in texts]
+    refuse_shared_names("data set", [(r, load_dataset(r)) for r in references])
 
 
 def _refuse_unusable(name: str, root: Path, samples: Mapping[str, Sequence[Sample]]) -> None:
