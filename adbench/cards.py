@@ -26,6 +26,7 @@ class CategoryCard(Card):
     """
 
     kind: Literal["object", "texture"] = "object"
+    """All that a method is told of a card; a change of it makes new numbers."""
     train_good: int | None = Field(None, ge=0)
     test_good: int | None = Field(None, ge=0)
     test_anomalous: int | None = Field(None, ge=0)
@@ -50,6 +51,9 @@ class DatasetCard(Card):
     directory_names: tuple[str, ...]
     """The spellings under which `--data-root` is searched, in order."""
     categories: dict[str, CategoryCard]
+    revision: int = Field(1, ge=1)
+    """Raised, it makes every number on this data set be computed anew, where its images, masks and
+    paths do not tell that something changed."""
     mask_threshold: int = Field(0, ge=0, le=254)
     """A mask value is anomalous when it is greater than this, at native size."""
     notes: tuple[str, ...] = ()
@@ -87,6 +91,9 @@ class MethodCard(Card):
     citation: str
     """BibTeX."""
     group: Literal["diffusion", "baselines", "testing"]
+    revision: int = Field(1, ge=1)
+    """Raised, it makes every number of this method be computed anew, where its code does not tell
+    that something changed (a library, a file that it reads)."""
     scope: Scope
     """The scope of the paper's own tables; `--scope` overrides it."""
     summary: str

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adbench.errors import AdbenchError
-from adbench.machine.environment import environment
+from adbench.machine.environment import environment, plugin_states
 from adbench.plan import Cell
 from adbench.plugin_files import as_written
 from adbench.settings import Settings
@@ -34,21 +34,30 @@ def cell_record(cell: Cell, status: Any, **blocks: Any) -> Record:
 
 
 def failed_record(cell: Cell, error: BaseException, settings: Settings) -> Record:
+    text = as_written(without_root(error, cell.data.root))
     failure = Failure(
         type=type(error).__name__,
-        message=" ".join(as_written(without_root(error, cell.data.root)).split()) or "no message",
+        message=" ".join(text.split()) or "no message",
         traceback=portable_traceback(error),
         exit_code=error.exit_code if isinstance(error, AdbenchError) else 3,
     )
-    return cell_record(cell, "failed", failure=failure, environment=cell_environment(settings))
+    found = cell_environment(cell, settings)
+    return cell_record(cell, "failed", failure=failure, environment=found)
 
 
-def cell_environment(settings: Settings) -> dict[str, Any]:
+def cell_environment(cell: Cell, settings: Settings) -> dict[str, Any]:
     """The environment block, and whether this is the second try of a cell that lacked memory."""
-    found = environment(settings.device, settings.precision)
+    found = environment(settings.device, settings.precision) | plugin_environment(cell)
     if settings.batch_divisor > 1:
         found["out_of_memory"] = f"tried again with 1/{settings.batch_divisor} of a batch at a time"
     return found
+
+
+def plugin_environment(cell: Cell) -> dict[str, Any]:
+    """The commits of what the cell runs of the user's own, where there are any."""
+    dataset = type(cell.data.dataset).__module__
+    states = plugin_states(method=cell.method.__module__, dataset=dataset)
+    return {"plugin_git": states} if states else {}
 
 
 def portable_traceback(error: BaseException) -> list[str]:

@@ -75,7 +75,7 @@ def newness(record: Record) -> tuple[int, str]:
 def code_of(record: Record, part: str = "code") -> str | None:
     """Twelve hex digits of the code behind a record, or None where it is not kept: "code" (the
     method's), "decoder" or "metrics". Names of modules do not count: a moved one is the same."""
-    kept = record.key_parts.get(part)
+    kept = record.key_parts.get(f"{part}_digest", record.key_parts.get(part))
     values = sorted(map(str, kept.values())) if isinstance(kept, dict) else kept
     return None if values is None else digest(values)[:12]
 

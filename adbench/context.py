@@ -79,7 +79,7 @@ class Context:
         checkpoint: where `fit` keeps its training state.
         cache: for features and other derived arrays.
         progress: called as `progress(stage, done, total, **numbers)`; cheap enough for each step.
-        category_cards: cards of the trained categories (kind: object or texture, and the like).
+        category_cards: cards of the trained categories, which tell their `kind` and nothing else.
         batch_parts: parts in which a training batch goes through the network, its gradients
             accumulated: less memory, other random numbers. At least the team's size.
         team: the processes that share the training of this cell, None for one alone. Only its

@@ -13,7 +13,7 @@ from adbench.contracts import JSON, NORMAL, Dataset, Sample
 from adbench.digests import content_digests
 from adbench.errors import DataError, UnknownNameError, UsageError
 from adbench.printable import is_printable
-from adbench.registry import load_dataset
+from adbench.registry import load_dataset, refuse_shared_names
 from adbench.selectors import parse_dataset, split_categories
 from adbench.verification.names import unprintable_name
 from adbench.verification.selection_doubts import selection_doubts
@@ -164,6 +164,12 @@ def check_threshold(threshold: int | None) -> None:
         raise UsageError(
             f"--mask-threshold {threshold}: expected 0 to 254; what is greater is anomalous"
         )
+
+
+def refuse_shared_dataset_names(texts: Sequence[str]) -> None:
+    """Raise `UsageError` where two of `NAME[:CATEGORY,...]` are different data sets of one name."""
+    references = [parse_dataset(text)[0] for text in texts]
+    refuse_shared_names("data set", [(r, load_dataset(r)) for r in references])
 
 
 def _refuse_unusable(name: str, root: Path, samples: Mapping[str, Sequence[Sample]]) -> None:

@@ -7,7 +7,7 @@ score key    predict key + masks + mask rule + metric definitions: names the rec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -15,11 +15,18 @@ from typing import Literal
 
 from adbench.atomic import digest
 from adbench.code_digest import method_code, modules_digest
-from adbench.contracts import JSON, CategoryCard, Hyperparameters, Method, Scope
+from adbench.contracts import (
+    JSON,
+    CategoryCard,
+    DatasetCard,
+    Hyperparameters,
+    Method,
+    Scope,
+)
 from adbench.data import DataSelection
 from adbench.errors import UnknownNameError, UsageError
 from adbench.hyperparameters import build_hyperparameters, variant_name
-from adbench.registry import expand_group, load_method
+from adbench.registry import expand_group, load_method, refuse_shared_names
 from adbench.selectors import MethodSelector, parse_methods, parse_overrides
 
 MaskRule = Literal["nearest", "area_max"]
@@ -89,10 +96,15 @@ class Cell:
 
     @cached_property
     def key_parts(self) -> dict[str, JSON]:
-        """Everything that enters the keys, kept in the record for `--explain-cache`."""
+        """Everything that enters the keys, kept in the record for `--explain-cache`; the names of
+        modules (`code`) are there for people alone."""
+        code = method_code(self.method)
         return {
             **self.identity,
-            "code": dict(method_code(self.method)),
+            **self.revisions,
+            "kinds": {c: card.kind for c, card in self.category_cards().items()},
+            "code": dict(code.modules),
+            "code_digest": code.digest,
             "decoder": modules_digest("adbench.images", "adbench.decode", "adbench.orientation"),
             "train": self.data.digest(self.categories, "train"),
             "test": self.data.digest(self.categories, "test"),
@@ -109,9 +121,15 @@ class Cell:
         names = self.hyperparameters.prediction_only
         return {n: v for n, v in self.hyperparameters.canonical().items() if n in names}
 
+    @property
+    def revisions(self) -> dict[str, JSON]:
+        """Of the cards, where somebody has raised one."""
+        cards = {"method": self.method.card, "dataset": self.data.dataset.card}
+        return {f"{n}_revision": c.revision for n, c in cards.items() if c.revision > 1}
+
     def _key(self, *left_out: str, **replaced: JSON) -> str:
         parts = {**self.key_parts, **replaced}
-        return digest({n: v for n, v in parts.items() if n not in left_out})[:24]
+        return digest({n: v for n, v in parts.items() if n not in ("code", *left_out)})[:24]
 
     @cached_property
     def fit_key(self) -> str:
@@ -140,9 +158,8 @@ class Cell:
         return self.method(self.hyperparameters)
 
     def category_cards(self) -> dict[str, CategoryCard]:
-        """Cards of the trained categories (a default one where the data set has none)."""
-        cards = self.data.dataset.card.categories
-        return {c: cards.get(c, CategoryCard()) for c in self.categories}
+        """What a method may know of the trained categories: it is in the keys."""
+        return told_of(self.data.dataset.card, self.categories)
 
     def estimate_flops(self, *, trains: bool = True) -> float:
         """Rough FLOPs of the whole cell; without `trains`, of one that finds its model there."""
@@ -151,6 +168,13 @@ class Cell:
         num_test = len(self.data.split(self.categories, "test"))
         training = method.training_flops(num_train) if trains else 0.0
         return training + num_test * method.inference_flops(num_train)
+
+
+def told_of(card: DatasetCard, categories: Iterable[str]) -> dict[str, CategoryCard]:
+    """The cards that a method gets: counts and digests, which a better card corrects, are left
+    out (and a default one stands for a category that the data set's card lacks)."""
+    own = {c: card.categories.get(c, CategoryCard()) for c in categories}
+    return {c: CategoryCard(kind=full.kind) for c, full in own.items()}
 
 
 @dataclass(frozen=True)
@@ -226,6 +250,7 @@ def variants(
     """Reference, class and hyper-parameters of everything that `--methods` names."""
     selectors = [s for given in parse_methods(methods) for s in _expand(given)]
     loaded = [(selector, load_method(selector.name)) for selector in selectors]
+    refuse_shared_names("method", [(s.name, m) for s, m in loaded])
     for name in overrides:
         names = {m.card.name for _, m in loaded}
         if name not in names:

@@ -10,7 +10,7 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -50,13 +50,17 @@ def dataset_names() -> list[str]:
     return sorted(_entry_points(_DATASETS.group))
 
 
-@cache
 def load_method(reference: str) -> type[Method]:
     """The method class behind a name or a reference.
 
     Raises `UnknownNameError` for an unknown name, `PluginError` where the import fails or the
     class does not keep the contract.
     """
+    return _load_method(reference, _working_folder(reference))
+
+
+@cache
+def _load_method(reference: str, _folder: str) -> type[Method]:
     plugin = _load(reference, _METHODS)
     lacks = _missing(plugin, MethodCard)
     if not _is_subclass(getattr(plugin, "Hyperparameters", None), Hyperparameters):
@@ -70,9 +74,13 @@ def load_method(reference: str) -> type[Method]:
     return checked
 
 
-@cache
 def load_dataset(reference: str) -> Dataset:
     """An instance of the data set behind a name or a reference; raises as `load_method`."""
+    return _load_dataset(reference, _working_folder(reference))
+
+
+@cache
+def _load_dataset(reference: str, _folder: str) -> Dataset:
     plugin = _load(reference, _DATASETS)
     lacks = _missing(plugin, DatasetCard)
     if lacks:
@@ -84,6 +92,29 @@ def load_dataset(reference: str) -> Dataset:
     if hasattr(dataset, "reference"):
         dataset.reference = reference  # so that its messages name a command that works
     return dataset
+
+
+def _working_folder(reference: str) -> str:
+    """Where a reference is read from, if that matters: in another folder it is another file."""
+    return os.getcwd() if ".py:" in reference else ""
+
+
+def refuse_shared_names(word: str, loaded: Sequence[tuple[str, Any]]) -> None:
+    """Raise `UsageError` where two plug-ins have one name on their cards: records know no other.
+
+    `loaded` are references and classes (or instances, of data sets); `word` is "method" or
+    "data set".
+    """
+    seen: dict[str, tuple[str, type]] = {}
+    for reference, plugin in loaded:
+        own = plugin if isinstance(plugin, type) else type(plugin)
+        first, other = seen.setdefault(plugin.card.name, (reference, own))
+        if other is not own:
+            raise UsageError(
+                f"{shortened(first)} and {shortened(reference)} are two {word}s with one name, "
+                f"{plugin.card.name!r}: expected a name each, as their numbers would be mixed; "
+                "change `name` on the card of one"
+            )
 
 
 def _missing(plugin: Any, card: type) -> list[str]:

@@ -164,7 +164,7 @@ class _CellRun:
             timing={"fit": report["timing"], "inference": self._time(images)},
             diagnostics=report["diagnostics"],
             data=self._data_notes() | {"ground_truth": ground_truth_notes(samples, masks)},
-            environment=cell_environment(settings),
+            environment=cell_environment(cell, settings),
         )
 
     def _fit(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from adbench.cache import DiskCache, default_cache_folder
-from adbench.data import check_threshold, select_data
+from adbench.data import check_threshold, refuse_shared_dataset_names, select_data
 from adbench.errors import StoreError, UnknownNameError, UsageError
 from adbench.executors import make_executor, parse_executor
 from adbench.executors.attempt import OVERWRITES, Overwrite, cached_outcome
@@ -74,6 +74,7 @@ class Request:
         chosen = self._selection()
         check_threshold(self.mask_threshold)
         select(data=())  # a wrong word (exit code 2) is told before missing data (4)
+        refuse_shared_dataset_names(self.datasets)
         root = self.data_root or _root_from_environment()
         folder = self.cache_folder or default_cache_folder()
         data = [

@@ -16,12 +16,15 @@ import pytest
 from toy import PIXEL, Invoke, Toy
 
 from adbench import testing
+from adbench.code_digest import MethodCode
 from adbench.commands.progress import SilentReporter
 from adbench.grid import GridResult, run_grid
 from adbench.plan import Plan
 from adbench.session import Request
 from adbench.settings import Settings
 from adbench.storage.records import Record
+
+CHANGED = MethodCode("0" * 16, {"changed": "x"})
 
 
 @pytest.fixture
@@ -251,7 +254,7 @@ def test_new_test_images_do_not_retrain(
 
 def test_a_changed_method_is_run_again(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
     _run(request_)
-    monkeypatch.setattr("adbench.plan.method_code", lambda method: {"changed": "x"})
+    monkeypatch.setattr("adbench.plan.method_code", lambda method: CHANGED)
     assert _run(request_).reused == 0
 
 

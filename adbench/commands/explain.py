@@ -10,7 +10,10 @@ from adbench.storage.records import Record
 from adbench.store import Store
 
 _NAMES = {
-    "code": "the method's code",
+    "code_digest": "the method's code",
+    "method_revision": "the revision on the method's card",
+    "dataset_revision": "the revision on the data set's card",
+    "kinds": "the kinds of the categories",
     "decoder": "the image decoder",
     "train": "the training images",
     "test": "the test images",
@@ -20,6 +23,8 @@ _NAMES = {
 }
 _RESCORE = {"masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics", "selected"}
 _REPREDICT = {"test"}
+MOST_MODULES = 5
+"""Named of those that changed."""
 
 
 def explain_cell(cell: Cell, store: Store, records: Iterable[Record]) -> str:
@@ -43,8 +48,25 @@ def explain_cell(cell: Cell, store: Store, records: Iterable[Record]) -> str:
         cost = "predicted again with the kept model, not trained"
     else:
         cost = "trained again"
-    what = ", ".join(_NAMES.get(c, c) for c in changed)
+    what = ", ".join(_in_words(c, cell.key_parts, nearest.key_parts) for c in changed)
+    if "code_digest" not in nearest.key_parts:
+        what += " (this version of adbench keys code and cards otherwise than that record's)"
     return f"{cell.title}: {cost}; against the record of {nearest.created} differs: {what}"
+
+
+def _in_words(change: str, own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    text = _NAMES.get(change, change)
+    if change != "code_digest" or change not in other:
+        return text
+    a, b = own["code"], other.get("code") or {}
+    names = sorted(n for n in {*a, *b} if a.get(n) != b.get(n))
+    # A module that moved is there under two names, with one content.
+    moved = {a[n] for n in names if n in a} & {b[n] for n in names if n in b}
+    names = [n for n in names if not {a.get(n), b.get(n)} & moved]
+    if not names:
+        return f"{text}: what its modules import from each other"
+    more = f" and {len(names) - MOST_MODULES} more" if len(names) > MOST_MODULES else ""
+    return f"{text}: {', '.join(names[:MOST_MODULES])}{more} changed"
 
 
 def _nearest(cell: Cell, records: Iterable[Record]) -> Record | None:
@@ -62,7 +84,7 @@ def _changes(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     changed: list[str] = []
     for name in sorted(set(own) | set(other)):
         a, b = own.get(name), other.get(name)
-        if a == b:
+        if a == b or name == "code":  # of the code the digest decides
             continue
         if name == "hyperparameters" and isinstance(a, dict) and isinstance(b, dict):
             changed += [

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from adbench import __version__
-from adbench.cell_records import cell_record
+from adbench.cell_records import cell_record, plugin_environment
 from adbench.executors.attempt import cached_outcome
 from adbench.executors.base import Crash
 from adbench.machine.environment import git_state, package_versions
@@ -77,6 +77,7 @@ def _failed(cell: Cell, crash: Crash) -> Record:
     environment = {
         "adbench": __version__,
         "git": git_state(),
+        **plugin_environment(cell),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {n: v for n, v in package_versions().items() if v},

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from adbench.contracts import CategoryCard, Context, Images, Method
+from adbench.contracts import Context, Images, Method
 from adbench.errors import StoreError
 from adbench.figures.cases import Case, ImageScores, describe, extreme_cases
 from adbench.figures.grid import COLOURMAP, PictureGrid, scale_title
 from adbench.figures.sheets import Column, sheet_note
+from adbench.plan import told_of
 from adbench.storage.model_files import read_model_report
 from adbench.storage.record_blocks import key_path
 
@@ -79,14 +80,13 @@ def _intermediates(
             "so its steps cannot be drawn; run without --no-keep-model, with --overwrite all"
         )
     own = record.identity["categories"]
-    cards = subject.data.dataset.card.categories
     context = Context(
         device=device,
         precision=precision,
         seed=record.identity["seed"],
         checkpoint=FileCheckpoint(folder / "checkpoint.pt", float("inf")),
         cache=cache,
-        category_cards={c: cards.get(c, CategoryCard()) for c in own},
+        category_cards=told_of(subject.data.dataset.card, own),
     )
     method = subject.build().load(folder / "model", context)
     category_of = dict(zip(record.images["id"], record.images["category"], strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -55,23 +56,63 @@ def environment(device: str, precision: str) -> dict[str, Any]:
     }
 
 
-@cache
 def git_state() -> dict[str, Any] | None:
     """Commit of the checkout that adbench runs from and whether it is changed; None elsewhere."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
+    return file_state(Path(__file__).resolve().parents[1] / "__init__.py")
+
+
+def plugin_states(**modules: str) -> dict[str, Any]:
+    """The same of the repositories that hold modules of the user's own, by the names given.
+
+    What is part of adbench, installed, or in no repository is left out.
+    """
+    states = {}
+    for name, module in modules.items():
+        file = getattr(sys.modules.get(module), "__file__", None)
+        if file and not module.startswith("adbench."):
+            states[name] = file_state(Path(file).resolve())
+    return {name: state for name, state in states.items() if state is not None}
+
+
+@cache
+def file_state(file: Path) -> dict[str, Any] | None:
+    """Commit of the repository that holds a file, and whether it is changed or lacks the file.
+
+    None where there is none: an installed or ignored file is no part of the repository around it.
+    """
+    if {"site-packages", "dist-packages"} & set(file.parts):
+        return None
+    if not any((folder / ".git").exists() for folder in file.parents):
         return None
     try:
-        commit = _git(root, "rev-parse", "HEAD").strip()
-        dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no").strip())
-    except (OSError, subprocess.SubprocessError):
+        known = _git(file.parent, "ls-files", "-tco", "--exclude-standard", "--", file.name)
+        if not known:
+            return None
+        status = _git(
+            file.parent, "status", "--porcelain=v2", "--branch", "--untracked-files=no"
+        ).splitlines()
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return None
-    return {"commit": commit, "dirty": dirty}
+    commit = next((s.split()[-1] for s in status if s.startswith("# branch.oid ")), "(initial)")
+    if commit == "(initial)":
+        return None
+    changed = known.startswith("?") or any(not line.startswith("#") for line in status)
+    return {"commit": commit, "dirty": changed}
 
 
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+def _git(folder: Path, *arguments: str) -> str:
+    # A hook's variables would name its own repository; a look must write and start nothing.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(
+        ["git", "-c", "core.fsmonitor=false", *arguments],
+        cwd=folder,
+        env={**own, "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=True,
+    )
     return done.stdout
 
 

@@ -30,9 +30,10 @@ _MARKERS = "osD^vP*X"
 class Point:
     """A metric at one commit: the mean over seeds, a fraction.
 
-    `commit` ends in "+" where the checkout was changed, and is None outside of one; `changed` is
-    the difference to the point before of the same series, None for the first, for a mean over
-    other categories than before, and where the hyper-parameters (`settings`, their digest) changed.
+    `commit` ends in "+" where the checkout was changed, and is None outside of one; the commits of
+    the user's own method and data set follow after spaces. `changed` is the difference to the
+    point before of the same series, None for the first, for a mean over other categories than
+    before, and where the hyper-parameters (`settings`, their digest) changed.
     """
 
     created: str
@@ -92,10 +93,13 @@ def history(records: Sequence[Record], metric: str, category: str | None) -> lis
 
 def _visit(record: Record) -> tuple[str | None, str]:
     environment = record.environment
-    git = environment.get("git") or {}
-    commit = git.get("commit")
-    label = None if commit is None else commit[:10] + ("+" if git.get("dirty") else "")
-    return label, str(environment.get("adbench", "?"))
+    states = [environment.get("git"), *(environment.get("plugin_git") or {}).values()]
+    labels = [
+        state["commit"][:10] + ("+" if state.get("dirty") else "")
+        for state in states
+        if state and state.get("commit")
+    ]
+    return " ".join(dict.fromkeys(labels)) or None, str(environment.get("adbench", "?"))
 
 
 def _group(summary: dict[str, Any]) -> tuple[Any, ...]:

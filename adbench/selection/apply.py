@@ -82,7 +82,7 @@ def _selected(cell: Cell, selection: SelectionFile, path: Path, notes: list[str]
             f"{path} was made with other training images of {cell.data.name}:"
             f"{','.join(cell.categories)}: run `adbench select` again on these"
         )
-    if dict(method_code(cell.method)) != choice.code:
+    if set(method_code(cell.method).modules.values()) != set(choice.code.values()):
         notes.append(
             f"{choice.method}: its code has changed since {path} was made; the chosen values are "
             "used as they are, `adbench select` chooses anew"

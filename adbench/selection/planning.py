@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from adbench import __version__
 from adbench.cache import default_cache_folder
 from adbench.contracts import Hyperparameters, Method
+from adbench.data import refuse_shared_dataset_names
 from adbench.errors import UnknownNameError, UsageError
 from adbench.machine.devices import choose_device, choose_precision
 from adbench.plan import make_plan, variants
@@ -64,6 +65,7 @@ def plan_studies(
         overrides=request.overrides,
     )
     plan(data=())  # a wrong word (exit code 2) is told before missing data (4)
+    refuse_shared_dataset_names(request.datasets)
     steps, notes = _steps(request, grids)
     folder = request.cache_folder or default_cache_folder()
     data = [

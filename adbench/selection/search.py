@@ -171,7 +171,7 @@ class _Search:
         pseudo = self._pseudo_set(cell.method(chosen).geometry)
         return Choice(
             method=cell.method.card.name,
-            code=dict(method_code(cell.method)),
+            code=dict(method_code(cell.method).modules),
             preset=cell.preset,
             variant=cell.variant,
             hyperparameters=chosen.canonical(),

@@ -55,7 +55,9 @@ class Study:
         parts = {
             **identity,
             "fraction": self.fraction,
-            "code": dict(method_code(self.cell.method)),
+            "code": method_code(self.cell.method).digest,
+            **self.cell.revisions,
+            "kinds": self.cell.key_parts["kinds"],
             "decoder": modules_digest("adbench.images", "adbench.decode"),
             "recipe": recipe_digest(),
             "metrics": metrics_digest(),
