@@ -75,11 +75,12 @@ def _write_sample(
 
 def forget_plugins() -> None:
     """Load plug-in files anew, as the next process would."""
-    from adbench import code_digest, registry
+    from adbench import code_digest, module_files, registry
 
-    registry.load_method.cache_clear()
-    registry.load_dataset.cache_clear()
-    code_digest.method_code.cache_clear()
+    for name in ("_load_method", "_load_dataset"):
+        getattr(registry, name).cache_clear()
+    for cached in (code_digest.method_code, code_digest._text_of, module_files.find_module):
+        cached.cache_clear()
     for name in [name for name in sys.modules if name.startswith("adbench_plugin_")]:
         del sys.modules[name]
 
