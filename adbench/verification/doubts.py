@@ -13,6 +13,7 @@ from adbench.verification.findings import SHOWN, Finding, Severity, finding_of, 
 from adbench.verification.mask_doubts import ImageLook as ImageLook
 from adbench.verification.mask_doubts import MaskLook as MaskLook
 from adbench.verification.mask_doubts import mask_doubts
+from adbench.verification.names import normal_looking
 
 UPRIGHT_COPY: Final = "python -m adbench.upright DIR DIR-upright"
 """Makes a copy of a data set whose files need no orientation tag; DIR is its folder."""
@@ -71,6 +72,8 @@ def doubts(
     masks = {path: look for path in masked if (look := looked.masks.get(path)) is not None}
     findings = _orientation(category, looked, masks)
     if masks:
+        empty = {path for path, look in masks.items() if look.share_above(threshold) == 0}
+        findings += normal_looking(category, samples, empty)
         findings += mask_doubts(category, samples, masks, threshold, decided_by)
     return findings + _of_normals(category, looked, threshold)
 

@@ -24,7 +24,6 @@ from adbench.verification.inspection import (
 )
 from adbench.verification.names import (
     name_findings,
-    normal_looking,
     presence_findings,
     release_findings,
 )
@@ -99,8 +98,6 @@ def verify(
             if progress is not None:
                 progress(category, done, total)
         findings += pixel_findings(category, found.samples, seen, geometry)
-        empty = {f.path for one in seen for f in one.flaws if f.check == "empty mask"}
-        findings += normal_looking(category, found.samples, empty)
         of_normals = normal_masks(dataset, root, found.samples)
         looked = looked_at(root, found.samples, seen, of_normals)
         decided_by = who_decided(on_card, mask_threshold)
