@@ -168,6 +168,19 @@ def test_one_large_defect_is_a_note(invoke: Invoke, toy: Toy) -> None:
     assert "first: a/ground_truth/hole/002_mask.png, 96.0 %" in outcome.out
 
 
+def test_a_mask_of_a_normal_image_that_leads_nowhere_stops_nothing(
+    invoke: Invoke, toy: Toy
+) -> None:
+    folder = toy.root / "a/ground_truth/good"
+    folder.mkdir()
+    (folder / "000_mask.png").symlink_to("gone.png")
+    (folder / "001_mask.png").write_bytes(b"no image")
+    Image.new("L", (40, 40)).save(folder / "002_mask.png")
+    outcome = invoke(*RUN, *toy.arguments("a"))
+    assert outcome.code == 0 and warnings_of(outcome) == []
+    assert verify(invoke, toy, "--strict").code == 0
+
+
 # --------------------------------------------------------------------------- --mask-threshold
 
 

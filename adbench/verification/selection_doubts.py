@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from adbench.digests import content_digests
+from adbench.errors import DataError
 from adbench.verification.doubts import doubts, duplicates, who_decided
 from adbench.verification.findings import Finding
 from adbench.verification.inspection import normal_masks
@@ -24,16 +26,17 @@ def selection_doubts(data: DataSelection, digest_of: Mapping[str, str]) -> Itera
     """
     everything = [s for own in data.samples.values() for s in own]
     of_normals = normal_masks(data.dataset, data.root, everything)
-    extra = sorted(set(of_normals.values()))
+    # Nobody needs these files: a link to nothing among them stops no run.
+    extra = sorted(path for path in set(of_normals.values()) if (data.root / path).is_file())
     contents = dict(digest_of)
-    if extra:
-        digests = content_digests(data.root, extra, data.index_folder)
+    with contextlib.suppress(DataError):
+        digests = content_digests(data.root, extra, data.index_folder) if extra else []
         contents |= zip(extra, digests, strict=True)
     masks = dict.fromkeys([*(s.mask_path for s in everything if s.mask_path), *extra])
     looked = look_at_files(
         data,
         {s.path: contents[s.path] for s in everything},
-        {path: contents[path] for path in masks},
+        {path: contents[path] for path in masks if path in contents},
         of_normals,
     )
     decided_by = who_decided(data.dataset.card.mask_threshold, data.threshold_given)
