@@ -17,7 +17,8 @@ from adbench.storage.records import METRICS, Record
 
 COMMANDS = (
     ("report",), ("report", "--json"), ("report", "--format", "markdown"),
-    ("report", "--format", "csv"), ("runs",), ("runs", "--json", "--all"),
+    ("report", "--format", "csv"), ("runs",), ("runs", "--json", "--all"), ("history",),
+    ("report", "--format", "latex"), ("report", "--format", "csv", "--layout", "paper"),
     ("report", "--method", "m", "--dataset", "toy"),
 )  # fmt: skip
 

@@ -77,6 +77,11 @@ _chunk = st.deferred(
 _object = damaged_json(REPORT | {"format": 1, "created": "x", "cells": [{"fit": "0"}]})
 _json = _object.map(sealed) | damaged_bytes([sealed(REPORT), sealed({"format": 1})])
 _claim = damaged_bytes([b'{"host": "h", "pid": 1, "start": "1", "token": "t"}', b"{}", b"null"])
+_claim_name = st.one_of(
+    st.integers(-1, 10**20).map(str),
+    st.text(st.characters(codec="utf-8", exclude_characters="/\0"), max_size=20),
+    st.sampled_from(["", "0", "00", "007", "1 ", "٣", "²", "1.damaged-00000000", "9" * 200]),
+).map(str.encode)
 
 
 @cache
@@ -105,6 +110,12 @@ stored_files = st.one_of(
     st.tuples(st.just("timing"), _json),
     st.tuples(st.just("plan"), _json),
     st.tuples(st.just("claim"), _claim),
+    st.tuples(st.just("name of a claim"), _claim_name),
+    st.tuples(st.just("pixels"), _json),
+    st.tuples(st.just("point"), _json),
+    st.tuples(st.just("pictures"), _json),
+    st.tuples(st.just("selection"), _json),
+    st.tuples(st.just("what is no file"), st.sampled_from([b"pipe", b"", b"folder", b"device"])),
     st.tuples(st.just("array"), _array),
     st.tuples(st.just("index"), _index),
 )
@@ -185,6 +196,66 @@ def _claim_reader(place: Path, content: bytes) -> None:
         claim.release()
 
 
+def _claim_name_reader(place: Path, content: bytes) -> None:
+    """Whatever is called like a claim: the cell can be claimed, and its other files stay."""
+    path = place / f"claim.{content.decode()}"
+    path.write_text('{"host": "h", "pid": 1, "start": "1", "token": "t"}')
+    claim = ClaimWatch().try_claim(place)
+    if claim is not None:
+        claim.release()
+        assert path.exists() or content.decode().isdecimal()
+
+
+def _pixels_reader(place: Path, content: bytes) -> None:
+    from adbench.storage.pixel_statistics import read_pixel_statistics
+
+    (place / "pixels-x.json").write_bytes(content)
+    found = read_pixel_statistics(place / "pixels-x.json")
+    assert all(isinstance(value, str) for value in found.values())
+
+
+def _point_reader(place: Path, content: bytes) -> None:
+    from adbench.selection.study import read_point
+
+    (place / "point.json").write_bytes(content)
+    read_point(place / "point.json")
+
+
+def _pictures_reader(place: Path, content: bytes) -> None:
+    from adbench.figures import gallery
+
+    (place / "gallery").mkdir()
+    (place / "gallery" / "toy-a.json").write_bytes(content)
+    list(gallery.read(place))
+
+
+def _selection_reader(place: Path, content: bytes) -> None:
+    from adbench.selection.file import read_selection
+
+    (place / "chosen.json").write_bytes(content)
+    read_selection(place / "chosen.json")
+
+
+def _strange_reader(place: Path, content: bytes) -> None:
+    """In the place of each small file at once: every reader answers."""
+    import os
+
+    for name in ("adbench.json", "timing.json", "pixels-x.json", "point.json", "checkpoint.pt",
+                 "chunk-0000000-0000002", "claim.1", "chosen.json", _array_name()):  # fmt: skip
+        path = place / name
+        if content == b"pipe":
+            os.mkfifo(path)
+        elif content == b"folder":
+            path.mkdir()
+        else:
+            path.symlink_to("/dev/null" if content == b"device" else place / "nothing")
+    Store(place).open_for_writing()
+    assert FileCheckpoint(place / "checkpoint.pt", 0).load() is None
+    assert PredictionChunks(place, [BOUND]).missing() == [BOUND]
+    found = DiskCache(place, None).array("key", (3, 5), "uint8", lambda a: a.fill(7))
+    assert (np.asarray(found) == 7).all() and ClaimWatch().look(place).state != "free"
+
+
 def _array_reader(place: Path, content: bytes) -> None:
     name = _array_name()
     (place / name).write_bytes(content)
@@ -216,6 +287,12 @@ _READERS: dict[str, Callable[[Path, bytes], None]] = {
     "timing": _timing_reader,
     "plan": _plan_reader,
     "claim": _claim_reader,
+    "name of a claim": _claim_name_reader,
+    "pixels": _pixels_reader,
+    "point": _point_reader,
+    "pictures": _pictures_reader,
+    "selection": _selection_reader,
+    "what is no file": _strange_reader,
     "array": _array_reader,
     "index": _index_reader,
 }

@@ -16,7 +16,7 @@ from typing import Any
 
 from adbench.commands.exits import CRASHED
 from adbench.errors import AdbenchError
-from adbench.printable import printable
+from adbench.printable import printable, printable_lines
 
 LONGEST_SECONDS = 30
 """One input may take; tiny as they all are, more is a hang."""
@@ -162,7 +162,8 @@ def check_outcome(outcome: Outcome) -> None:
     if errors:
         assert outcome.err.rstrip("\n").split("\n")[-1] == errors[0], outcome.err
         check_message(errors[0])
-    assert "\x1b" not in outcome.err + outcome.out, "steers the terminal"
+    for text in (outcome.out, outcome.err):
+        assert printable_lines(text) == text, "steers the terminal"
 
 
 def fingerprint(folder: Path) -> dict[str, tuple[int, int, str]]:
