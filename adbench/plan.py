@@ -1,6 +1,7 @@
 """Selectors x data x seeds -> cells, each with the three keys that decide what is reused.
 
-fit key      config + training data + the method's code: names the cell's folder
+fit key      config + training data + the method's code + the kinds of the categories: names the
+             cell's folder
 predict key  fit key + test images + the hyper-parameters that only prediction reads
 score key    predict key + masks + mask rule + metric definitions: names the record
 """
@@ -124,8 +125,11 @@ class Cell:
     @property
     def revisions(self) -> dict[str, JSON]:
         """Of the cards, where somebody has raised one."""
-        cards = {"method": self.method.card, "dataset": self.data.dataset.card}
-        return {f"{n}_revision": c.revision for n, c in cards.items() if c.revision > 1}
+        revisions = {
+            "method_revision": self.method.card.revision,
+            "dataset_revision": self.data.dataset.card.revision,
+        }
+        return {name: revision for name, revision in revisions.items() if revision > 1}
 
     def _key(self, *left_out: str, **replaced: JSON) -> str:
         parts = {**self.key_parts, **replaced}

@@ -96,7 +96,12 @@ def _load_dataset(reference: str, _folder: str) -> Dataset:
 
 def _working_folder(reference: str) -> str:
     """Where a reference is read from, if that matters: in another folder it is another file."""
-    return os.getcwd() if ".py:" in reference else ""
+    if ".py:" not in reference or os.path.isabs(reference):
+        return ""
+    try:
+        return os.getcwd()
+    except OSError:  # it is gone, and the file with it
+        return ""
 
 
 def refuse_shared_names(word: str, loaded: Sequence[tuple[str, Any]]) -> None:

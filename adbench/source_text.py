@@ -10,7 +10,10 @@ import ast
 from dataclasses import dataclass, field
 
 _UNREAD = {"ctx", "kind", "type_comment", "type_ignores"}
-_CARDS = {"MethodCard": {"name", "scope", "revision", None}, "SelectionCard": {None}}
+_CARDS: dict[str, set[str | None]] = {
+    "MethodCard": {"name", "scope", "revision", None},
+    "SelectionCard": {None},
+}
 """Of calls of these the keywords that are kept, None being `**more`: the rest is for people, and
 for `adbench select`, which keeps what it does under keys of its own."""
 

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import py_compile
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ FILES = {
 }
 
 
-def code(tmp_path: Path, changes: dict[str, str | None] | None = None) -> MethodCode:
+def code(tmp_path: Path, changes: Mapping[str, str | None] | None = None) -> MethodCode:
     """Of `FILES` with changes, each in a folder of its own."""
     folder = tmp_path / str(next(_NUMBER))
     for name, text in {**FILES, **(changes or {})}.items():

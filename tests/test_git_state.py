@@ -13,7 +13,6 @@ from ends import records
 from toy import PIXEL, Invoke, Toy
 
 from adbench import machine
-from adbench.machine import environment
 from adbench.machine.environment import file_state, git_state
 from adbench.registry import load_method
 
@@ -105,9 +104,12 @@ def test_git_is_asked_at_most_twice_a_file(tmp_path: Path, monkeypatch: pytest.M
     repository(tmp_path, {"m.py": "x"})
     calls: list[Any] = []
     run = subprocess.run
-    monkeypatch.setattr(
-        environment.subprocess, "run", lambda *a, **k: calls.append(a) or run(*a, **k)
-    )
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        return run(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "run", counted)
     for _ in range(3):
         file_state(tmp_path / "m.py")
     assert len(calls) <= 2

@@ -89,6 +89,19 @@ def test_two_files_of_one_name_are_two_plugins(tmp_path: Path) -> None:
     assert (first.number, second.number) == (1, 2)  # type: ignore[attr-defined]
 
 
+def test_a_relative_file_is_the_one_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        plugin(folder, "same", GOOD + f"\n    number = {number}\n")
+        monkeypatch.chdir(folder)
+        found.append(registry.load_method("same.py:Mine").number)  # type: ignore[attr-defined]
+    assert found == [1, 2]
+
+
 def test_what_a_plugin_prints_never_mixes_with_json(
     invoke: Invoke, toy: Toy, tmp_path: Path
 ) -> None:
