@@ -150,6 +150,8 @@ def _ground_truth(records: Sequence[Record]) -> list[str]:
     changed: dict[tuple[str, str, int], dict[str, dict[str, Any]]] = {}
     empty_masks = []
     for record in records:
+        if record.status != "done":
+            continue
         dataset, protocol = record.identity["dataset"], record.protocol
         for category, truth in record.data.get("ground_truth", {}).items():
             if truth["regions"] != truth["regions_after_resize"]:

@@ -6,17 +6,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from adbench.contracts import Sample
-from adbench.verification.findings import SHOWN, Finding, Severity, finding_of, grouped
+from adbench.verification.findings import (
+    SHOWN,
+    UPRIGHT_COPY,
+    Finding,
+    Severity,
+    finding_of,
+    grouped,
+)
 from adbench.verification.mask_doubts import ImageLook as ImageLook
 from adbench.verification.mask_doubts import MaskLook as MaskLook
 from adbench.verification.mask_doubts import mask_doubts
 from adbench.verification.names import normal_looking
 
-UPRIGHT_COPY: Final = "python -m adbench.upright DIR DIR-upright"
-"""Makes a copy of a data set whose files need no orientation tag; DIR is its folder."""
 
 class Looked(NamedTuple):
     """One category's files: paths relative to the root, None for what cannot be decoded.

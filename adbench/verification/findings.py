@@ -15,6 +15,9 @@ Severity = Literal["error", "warning", "note"]
 SHOWN = 5
 """Paths named by one finding; the others are counted."""
 
+UPRIGHT_COPY = "python -m adbench.upright DIR DIR-upright"
+"""Makes a copy of a data set whose files need no orientation tag; DIR is its folder."""
+
 
 class Flaw(Protocol):
     """One flaw of one file."""

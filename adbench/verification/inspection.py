@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from adbench.contracts import Dataset, Sample
-from adbench.verification.doubts import UPRIGHT_COPY
-from adbench.verification.findings import Finding, Flaw, Severity
+from adbench.verification.findings import UPRIGHT_COPY, Finding, Flaw, Severity
 
 
 class Inspected(Protocol):
