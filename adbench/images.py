@@ -24,7 +24,8 @@ from adbench.digests import content_digests
 from adbench.errors import DataError, UsageError
 from adbench.machine.threads import in_threads
 from adbench.metrics import count_regions
-from adbench.verification.doubts import UPRIGHT_COPY, other_size
+from adbench.verification.doubts import other_size
+from adbench.verification.findings import UPRIGHT_COPY
 
 MaskRule = Literal["nearest", "area_max"]
 
