@@ -28,9 +28,9 @@ from adbench.storage.records import Record
 from adbench.store import Store
 
 PLUGIN = '''
-from adbench.testing import PixelGaussian, PixelGaussianHyperparameters
+from signs import SIGN
 
-SIGN = 1
+from adbench.testing import PixelGaussian, PixelGaussianHyperparameters
 
 
 class Settings(PixelGaussianHyperparameters):
@@ -65,6 +65,10 @@ class Bench:
         assert old in text
         (self.folder / f"{name}.py").write_text(text.replace(old, new) if old else text)
 
+    def write_helper(self, sign: int) -> None:
+        """(Re)write the module that the plug-ins import."""
+        (self.folder / "signs.py").write_text(f"SIGN = {sign}\n")
+
     def run(self, name: str, *more: str, toy: Toy | None = None) -> None:
         self.call(
             "run", "--methods", f"{self.folder / name}.py:Own", *(toy or self.toy).arguments("a"),
@@ -93,6 +97,7 @@ def bench(tmp_path: Path, invoke: Invoke) -> Bench:
     bench = Bench(tmp_path, write_toy(tmp_path / "data", ("a",)), invoke)
     bench.write("one")
     bench.write("two")
+    bench.write_helper(1)
     return bench
 
 
@@ -102,9 +107,9 @@ def a_changed_default(bench: Bench) -> None:
     bench.run("one", "--seeds", "1")
 
 
-def changed_code(bench: Bench) -> None:
+def a_changed_helper(bench: Bench) -> None:
     bench.run("one")
-    bench.write("one", "SIGN = 1", "SIGN = -1")
+    bench.write_helper(-1)
     bench.run("one", "--seeds", "1")
 
 
@@ -134,7 +139,7 @@ def a_record_of_2099(bench: Bench) -> None:
     bench.run("one")
     (first,) = bench.records()
     bench.edit(first, lambda value: value.update(created="2099-01-01T00:00:00Z"))
-    bench.write("one", "SIGN = 1", "SIGN = -1")
+    bench.write_helper(-1)
     bench.run("one")
 
 
@@ -147,7 +152,7 @@ def other_libraries(bench: Bench) -> None:
 
 SAID: dict[Callable[[Bench], None], str | None] = {
     a_changed_default: "one fast on toy: 1 record of older settings left out (shift 0, now 1).",
-    changed_code: "one fast on toy: means mix versions of the method",
+    a_changed_helper: "one fast on toy: means mix versions of the method",
     other_masks: "toy: a and b are numbers of different data (a: masks changed)",
     other_images: "toy: a and b are numbers of different data (a: 1 test images more)",
     a_second_root: "toy: a and b are numbers of different data (a: 1 training images fewer)",
@@ -171,7 +176,7 @@ def check(change: Callable[[Bench], None], style: str, text: str) -> None:
         assert said is None or said in plain.replace("{}", ""), style
         if style != "html":  # its charts have ± of their own
             averaged = re.search(r"\d ?(±|\\pm|\+-)", text) is not None
-            assert averaged == (change is changed_code), style
+            assert averaged == (change is a_changed_helper), style
         return
     table = json.loads(text) if style == "json" else list(csv.DictReader(io.StringIO(text)))
     own = [row for row in table if row["category"] == "a"]
@@ -181,7 +186,7 @@ def check(change: Callable[[Bench], None], style: str, text: str) -> None:
         (row,) = own
         assert not row["created"].startswith("2099") and float(row["image_auroc"]) < 0.5
     else:
-        columns = {"changed_code": "code", "other_libraries": "libraries"}
+        columns = {"a_changed_helper": "code", "other_libraries": "libraries"}
         column = columns.get(change.__name__, "data")
         assert len(own) == 2 and own[0][column] != own[1][column]
 
