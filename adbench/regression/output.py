@@ -10,7 +10,7 @@ from typing import Any
 
 from adbench.output import counted, table_console
 from adbench.printable import printable
-from adbench.regression.compare import Compared, Comparison
+from adbench.regression.compare import Compared, Comparison, OverCategories
 from adbench.regression.history import Point, Series
 from adbench.regression.pairing import Incomparable
 from adbench.regression.regress import Difference
@@ -68,8 +68,8 @@ def comparison_page(result: Comparison, *, every: bool = False) -> Page:
                 "Over categories: Wilcoxon's signed rank test, p corrected by Holm",
                 ("method", "metric", "categories", "median change", "p"),
                 tuple(
-                    (f"{o.dataset} {o.method} {o.preset}", TITLES[o.metric], str(o.categories),
-                     points(o.median), p_text(o.p_holm))
+                    (_whose(o), TITLES[o.metric], str(o.categories), points(o.median),
+                     p_text(o.p_holm))
                     for o in result.over_categories
                 ),
             )
@@ -85,6 +85,11 @@ def comparison_page(result: Comparison, *, every: bool = False) -> Page:
             ("Only in head", result.only_in_head),
         ),
     )
+
+
+def _whose(over: OverCategories) -> str:
+    apart = f" ({over.told_apart})" if over.told_apart else ""
+    return f"{over.dataset} {over.method} {over.preset}{apart}"
 
 
 def history_page(series: Sequence[Series], metric: str) -> Page:
@@ -239,9 +244,9 @@ def comparison_json(result: Comparison) -> dict[str, Any]:
         ],
         "over_categories": [
             {
-                "dataset": o.dataset, "method": o.method, "preset": o.preset, "metric": o.metric,
-                "categories": o.categories, "median_change": o.median, "p_value": o.p_value,
-                "p_holm": o.p_holm,
+                "dataset": o.dataset, "scope": o.scope, "method": o.method, "preset": o.preset,
+                "protocol": o.protocol, "metric": o.metric, "categories": o.categories,
+                "median_change": o.median, "p_value": o.p_value, "p_holm": o.p_holm,
             }
             for o in result.over_categories
         ],
@@ -259,7 +264,8 @@ def difference_json(d: Difference) -> dict[str, Any]:
         "head": d.head, "change": d.change,
         "interval": None if d.estimate is None else _pair(d.estimate.interval()),
         "interval_covers": d.covers, "test": _test(d), "untested": d.untested,
-        "categories": d.categories, "protocol_differs_in": list(d.marks),
+        "categories": d.categories, "protocol": d.protocols[0],
+        "protocol_differs_in": list(d.marks),
     }  # fmt: skip
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adbench.comparability import different_parts, newness, unknown_parts
+from adbench.errors import shortened
+from adbench.printable import printable
 from adbench.regression.sides import Side
 from adbench.reports.origin_notes import libraries_apart
 from adbench.storage.records import Record
@@ -22,7 +24,8 @@ class Case:
 
     `pairs` holds (base, head) records; `marks` names the protocol's fields in which they differ,
     and training images that do, empty unless that was asked for; `masks_differ`: their pixel
-    metrics are not comparable.
+    metrics are not comparable. `told_apart` says what sets the protocol apart from others of the
+    same method, empty where there are none.
     """
 
     dataset: str
@@ -33,6 +36,13 @@ class Case:
     pairs: tuple[tuple[Record, Record], ...]
     marks: tuple[str, ...] = ()
     masks_differ: bool = False
+    told_apart: str = ""
+
+    @property
+    def protocols(self) -> tuple[str, str]:
+        """Digests of base's and of head's."""
+        base, head = self.pairs[0]
+        return base.protocol_digest, head.protocol_digest
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -106,7 +116,7 @@ def pair(base: Side, head: Side, *, any_protocol: bool = False) -> Pairing:
                 cases.setdefault(group, []).append((unit, match))
     extra = [_where(u) for key, units in right.items() if key not in left for u in units]
     return Pairing(
-        tuple(_case(pairs, by_method) for pairs in cases.values()),
+        tuple(_told_apart([_case(pairs, by_method) for pairs in cases.values()])),
         tuple(incomparable),
         tuple(extra),
     )
@@ -215,6 +225,26 @@ def _case(pairs: Sequence[tuple[_Unit, _Unit]], by_method: bool) -> Case:
         marks=_differing(base, head),
         masks_differ=any("masks" in _parts_apart(b, h) for b, h in pairs),
     )
+
+
+def _told_apart(cases: Sequence[Case]) -> Iterator[Case]:
+    """The same cases; those of one method under several protocols say which."""
+    groups: dict[Key, dict[str, Record]] = {}
+    for case in cases:
+        place = case.dataset, case.preset, case.method
+        groups.setdefault(place, {})[case.protocols[0]] = case.pairs[0][0]
+    for case in cases:
+        others = [r.protocol for r in groups[case.dataset, case.preset, case.method].values()]
+        own = case.pairs[0][0].protocol
+        names = [n for n in own if any(other.get(n) != own[n] for other in others)]
+        if any(other["scope"] == "separate" for other in others):
+            names = [n for n in names if n != "trained_categories"]
+        words = [f"{n.replace('_', ' ')} {_text(own[n])}" for n in names]
+        yield replace(case, told_apart=printable(", ".join(words)))
+
+
+def _text(value: object) -> str:
+    return "none" if value is None else shortened(str(value))
 
 
 def _standards(base: _Unit, head: _Unit) -> Key:

@@ -23,7 +23,7 @@ class Marks:
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
-        versions = data_versions(records)
+        versions = self._versions = data_versions(records)
         done = [record for record in records if record.status == "done"]
         self.standards: dict[Standard, list[Record]] = {}
         for record in done:
@@ -48,6 +48,17 @@ class Marks:
         letter = self.letter(summary["protocol"], summary["data"])
         doubt = not summary["data_known"] and summary["dataset"] in self.unsure
         return letter + UNKNOWN if doubt and summary["status"] == "done" else letter
+
+    def of_record(self, record: Record) -> str:
+        """The same for a finished record; nothing for others."""
+        row = {
+            "protocol": record.protocol_digest,
+            "data": self._versions[record.keys["score"]],
+            "data_known": is_known(record),
+            "dataset": record.identity["dataset"],
+            "status": record.status,
+        }
+        return self.of(row) if record.status == "done" else ""
 
 
 def data_notes(marks: Marks) -> list[str]:
