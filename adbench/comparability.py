@@ -28,7 +28,8 @@ Place = tuple[str, int | None]
 
 def is_known(record: Record) -> bool:
     """Whether all files behind all numbers of a record are known."""
-    return len(record.data_digests) == len(PARTS) * len(record.identity["categories"])
+    kept = record.data_digests
+    return all((c, part) in kept for c in record.identity["categories"] for part in PARTS)
 
 
 def different_parts(one: Record, other: Record, category: str) -> tuple[str, ...]:

@@ -332,7 +332,8 @@ def test_compare_says_what_is_unknown_and_which_libraries_differ(
 
 def ruled(category: str, rule: str, limit: int | None = None, scores: np.ndarray = GOOD) -> Record:
     """Under a mask rule and a `--limit`, as a run keeps it."""
-    made = scored_record(LABELS, scores, category, protocol={"mask_rule": rule, "limit": limit})
+    own: dict[str, Any] = {"mask_rule": rule, "limit": limit}
+    made = scored_record(LABELS, scores, category, protocol=own)
     made.identity["limit"] = limit
     key = atomic.digest([category, rule, limit])[:24]
     keys = dict.fromkeys(("fit", "predict", "score"), key)
@@ -341,9 +342,9 @@ def ruled(category: str, rule: str, limit: int | None = None, scores: np.ndarray
 
 
 def test_compare_never_averages_over_protocols(invoke: Invoke, tmp_path: Path) -> None:
-    kinds = (("nearest", None), ("area_max", None), ("nearest", 3))
+    kinds: list[tuple[str, int | None]] = [("nearest", None), ("area_max", None), ("nearest", 3)]
     sides = [
-        [ruled(c, *kind, scores=scores) for kind in kinds for c in ("a", "b")]
+        [ruled(c, rule, limit, scores) for rule, limit in kinds for c in ("a", "b")]
         for scores in (GOOD, GOOD[::-1].copy())
     ]
     folders = [str(write_results(tmp_path / f"{n}", own)) for n, own in enumerate(sides)]
@@ -376,6 +377,16 @@ def test_a_failure_counts_with_its_own_run_alone() -> None:
     assert {row[0]: row[2] for row in table.rows if row[2] != "failed"} == {
         "a": "100.00", "b": "100.00", "c": "100.00", "mean of 3": "100.00",
     }  # fmt: skip
+
+
+def test_code_of_before_is_unknown_and_not_another() -> None:
+    old = record(1, key_parts={"code": {"m": "1"}, "decoder": "1", "metrics": "1"})
+    new = record(2, "b", key_parts={"code_digest": "2", "decoder": "2", "metrics": "2"})
+    said = notes([old.model_copy(update={"format": 1}), new])
+    (note,) = [note for note in said if "older adbench" in note]
+    assert "toy: 1 cell made by an older adbench (m on toy:a, seed 0)" in note
+    assert not any("versions of" in note for note in said)
+    assert sum("versions of" in note for note in notes([old, new])) == 3
 
 
 def test_tables_of_two_folders_tell_other_data_apart() -> None:
@@ -435,7 +446,12 @@ def test_going_back_to_old_settings_reads_each_record_once(
     folder = write_results(tmp_path / "results", made)
     read: list[Path] = []
     plain = atomic.read_or_set_aside
-    monkeypatch.setattr(atomic, "read_or_set_aside", lambda p, *a: read.append(p) or plain(p, *a))
+
+    def counted(path: Path, *rest: Any) -> Any:
+        read.append(path)
+        return plain(path, *rest)
+
+    monkeypatch.setattr(atomic, "read_or_set_aside", counted)
     cells = [(reused_cell(r), r) for r in made[:20]]
     Store(folder).bring_forward(cells)
     assert 0 < len(read) <= 20

@@ -22,8 +22,13 @@ def origin_notes(records: Sequence[Record]) -> list[str]:
 
 
 def _codes(records: Sequence[Record]) -> list[str]:
-    """Two versions of a method's code in one mean, of the decoder's or metrics' in one table."""
+    """Two versions of a method's code in one mean, of the decoder's or metrics' in one table.
+
+    Digests of code are compared among records of one format: the format before made them in another
+    way, so that of its records beside others it is unknown whether the code was the same.
+    """
     notes = []
+    newest = max((record.format for record in records), default=0)
     methods: dict[tuple[str, str], list[Record]] = {}
     datasets: dict[str, list[Record]] = {}
     for record in records:
@@ -32,7 +37,7 @@ def _codes(records: Sequence[Record]) -> list[str]:
             methods.setdefault(key, []).append(record)
             datasets.setdefault(record.identity["dataset"], []).append(record)
     for (run, where), own in methods.items():
-        parted = _parted(own, [code_of(record) for record in own])
+        parted = _parted(own, _digests(own, "code"))
         if parted:
             notes.append(
                 f"{run} on {where}: means mix versions of the method's code: {parted}; "
@@ -40,10 +45,23 @@ def _codes(records: Sequence[Record]) -> list[str]:
             )
     for place, own in datasets.items():
         for part, words in (("decoder", "the image decoder"), ("metrics", "the metrics")):
-            parted = _parted(own, [code_of(record, part) for record in own])
+            parted = _parted(own, _digests(own, part))
             if parted:
                 notes.append(f"{place}: numbers of different versions of {words}: {parted}.")
+        older = [record for record in own if record.format < newest]
+        if older and len(older) < len(own):
+            notes.append(
+                f"{place}: {counted(len(older), 'cell')} made by an older adbench "
+                f"({_named(older)}): whether method, image decoder and metrics had the present "
+                "code is unknown."
+            )
     return notes
+
+
+def _digests(records: Sequence[Record], part: str) -> list[str | None]:
+    """Of the code behind records of the newest format among them; None for others."""
+    newest = max(record.format for record in records)
+    return [code_of(r, part) if r.format == newest else None for r in records]
 
 
 def _libraries(records: Sequence[Record]) -> list[str]:
