@@ -105,8 +105,10 @@ def code_of(record: Record, part: str = "code") -> str | None:
 
 def library_versions(record: Record) -> dict[str, str] | None:
     """Versions of the packages that can move a number; None where a record names none."""
-    packages: dict[str, str] | None = record.environment.get("packages")
-    return packages and {name: packages[name] for name in LIBRARIES if name in packages}
+    packages: dict[str, str | None] | None = record.environment.get("packages")
+    if packages is None:
+        return None
+    return {name: version for name in LIBRARIES if (version := packages.get(name))}
 
 
 def libraries_of(record: Record) -> str | None:

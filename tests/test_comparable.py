@@ -461,3 +461,53 @@ def reused_cell(made: Record) -> Any:
     """What the store must know of a record's cell."""
     names = {f"{name}_key": key for name, key in made.keys.items()}
     return SimpleNamespace(**names, prediction_options={}, identity=made.identity)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"environment": {"packages": ["torch"]}},
+        {"environment": {"packages": {"torch": ["2"]}}},
+        {"environment": {"git": "abc"}},
+        {"environment": {"plugin_git": [1]}},
+        {"identity": {**scored_record(LABELS, GOOD).identity, "categories": ["a", "a"]}},
+        {
+            "identity": {**scored_record(LABELS, GOOD).identity, "categories": [MEAN]},
+            "metrics": {MEAN: {}},
+        },
+    ],
+    ids=["packages", "version", "commit", "plug-ins", "twice", "a mean"],
+)
+def test_a_record_of_another_shape_is_refused_by_name(
+    invoke: Invoke, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    folder = str(write_results(tmp_path / "odd", [record(1).model_copy(update=change), record(2)]))
+    for command in (["report"], ["report", "--format", "html"], ["history"], ["report", "--json"]):
+        outcome = invoke(*command, "--results", folder)
+        assert outcome.code == 2 and "is not a record of this version" in outcome.err
+
+
+def test_versions_that_a_failed_cell_alone_tells_apart_have_no_empty_brackets() -> None:
+    kept = {c: digests()["digests"]["a"] for c in "ab"}
+    other = {"a": kept["a"], "b": digests(test="1")["digests"]["a"]}
+    both = scored_record(LABELS, GOOD, method="n", data={"digests": other})
+    both.identity["categories"] = ["a", "b"]
+    both.metrics["b"] = both.metrics["a"]
+    made = [
+        failed(record(3, "b", data={"digests": {"b": kept["b"]}})),
+        record(2, data={"digests": {"a": kept["a"]}}), both,
+    ]  # fmt: skip
+    (note,) = [note for note in notes(made) if "different data" in note]
+    assert "()" not in note
+
+
+def test_what_was_chosen_is_no_changed_setting() -> None:
+    made = []
+    for number, (category, k, fixed) in enumerate((("a", 1, 5), ("b", 2, 6)), 1):
+        chosen = {"selected": ["k"], "selection_sha256": "0" * 64}
+        own = record(number, category, k, protocol=chosen)
+        own.identity.update(selected="0" * 64)
+        own.identity["hyperparameters"]["fixed"] = fixed
+        made.append(own)
+    (kept,) = latest(made)
+    assert kept.left_out[0].endswith("left out (fixed 5, now 6).")

@@ -73,9 +73,10 @@ def data_notes(marks: Marks) -> list[str]:
         (first, base), *others = found.items()
         for label, records in others:
             pair = " and ".join(_letters_of(marks, name) for name in (first, label))
+            apart = _apart(base, records)  # nothing where a failed cell alone tells them apart
             notes.append(
-                f"{dataset}: {pair} are numbers of different data ({_apart(base, records)}); they "
-                "are neither ranked nor averaged together."
+                f"{dataset}: {pair} are numbers of different data{f' ({apart})' if apart else ''}; "
+                "they are neither ranked nor averaged together."
             )
     return notes + _unknown(marks)
 
