@@ -79,6 +79,11 @@ class CellFolder:
         """Where an outcome of this cell lies."""
         return self._failed if record.status == "failed" else self._record
 
+    def holds(self, record: Record) -> bool:
+        """Whether this very record is there, and not one that another run has written since."""
+        there = _read_record(self.path_of(record))
+        return there is not None and there == record
+
     def has_outcome(self) -> bool:
         """Whether a record, of whatever content, is there."""
         return self._record.exists() or self._failed.exists()
@@ -210,7 +215,8 @@ class Store:
                 claim = ClaimWatch().try_claim(folder.path)
                 if claim is not None:
                     try:
-                        highest = folder.write_record(record, highest)
+                        if folder.holds(record):
+                            highest = folder.write_record(record, highest)
                     finally:
                         claim.release()
 

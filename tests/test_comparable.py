@@ -511,3 +511,25 @@ def test_what_was_chosen_is_no_changed_setting() -> None:
         made.append(own)
     (kept,) = latest(made)
     assert kept.left_out[0].endswith("left out (fixed 5, now 6).")
+
+
+def test_what_another_run_wrote_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    made = [
+        r.model_copy(update={"family": "f", "keys": dict.fromkeys(r.keys, f"{r.number:024d}")})
+        for r in (record(1, k=1), record(2, k=2))
+    ]
+    folder = write_results(tmp_path / "results", made)
+    meanwhile = made[0].model_copy(update={"number": 3, "created": "2026-02-02T00:00:00Z"})
+    write_results(folder, [meanwhile])
+    Store(folder).bring_forward([(reused_cell(made[0]), made[0])])
+    assert latest(Store(folder).records())[0].created == meanwhile.created
+    Store(folder).bring_forward([(reused_cell(made[1]), made[1])])
+    assert [r.number for r in latest(Store(folder).records())] == [4]
+
+
+def test_code_that_no_mean_mixes_is_no_note() -> None:
+    made = [
+        record(1, key_parts={"code_digest": "1"}),
+        record(2, seed=1, key_parts={"code_digest": "2"}, protocol={"mask_rule": "area_max"}),
+    ]
+    assert not any("means mix" in note for note in notes(made))

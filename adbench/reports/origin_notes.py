@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from adbench.comparability import LIBRARIES, code_of, library_versions
+from adbench.comparability import LIBRARIES, code_of, data_versions, library_versions
 from adbench.output import counted
 from adbench.storage.records import Record
 
@@ -29,27 +29,30 @@ def _codes(records: Sequence[Record]) -> list[str]:
     """
     notes = []
     newest = max((record.format for record in records), default=0)
-    methods: dict[tuple[str, str], list[Record]] = {}
+    methods: dict[tuple[str, ...], list[Record]] = {}
+    versions = data_versions(records)
     datasets: dict[str, list[Record]] = {}
     for record in records:
         if record.status == "done":
-            key = (f"{record.method} {record.preset}", record.identity["dataset"])
-            methods.setdefault(key, []).append(record)
+            own = record.identity
+            averaged = own["scope"], record.protocol_digest, versions[record.keys["score"]]
+            run = f"{record.method} {record.preset}", own["dataset"], *averaged
+            methods.setdefault(run, []).append(record)
             datasets.setdefault(record.identity["dataset"], []).append(record)
-    for (run, where), own in methods.items():
-        parted = _parted(own, _digests(own, "code"))
+    for (name, where, *_), mean in methods.items():
+        parted = _parted(mean, _digests(mean, "code"))
         if parted:
             notes.append(
-                f"{run} on {where}: means mix versions of the method's code: {parted}; "
+                f"{name} on {where}: means mix versions of the method's code: {parted}; "
                 "--overwrite all runs all with the present one."
             )
-    for place, own in datasets.items():
+    for place, there in datasets.items():
         for part, words in (("decoder", "the image decoder"), ("metrics", "the metrics")):
-            parted = _parted(own, _digests(own, part))
+            parted = _parted(there, _digests(there, part))
             if parted:
                 notes.append(f"{place}: numbers of different versions of {words}: {parted}.")
-        older = [record for record in own if record.format < newest]
-        if older and len(older) < len(own):
+        older = [record for record in there if record.format < newest]
+        if older and len(older) < len(there):
             notes.append(
                 f"{place}: {counted(len(older), 'cell')} made by an older adbench "
                 f"({_named(older)}): whether method, image decoder and metrics had the present "
