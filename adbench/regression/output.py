@@ -14,8 +14,13 @@ from adbench.regression.compare import Compared, Comparison, OverCategories
 from adbench.regression.history import Point, Series
 from adbench.regression.pairing import Incomparable
 from adbench.regression.regress import Difference
+from adbench.reports.marks import UNKNOWN
 from adbench.reports.tables import TITLES, named
 
+_UNSURE = (
+    f"{UNKNOWN}: made before records kept digests of their files, so whether they saw the same "
+    "data as the others is unknown."
+)
 SHOWN = 40
 """Rows of a comparison on a terminal or in Markdown, the most important first; JSON has all."""
 
@@ -97,18 +102,21 @@ def history_page(series: Sequence[Series], metric: str) -> Page:
     head = ("made", "commit", "adbench", "%", "change", "seeds", "categories")
     tables = tuple(
         TextTable(
-            f"{own.name}, protocol {own.protocol}", head,
-            tuple(_point_row(point) for point in own.points), text_columns=3,
+            own.name if "protocol" in own.told_apart else f"{own.name}, protocol {own.protocol}",
+            head, tuple(_point_row(point, own.is_unsure) for point in own.points), text_columns=3,
         )
         for own in series
     )  # fmt: skip
     points = sum(len(own.points) for own in series)
-    return Page(f"{TITLES[metric]}: {counted(points, 'point')} of {len(series)} series", tables, ())
+    headline = f"{TITLES[metric]}: {counted(points, 'point')} of {len(series)} series"
+    notes = [_UNSURE] if any(own.is_unsure for own in series) else []
+    return Page(headline, tables, lists(("Notes", notes)))
 
 
-def _point_row(point: Point) -> tuple[str, ...]:
+def _point_row(point: Point, is_unsure: bool) -> tuple[str, ...]:
+    mark = UNKNOWN if is_unsure and not point.data_known else ""
     return (
-        point.created, point.commit or "–", point.version, percent(point.value),
+        point.created, point.commit or "–", point.version, percent(point.value) + mark,
         "–" if point.changed is None else points(point.changed), str(point.num_seeds),
         str(len(point.categories)),
     )  # fmt: skip
@@ -119,11 +127,12 @@ def series_json(series: Series, metric: str) -> dict[str, Any]:
     return {
         "dataset": series.dataset, **named(series.category), "method": series.method,
         "preset": series.preset, "scope": series.scope, "protocol": series.protocol,
-        "metric": metric,
+        "data": series.data, "metric": metric,
         "points": [
             {
                 "created": p.created, "commit": p.commit, "adbench": p.version, "value": p.value,
                 "seeds": p.num_seeds, "categories": list(p.categories), "change": p.changed,
+                "data_known": p.data_known,
             }
             for p in series.points
         ],
