@@ -533,3 +533,20 @@ def test_code_that_no_mean_mixes_is_no_note() -> None:
         record(2, seed=1, key_parts={"code_digest": "2"}, protocol={"mask_rule": "area_max"}),
     ]
     assert not any("means mix" in note for note in notes(made))
+
+
+@pytest.mark.parametrize("ids", [None, [f"other/{i}.png" for i in range(20)]])
+def test_seeds_on_different_data_are_compared_each_for_itself(
+    invoke: Invoke, tmp_path: Path, ids: list[str] | None
+) -> None:
+    made = [
+        record(1, data=digests()),
+        record(2, seed=1, data=digests(test="1"), ids=ids),
+        record(3, seed=2, data=digests(test="1"), ids=ids),
+    ]
+    folder = str(write_results(tmp_path / "results", made))
+    outcome = invoke("compare", folder, folder, "--metrics", "image_auroc")
+    text = " ".join(outcome.out.split())
+    assert outcome.code == 0 and "toy:a (seed 0)" in text and "toy:a (seed 1, 2)" in text
+    assert invoke("baseline", "save", "b.json", "--results", folder).code == 0
+    assert invoke("gate", "--baseline", "b.json", "--results", folder).code == 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adbench.comparability import different_parts, newness, unknown_parts
+from adbench.comparability import data_versions, different_parts, newness, unknown_parts
 from adbench.errors import shortened
 from adbench.printable import printable
 from adbench.regression.sides import Side
@@ -103,6 +104,7 @@ def pair(base: Side, head: Side, *, any_protocol: bool = False) -> Pairing:
     """
     by_method = base.method is None or head.method is None
     left, right = _units(base, by_method), _units(head, by_method)
+    versions = data_versions(base.records), data_versions(head.records)
     cases: dict[Key, list[tuple[_Unit, _Unit]]] = {}
     incomparable: list[Incomparable] = []
     for key, units in left.items():
@@ -112,7 +114,8 @@ def pair(base: Side, head: Side, *, any_protocol: bool = False) -> Pairing:
             if match is None:
                 incomparable.append(Incomparable(_where(unit), reason))
             else:
-                group = (*key[:-1], *_standards(unit, match))
+                on = (versions[n][u.record.keys["score"]] for n, u in enumerate((unit, match)))
+                group = (*key[:-1], *_standards(unit, match), *on)
                 cases.setdefault(group, []).append((unit, match))
     extra = [_where(u) for key, units in right.items() if key not in left for u in units]
     return Pairing(
@@ -228,8 +231,10 @@ def _case(pairs: Sequence[tuple[_Unit, _Unit]], by_method: bool) -> Case:
 
 
 def _told_apart(cases: Sequence[Case]) -> Iterator[Case]:
-    """The same cases; those of one method under several protocols say which."""
+    """The same cases; those of one method under several protocols, or on several versions of the
+    data, say which."""
     groups: dict[Key, dict[str, Record]] = {}
+    namesakes = Counter(map(_place, cases))
     for case in cases:
         place = case.dataset, case.preset, case.method
         groups.setdefault(place, {})[case.protocols[0]] = case.pairs[0][0]
@@ -240,7 +245,13 @@ def _told_apart(cases: Sequence[Case]) -> Iterator[Case]:
         if any(other["scope"] == "separate" for other in others):
             names = [n for n in names if n != "trained_categories"]
         words = [f"{n.replace('_', ' ')} {_text(own[n])}" for n in names]
+        if namesakes[_place(case)] > 1:  # on several versions of the data
+            words.append(f"seed {', '.join(map(str, case.seeds))}")
         yield replace(case, told_apart=printable(", ".join(words)))
+
+
+def _place(case: Case) -> Key:
+    return case.dataset, case.category, case.scope, case.preset, case.method, case.protocols
 
 
 def _text(value: object) -> str:
@@ -248,9 +259,9 @@ def _text(value: object) -> str:
 
 
 def _standards(base: _Unit, head: _Unit) -> Key:
-    """What the seeds of one case share: both protocols, and what of the files differs."""
+    """What the seeds of one case share: both protocols, what of the files differs, and images."""
     digests = base.record.protocol_digest, head.record.protocol_digest
-    return (*digests, _parts_apart(base, head))
+    return (*digests, _parts_apart(base, head), frozenset(_labels(base)))
 
 
 def _where(unit: _Unit) -> str:
