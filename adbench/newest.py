@@ -71,9 +71,11 @@ def _newest_settings(family: Sequence[Record]) -> list[Record]:
 
 
 def _changes(older: Record, newest: Record) -> list[str]:
-    """What differs in the hyper-parameters, `tau 300, now 200`."""
+    """What differs in the hyper-parameters, `tau 300, now 200`; not in those that were chosen."""
     then, now = older.identity["hyperparameters"], newest.identity["hyperparameters"]
+    chosen = {*older.protocol.get("selected", ()), *newest.protocol.get("selected", ())}
     names = [n for n in dict.fromkeys([*then, *now]) if then.get(n) != now.get(n)]
+    names = [n for n in names if n not in chosen]
     return [f"{n} {_text(then.get(n))}, now {_text(now.get(n))}" for n in names]
 
 
