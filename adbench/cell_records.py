@@ -33,6 +33,19 @@ def cell_record(cell: Cell, status: Any, **blocks: Any) -> Record:
     )
 
 
+def data_notes(cell: Cell) -> dict[str, Any]:
+    """What there is to say of the data of a cell, as they are now."""
+    data = cell.data
+    own = [f for f in data.findings if f.category in (None, "", *cell.categories)]
+    return {
+        "layout": data.layout,
+        "complete": data.complete,
+        "findings": [f.to_json() for f in own],
+        "train_images": len(data.split(cell.categories, "train")),
+        "test_images": len(data.split(cell.categories, "test")),
+    }
+
+
 def failed_record(cell: Cell, error: BaseException, settings: Settings) -> Record:
     text = as_written(without_root(error, cell.data.root))
     failure = Failure(

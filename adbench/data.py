@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,12 @@ class DataSelection:
         """All that is doubtful, as `data verify` says it; only new files are opened for it."""
         return (*self.quick_findings, *selection_doubts(self, self._digest_of))
 
+    @property
+    def verify_command(self) -> str:
+        """What shows all that is wrong here, to be pasted in the user's folder."""
+        words = ("adbench", "data", "verify", self.reference, "--data-root", str(self.root))
+        return shlex.join(words)
+
     def split(self, categories: Sequence[str], split: str) -> list[Sample]:
         """Samples of one split of these categories, category by category."""
         return [s for c in categories for s in self.samples[c] if s.split == split]
@@ -73,7 +80,10 @@ class DataSelection:
         everything = [s for rows in self.samples.values() for s in rows]
         paths = {s.path for s in everything} | {s.mask_path for s in everything if s.mask_path}
         ordered = sorted(paths)
-        digests = content_digests(self.root, ordered, self.index_folder)
+        try:
+            digests = content_digests(self.root, ordered, self.index_folder)
+        except DataError as error:
+            raise DataError(f"{error}. To see all: {self.verify_command}") from None
         return dict(zip(ordered, digests, strict=True))
 
     def digest(self, categories: Sequence[str], part: str) -> str:
@@ -142,7 +152,7 @@ def select_data(
     categories = choose_categories(dataset, present, wanted)
     rows = dataset.samples(root, categories)
     samples = {c: tuple(_limit([s for s in rows if s.category == c], limit)) for c in categories}
-    _refuse_unusable(dataset.card.name, root, samples)
+    _refuse_unusable(dataset.card.name, reference, root, samples)
     return DataSelection(
         reference=reference,
         dataset=dataset,
@@ -172,7 +182,9 @@ def refuse_shared_dataset_names(texts: Sequence[str]) -> None:
     refuse_shared_names("data set", [(r, load_dataset(r)) for r in references])
 
 
-def _refuse_unusable(name: str, root: Path, samples: Mapping[str, Sequence[Sample]]) -> None:
+def _refuse_unusable(
+    name: str, reference: str, root: Path, samples: Mapping[str, Sequence[Sample]]
+) -> None:
     """Raise `DataError` for names that no record or file of ours can hold, and for empty splits."""
     for category, own in samples.items():
         if category in ("", ".", "..") or "/" in category:
@@ -191,7 +203,7 @@ def _refuse_unusable(name: str, root: Path, samples: Mapping[str, Sequence[Sampl
             if not any(s.split == split for s in own):
                 raise DataError(
                     f"{name}:{category} has no {split} image under {root}; add some, or select "
-                    f"other categories with --dataset {name}:CATEGORY,..."
+                    f"other categories with --dataset {reference}:CATEGORY,..."
                 )
 
 

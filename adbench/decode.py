@@ -247,7 +247,7 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, IO[bytes]]]:
     except Exception as error:  # decoders meet damaged bytes with a dozen kinds of exception
         raise DataError(
             f"{path}: {_complaint(path, error)}; expected a readable 8-bit image: restore it "
-            "from the data set's archive, then check the rest with: adbench data verify NAME"
+            "from the data set's archive"
         ) from None
 
 
@@ -275,6 +275,8 @@ def _complaint(path: Path, error: Exception) -> str:
         return "the link leads nowhere" if os.path.islink(path) else "no such file"
     if os.path.isfile(path) and os.path.getsize(path) == 0:
         return "the file is empty (0 bytes)"
+    if isinstance(error, OSError) and error.strerror:  # Pillow's own have none
+        return error.strerror
     if isinstance(error, UnidentifiedImageError):
         return "the content is not an image"
     reason = " ".join(str(error).split()) or type(error).__name__

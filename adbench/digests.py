@@ -110,7 +110,7 @@ def _unreadable(base: str, path: str, error: OSError) -> DataError:
     reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
     return DataError(
         f"{os.path.join(base, path)}: {reason}; expected an image of the data set: restore it "
-        "from the archive, then see what else is missing with: adbench data verify NAME"
+        "from the archive"
     )
 
 

@@ -25,7 +25,6 @@ from adbench.errors import DataError, UsageError
 from adbench.machine.threads import in_threads
 from adbench.metrics import count_regions
 from adbench.verification.doubts import other_size
-from adbench.verification.findings import UPRIGHT_COPY
 
 MaskRule = Literal["nearest", "area_max"]
 
@@ -192,10 +191,7 @@ def _mask_of(root: Path, image: str, mask: str, threshold: int) -> NDArray[np.bo
     header = image_header(root / image)
     if native.shape != (header.height, header.width):
         said = other_size(mask, image, header, image_header(root / mask))
-        raise DataError(
-            f"{root}{os.sep}{said}" if UPRIGHT_COPY in said else
-            f"{root}{os.sep}{said}, then check the rest with: adbench data verify NAME"
-        )
+        raise DataError(f"{root}{os.sep}{said}")
     return native
 
 

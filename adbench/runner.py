@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from adbench.cell_records import cell_environment, cell_record, failed_record
+from adbench.cell_records import cell_environment, cell_record, data_notes, failed_record
 from adbench.contracts import Images, Method, Sample, Team
 from adbench.errors import StoreError
 from adbench.interruptions import OutOfMemory, TimeLimitReached, is_out_of_memory
 from adbench.machine.devices import device_name
 from adbench.machine.load import ForeignLoad
 from adbench.machine.memory import PeakMemory
+from adbench.output import say
 from adbench.plan import AUPRO_LIMITS, Cell
 from adbench.predicting import predict_missing
 from adbench.protocol import protocol_as_scored, protocol_of
@@ -163,7 +163,7 @@ class _CellRun:
             images=image_columns(samples, chunks),
             timing={"fit": report["timing"], "inference": self._time(images)},
             diagnostics=report["diagnostics"],
-            data=self._data_notes() | {"ground_truth": ground_truth_notes(samples, masks)},
+            data=data_notes(cell) | {"ground_truth": ground_truth_notes(samples, masks)},
             environment=cell_environment(cell, settings),
         )
 
@@ -204,11 +204,10 @@ class _CellRun:
         if checkpoint.out_of_time:
             raise TimeLimitReached
         if checkpoint.is_late() and not (checkpoint.saves or checkpoint.resumes):
-            print(
+            say(
                 f"warning: {self.cell.title}: its training went on beyond the time limit to its "
                 f"end, because {self.cell.method.card.name} never saved a state to go on from "
-                "(context.checkpoint)",
-                file=sys.stderr,
+                "(context.checkpoint)"
             )
 
     def _team(self) -> AbstractContextManager[Team | None]:
@@ -256,14 +255,3 @@ class _CellRun:
         measured = measure_inference(self._fitted(), images, self.settings.device)
         self.folder.write_timing(measured)
         return measured
-
-    def _data_notes(self) -> dict[str, Any]:
-        data = self.cell.data
-        own = [f for f in data.findings if f.category in (None, "", *self.cell.categories)]
-        return {
-            "layout": data.layout,
-            "complete": data.complete,
-            "findings": [f.to_json() for f in own],
-            "train_images": len(data.split(self.cell.categories, "train")),
-            "test_images": len(data.split(self.cell.categories, "test")),
-        }

@@ -9,6 +9,7 @@ it is. JPEG and lossy WebP are encoded anew, at quality 95; what carries no tag 
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ from PIL import Image
 from adbench.decode import image_header
 from adbench.errors import DataError, UsageError
 from adbench.orientation import APPLIED, load_as_stored
+from adbench.output import counted, say, show
+from adbench.regular_files import open_regular
 
 
 def copy_upright(source: Path, target: Path) -> int:
@@ -31,7 +34,7 @@ def copy_upright(source: Path, target: Path) -> int:
         raise UsageError(f"{source} is no folder; expected the folder of a data set")
     if target.exists() or target.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"{target} exists or lies in {source}; expected a new folder beside it")
-    shutil.copytree(source, target)
+    shutil.copytree(source, target, copy_function=_copy)
     turned = 0
     for file in sorted(path for path in target.rglob("*") if path.is_file()):
         try:
@@ -42,6 +45,13 @@ def copy_upright(source: Path, target: Path) -> int:
             _turn(file, tag)
             turned += 1
     return turned
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy a regular file: a pipe would wait, and a device go on, for ever."""
+    with open_regular(Path(source)) as stream, open(target, "wb") as copy:
+        shutil.copyfileobj(stream, copy)
+    shutil.copystat(source, target)
 
 
 def _turn(file: Path, tag: int) -> None:
@@ -68,12 +78,20 @@ def _turn(file: Path, tag: int) -> None:
 def main() -> None:
     """`python -m adbench.upright SOURCE TARGET`."""
     if len(sys.argv) != 3:
-        raise SystemExit("error: expected two folders: python -m adbench.upright SOURCE TARGET")
+        say("error: expected two folders: python -m adbench.upright SOURCE TARGET")
+        raise SystemExit(UsageError.exit_code)
     try:
         turned = copy_upright(Path(sys.argv[1]), Path(sys.argv[2]))
-    except (UsageError, OSError, shutil.Error) as error:
-        raise SystemExit(f"error: {error}") from None
-    print(f"{turned} files turned in {sys.argv[2]}; give it with --data-root {sys.argv[2]}")
+    except shutil.Error as error:
+        (path, _, why), *others = error.args[0]
+        more = f" (and {len(others)} more)" * bool(others)
+        say(f"error: {path} cannot be copied: {why}{more}; remove it, and {sys.argv[2]}")
+        raise SystemExit(DataError.exit_code) from None
+    except (UsageError, OSError) as error:
+        say(f"error: {error}")
+        raise SystemExit(UsageError.exit_code) from None
+    files = counted(turned, "file")
+    show(f"{files} turned in {sys.argv[2]}; give it with --data-root {shlex.quote(sys.argv[2])}")
 
 
 if __name__ == "__main__":

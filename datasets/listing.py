@@ -174,11 +174,31 @@ def _pairing_problem(
     return Problem("error", "mask", f"{image} {what}", image)
 
 
-def same_stem(images: Sequence[str]) -> list[Problem]:
-    """A warning for each image beside another of the same folder and stem.
+def odd_names(images: Sequence[str]) -> list[Problem]:
+    """A warning for each image beside another of the same folder and stem, or named as its mask.
 
-    A copy that was converted without removing the originals (BTAD's .bmp) counts twice.
+    A copy that was converted without removing the originals (BTAD's .bmp) counts twice, and a
+    mask among the images as an image.
     """
+    names = {composed(without_suffix(image)): image for image in images}
+    return [*_same_stem(images), *_masks_among(images, names)]
+
+
+def _masks_among(images: Sequence[str], names: Mapping[str, str]) -> list[Problem]:
+    problems = []
+    for image in images:
+        name = composed(without_suffix(image))
+        other = names.get(name.removesuffix(MASK_SUFFIX))
+        if other is not None and other != image and name.endswith(MASK_SUFFIX):
+            message = (
+                f"{image} is named like the mask of {other}, but counts as an image: if it is a "
+                "mask, move it to where masks lie"
+            )
+            problems.append(Problem("warning", "mask name", message, image))
+    return problems
+
+
+def _same_stem(images: Sequence[str]) -> list[Problem]:
     first: dict[str, str] = {}
     problems = []
     for image in images:

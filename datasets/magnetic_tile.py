@@ -14,8 +14,8 @@ from adbench.datasets.listing import (
     Problem,
     is_folder,
     list_folders,
+    odd_names,
     pair_masks,
-    same_stem,
     stem,
 )
 
@@ -50,7 +50,7 @@ class MagneticTile(FolderDataset):
             problems += [*found.problems, *unused_images(root, folder, ("Imgs",), expected)]
             images = [p for p in found.images if _suffix(p) in _TILES]
             masks = [p for p in found.images if _suffix(p) == ".png"]
-            problems += same_stem(images)
+            problems += odd_names(images)
             for path in sorted({*found.images} - {*images, *masks}):
                 message = f"{path} is not used: {expected}"
                 problems.append(Problem("warning", "unused", message, path))

@@ -26,7 +26,7 @@ from adbench.datasets.listing import (
     is_folder,
     list_folders,
     numbered,
-    same_stem,
+    odd_names,
     without_suffix,
 )
 from adbench.datasets.missing_masks import DefectFolder, read_defect_folder, unmasked_problems
@@ -135,7 +135,7 @@ class MVTecLayout(FolderDataset):
             samples += [
                 Sample(category, "test", defect, p, own.masks.get(p), 1) for p in own.images
             ]
-            problems += same_stem(own.images) + own.problems
+            problems += odd_names(own.images) + own.problems
             defects.append(own)
         card = self.card.categories.get(category)
         promised = card is not None and card.test_anomalous is not None
@@ -150,7 +150,7 @@ class MVTecLayout(FolderDataset):
         truths = self._normal_folders(root, category, "ground_truth")
         masked = {*truths, *(own.truth for own in defects)}
         of_test = "test images lie in folders, one a defect and one for normal ones"
-        of_truth = f"{category}/test has no such folder"
+        of_truth = f"masks lie in folders called as those of {category}/test"
         of_parts = "adbench reads train, test and ground_truth"
         return [
             *unused_images(root, f"{category}/test", tested, of_test),
@@ -234,8 +234,8 @@ def _normal_samples(
         folder = f"{category}/{split}/{name}"
         found = read_image_folder(root, folder)
         samples += [Sample(category, split, NORMAL, p, None, 0) for p in found.images]
-        problems += [*same_stem(found.images), *found.problems]
-        if name not in (normal, "good", "ok"):
+        problems += [*odd_names(found.images), *found.problems]
+        if found.images and name not in (normal, "good", "ok"):
             message = f"the images in {folder} are taken for normal, as if in {split}/{normal}"
             problems.append(Problem("note", "normal folder", message, folder))
     return samples, problems

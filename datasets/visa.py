@@ -15,8 +15,8 @@ from adbench.datasets.listing import (
     is_folder,
     list_folders,
     numbered,
+    odd_names,
     pair_masks,
-    same_stem,
 )
 from adbench.datasets.mvtec_layout import MVTecLayout
 from adbench.datasets.normal_masks import masks_of_normals
@@ -119,7 +119,7 @@ class VisA(MVTecLayout):
         if not any(s.split == "train" for s in samples):
             folder = f"{category}/{_NORMAL}"
             problems.append(Problem("error", "train", f"{folder} holds no training image", folder))
-        problems += same_stem([*normal.images, *anomalous.images]) + _unused(root, category)
+        problems += odd_names([*normal.images, *anomalous.images]) + _unused(root, category)
         return self.compared(category, samples, problems)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from adbench.contracts import CategoryCard, Split
 from adbench.datasets.listing import Problem, stem
 from adbench.errors import DataError, shortened
+from adbench.regular_files import open_regular
 
 SPLIT_FILE = "split_csv/1cls.csv"
 _SEED = 998
@@ -97,10 +98,7 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _text(file: Path) -> str:
     """The file's text; of a regular file only, since a pipe would wait for ever."""
     try:
-        if not file.is_file():
-            kind = "a link that leads nowhere" if file.is_symlink() else "no file"
-            raise _unreadable(file, f"it is {kind}")
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             content = stream.read(_MOST_BYTES + 1)
     except OSError as error:
         raise _unreadable(file, error.strerror or type(error).__name__) from None

@@ -96,7 +96,7 @@ def test_concurrent_writers_agree(files, tmp_path):
 
 
 def test_a_missing_file_is_a_data_error(files, tmp_path):
-    with pytest.raises(DataError, match=r"nine\.bin: no such file.*adbench data verify") as caught:
+    with pytest.raises(DataError, match=r"nine\.bin: no such file; .* restore it") as caught:
         content_digests(files, ["0.bin", "nine.bin"], tmp_path / "index")
     assert "\n" not in str(caught.value)
 

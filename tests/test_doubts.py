@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -388,12 +390,21 @@ def test_a_pipe_in_place_of_a_file_hangs_nothing(tmp_path: Path) -> None:
 
     os.mkfifo(tmp_path / "x.png")
     (tmp_path / "zero.png").symlink_to("/dev/zero")
-    for name in ("x.png", "zero.png"):
+    for name, kind in (("x.png", "png: it is a named pipe;"), ("zero.png", "png: it is a device;")):
         for read in (decode_image, image_header, lambda path: decode_mask(path, 0)):
-            with pytest.raises(DataError, match="folder, a pipe or a device"):
+            with pytest.raises(DataError, match=kind):
                 read(tmp_path / name)
-        with pytest.raises(DataError, match="folder, a pipe or a device"):
+        with pytest.raises(DataError, match=kind):
             content_digests(tmp_path, [name], tmp_path / "index")
+
+
+def test_no_upright_copy_is_made_of_a_device(toy: Toy, tmp_path: Path) -> None:
+    os.symlink("/dev/zero", toy.root / "a" / "zero.png")
+    command = [sys.executable, "-m", "adbench.upright", str(toy.root), str(tmp_path / "x")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 4 and "Traceback" not in done.stderr
+    assert f"error: {toy.root}/a/zero.png cannot be copied: " in done.stderr
+    assert "it is a device" in done.stderr
 
 
 # ------------------------------------------------------------------------------------- memory

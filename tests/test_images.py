@@ -126,7 +126,7 @@ def test_files_that_are_no_images(tmp_path):
     (tmp_path / "text.png").write_text("version https://git-lfs.github.com/spec/v1\n")
     assert "the content is not an image" in one_line(tmp_path / "text.png", decode_image)
     message = one_line(tmp_path / "gone.png", decode_image)
-    assert "no such file" in message and "adbench data verify" in message
+    assert "no such file" in message and "restore it" in message
     (tmp_path / "folder.png").mkdir()
     one_line(tmp_path / "folder.png", decode_image)
 

@@ -193,7 +193,17 @@ def test_lost_regions_and_empty_masks_are_footnotes() -> None:
     }  # fmt: skip
     notes = footnotes([_record(data={"ground_truth": {"a": truth}})])
     assert any("5 anomalous regions" in note and "3 after" in note for note in notes)
-    assert any("all-zero mask" in note and "001.png" in note for note in notes)
+    assert any("a mask that marks nothing" in note and "001.png" in note for note in notes)
+
+
+def test_what_is_said_of_a_whole_data_set_is_what_its_newest_record_found() -> None:
+    missing = {"severity": "warning", "category": None, "check": "categories",
+               "message": "1 of 2 categories are present (a); missing: b"}  # fmt: skip
+    old = _record(data={"complete": False, "findings": [missing]})
+    new = _record("b").model_copy(update={"created": "2999-01-01T00:00:00Z"})
+    said = " ".join(footnotes([old, new]))
+    assert "missing: b" not in said and "partial data root" not in said
+    assert "missing: b" in " ".join(footnotes([old]))
 
 
 def test_markdown_is_a_table_and_escapes_names() -> None:

@@ -190,7 +190,7 @@ def test_an_empty_mask_warns_and_the_image_stays_anomalous(root):
     report = verify(Caps(), root)
     finding = only(report.findings, "empty mask")
     assert (finding.severity, finding.count) == ("warning", 1)
-    assert "stays anomalous" in finding.message
+    assert "stay anomalous" in finding.message
     assert report.summaries[0].defects == {"dent": 2}
     assert report.exit_code == 0
     assert verify(Caps(), root, strict=True).exit_code == 4

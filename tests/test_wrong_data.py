@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -85,7 +87,7 @@ def test_a_missing_mask_is_said_and_its_image_left_out_of_pixel_metrics(
     truth = record_of(tmp_path / "part", "a")["data"]["ground_truth"]["a"]
     assert (truth["unmasked"], truth["empty_masks"]) == (["a/test/hole/000.png"], [])
     shown = invoke("report", "--format", "markdown", "--results", "part").out
-    assert "a/test/hole/000.png has no mask" in shown and "all-zero" not in shown
+    assert "a/test/hole/000.png has no mask" in shown and "mark nothing" not in shown
     (toy.root / "a/test/hole/000.png").unlink()
     without = rows_of(invoke(*RUN, *toy.arguments("a"), "--json", "--results", "less"))["a"]
     pixel = [name for name in part if name.startswith(("pixel", "aupro"))]
@@ -98,7 +100,7 @@ def test_a_defect_of_which_no_image_has_a_mask_is_a_question(invoke: Invoke, toy
     shutil.copytree(toy.root / "a/test/good", toy.root / "a/test/fine")
     outcome = invoke(*RUN, *toy.arguments("a"))
     assert outcome.code == 0
-    (warning,) = warnings_of(outcome)
+    (warning,) = [line for line in warnings_of(outcome) if "normal and anomalous" not in line]
     assert "none of the 4 images in a/test/fine has a mask" in warning
     assert "if they are normal, rename the folder to good" in warning
 
@@ -250,13 +252,111 @@ def test_an_empty_mask_is_a_warning_with_count_and_list(invoke: Invoke, toy: Toy
     outcome = invoke(*RUN, *toy.arguments("a"))
     assert outcome.code == 0
     (warning,) = warnings_of(outcome)
-    assert "2 " in warning and "all-zero mask" in warning
-    assert "a/test/hole/001.png" in warning and "a/test/hole/002.png" in warning
-    assert "an all-zero mask in 2 defect images" in outcome.out
+    first = "a/ground_truth/hole/001_mask.png"
+    said = f"2 of 4 masks mark nothing (first: {first}): no value is above 0; their images stay "
+    assert said in warning and "a/ground_truth/hole/002_mask.png" in warning
+    assert outcome.out.count("mark nothing") == 1 and said in outcome.out
     verify = ["data", "verify", toy.reference, "--data-root", str(toy.folder)]
     assert invoke(*verify).code == 0
-    assert "warning: a: " in invoke(*verify).out
+    assert f"warning: a: {said}" in invoke(*verify).out
     assert invoke(*verify, "--strict").code == 4
+
+
+def test_masks_below_the_threshold_are_not_called_all_zero(invoke: Invoke, toy: Toy) -> None:
+    for path in (toy.root / "a/ground_truth/hole").iterdir():
+        Image.fromarray((np.asarray(Image.open(path)) > 0).astype(np.uint8)).save(path)
+    outcome = invoke(*RUN, *toy.arguments("a"), "--mask-threshold", "127")
+    (warning,) = warnings_of(outcome)
+    assert "no value is above 127" in warning and "no value is above 127" in outcome.out
+    assert "zero" not in outcome.out + outcome.err
+
+
+def test_an_empty_mask_of_what_looks_normal_is_said_once(invoke: Invoke, toy: Toy) -> None:
+    shutil.copytree(toy.root / "a/test/hole", toy.root / "a/test/fine")
+    (toy.root / "a/ground_truth/fine").mkdir()
+    for number in range(4):
+        path = toy.root / f"a/ground_truth/fine/{number:03d}_mask.png"
+        Image.new("L", (40, 40)).save(path)
+    outcome = invoke(*RUN, *toy.arguments("a"))
+    (warning,) = warnings_of(outcome)
+    assert "masks of a/test/fine are empty" in warning
+    assert "mark nothing" not in outcome.out and "a/test/fine are empty" in outcome.out
+
+
+# ------------------------------------------------------------------------- what else lies there
+
+
+def test_verify_fails_where_run_would_for_want_of_test_images(invoke: Invoke, toy: Toy) -> None:
+    (toy.root / "a/test").rename(toy.root / "a/Test")
+    verify = invoke("data", "verify", f"{toy.reference}:a", "--data-root", str(toy.folder))
+    assert verify.code == 4 and "error: a: there is no test image" in verify.out
+    message = the_error(invoke(*RUN, *toy.arguments("a")), 4)
+    assert "has no test image" in message and f"--dataset {toy.reference}:CATEGORY" in message
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [("good", "no test image is normal"), ("hole", "no test image is anomalous")],
+)
+def test_test_images_of_one_label_alone_are_said(
+    invoke: Invoke, toy: Toy, lacking: str, said: str
+) -> None:
+    shutil.rmtree(toy.root / "a/test" / lacking)
+    shutil.rmtree(toy.root / "a/ground_truth" / lacking, ignore_errors=True)
+    outcome = invoke(*RUN, *toy.arguments("a"))
+    (warning,) = warnings_of(outcome)
+    assert said in warning and said in outcome.out
+    verify = invoke("data", "verify", f"{toy.reference}:a", "--data-root", str(toy.folder))
+    assert said in verify.out
+
+
+def test_masks_that_lie_among_the_images_are_said(invoke: Invoke, toy: Toy) -> None:
+    for path in (toy.root / "a/ground_truth/hole").iterdir():
+        path.rename(toy.root / "a/test/hole" / path.name)
+    outcome = invoke(*RUN, *toy.arguments("a"))
+    named, _ = sorted(warnings_of(outcome))
+    said = "a/test/hole/000_mask.png is named like the mask of a/test/hole/000.png, but counts as "
+    assert said in named and said in outcome.out
+
+
+def test_masks_beside_the_folders_of_defects_are_told_where_to_lie(
+    invoke: Invoke, toy: Toy
+) -> None:
+    for path in (toy.root / "a/ground_truth/hole").iterdir():
+        path.rename(toy.root / "a/ground_truth" / path.name)
+    said = "a/ground_truth/000_mask.png is not used: masks lie in folders called as those of a/test"
+    assert said in invoke(*RUN, *toy.arguments("a")).out
+
+
+def test_nothing_is_said_of_the_images_of_an_empty_folder(invoke: Invoke, toy: Toy) -> None:
+    (toy.root / "a/train/OK").mkdir()
+    outcome = invoke(*RUN, *toy.arguments("a"))
+    assert outcome.code == 0 and "a/train/OK" not in outcome.err
+
+
+def test_reused_numbers_stand_beside_what_is_said_of_the_data_now(
+    invoke: Invoke, toy: Toy
+) -> None:
+    text = toy.root / "a/train/good/notes.txt"
+    text.write_text("x")
+    assert "notes.txt" in invoke(*RUN, *toy.arguments("a")).out
+    text.unlink()
+    shutil.copytree(toy.root / "a/test/hole", toy.root / "a/train/bad")
+    outcome = invoke(*RUN, *toy.arguments("a"))
+    assert "1 there already" in outcome.err
+    assert "notes.txt" not in outcome.out + outcome.err
+    said = "a/train/bad holds 4 images, not used"
+    assert said in outcome.err and said in outcome.out
+
+
+def test_the_command_that_shows_all_flaws_can_be_pasted(invoke: Invoke, toy: Toy) -> None:
+    for path in (toy.root / "a/train/good").iterdir():
+        path.write_bytes(b"junk")
+    outcome = invoke(*RUN, *toy.arguments("a"))
+    assert outcome.code == 4 and "verify NAME" not in outcome.out + outcome.err
+    (command,) = re.findall("adbench data verify .*", outcome.err)
+    shown = invoke(*shlex.split(command)[1:])
+    assert shown.code == 4 and "is not an image" in shown.out and "data verify" not in shown.out
 
 
 def test_the_label_comes_from_the_folder_and_never_from_the_mask(
@@ -367,7 +467,7 @@ def test_odd_names_print_literally_and_stay_inside_the_results_folder(
     outcome = invoke(*RUN, *toy.arguments())
     assert outcome.code == 0
     for name in names:
-        assert f" {name} " in outcome.out
+        assert f"\n{name} " in outcome.out
     table = invoke("report", "--format", "markdown").out
     assert r"\[bold\]x" in table and r"a \| b" in table and r"\*" in table
     cells = table.split("**toy")[1].split("\n\n")[1].splitlines()

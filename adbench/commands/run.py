@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from adbench.cell_records import data_notes
 from adbench.commands.durations import parse_duration
 from adbench.commands.explain import explain_cell
 from adbench.commands.progress import ConsoleReporter
 from adbench.commands.results import tables_text
 from adbench.comparability import library_versions
-from adbench.errors import StoreError, UnknownNameError, UsageError
+from adbench.errors import DataError, StoreError, UnknownNameError, UsageError
 from adbench.executors import parse_executor
 from adbench.executors.attempt import OVERWRITES, Overwrite
 from adbench.grid import GridResult
@@ -96,6 +97,7 @@ def run(
         reporter.close()
     records = [record_as_asked(cell, record) for cell, record in result.records]
     _print_outcome(records, result, request.results, as_json)
+    _point_at_data(result.records)
     if figures:
         from adbench.commands.figures import draw_run
 
@@ -105,8 +107,14 @@ def run(
 
 
 def record_as_asked(cell: Cell, record: Record) -> Record:
-    """A reused record under the preset and variant by which this command names the cell."""
-    return record.model_copy(update={"preset": cell.preset, "variant": cell.variant})
+    """A reused record under the preset and variant by which this command names the cell.
+
+    Its scores are of the files that the cell uses; what else lies there may have changed, and is
+    said as it is now, as it was before the run.
+    """
+    data = record.data | data_notes(cell) if record.status == "done" else record.data
+    named = {"preset": cell.preset, "variant": cell.variant}
+    return record.model_copy(update={**named, "data": data})
 
 
 def plan(request: Request, overwrite: str, *, explain: bool, as_json: bool) -> None:
@@ -139,7 +147,6 @@ def _cell_summary(cell: Cell, cached: bool) -> dict[str, Any]:
 
 
 def _print_outcome(records: list[Record], result: GridResult, results: Path, as_json: bool) -> None:
-    _warn_of_empty_masks(records)
     _warn_of_other_libraries(records)
     if as_json:
         print_json(public([*rows(records), *part_rows(records)]))
@@ -185,20 +192,15 @@ def _refuse_results_in_data(plan: Plan, results: Path) -> None:
             )
 
 
-def _warn_of_empty_masks(records: Sequence[Record]) -> None:
-    """The table has this as a footnote; whoever only reads the log must see it too."""
-    found = {
-        f"{record.identity['dataset']}:{category}": truth["empty_masks"]
-        for record in records
-        for category, truth in record.data.get("ground_truth", {}).items()
+def _point_at_data(outcomes: Sequence[tuple[Cell, Record]]) -> None:
+    """What to type where data made cells fail; each names its first flaw alone."""
+    commands = {
+        cell.data.verify_command
+        for cell, record in outcomes
+        if record.failure is not None and record.failure.exit_code == DataError.exit_code
     }
-    for where, images in found.items():
-        if images:
-            more = f" and {len(images) - 10} more" if len(images) > 10 else ""
-            say(
-                f"warning: {where}: {len(images)} defect images have an all-zero mask and stay "
-                f"anomalous: {', '.join(images[:10])}{more}"
-            )
+    for command in sorted(commands):
+        say(f"to see all that is wrong with the data: {command}")
 
 
 def _warn_of_other_libraries(records: Sequence[Record]) -> None:

@@ -10,6 +10,7 @@ from adbench.reports.marks import Marks, data_notes
 from adbench.reports.origin_notes import origin_notes
 from adbench.reports.training_notes import training_notes
 from adbench.storage.records import Record
+from adbench.verification.names import EMPTY_MASK, LOOKS_NORMAL
 
 
 def footnotes(records: Sequence[Record]) -> list[str]:
@@ -158,13 +159,19 @@ def _ground_truth(records: Sequence[Record]) -> list[str]:
                 resize = (dataset, protocol["mask_rule"], protocol["evaluation_size"])
                 changed.setdefault(resize, {})[category] = truth
             empty = truth["empty_masks"]
-            if empty:
+            if empty and not _said(record, category, EMPTY_MASK, LOOKS_NORMAL):
                 images = counted(len(empty), "defect image")
                 empty_masks.append(
-                    f"{dataset}:{category}: an all-zero mask in {images} (first: {empty[0]}): "
-                    "anomalous images without anomalous pixels."
+                    f"{dataset}:{category}: a mask that marks nothing in {images} (first: "
+                    f"{empty[0]}): anomalous images without anomalous pixels."
                 )
     return [_lost(*resize, truths) for resize, truths in changed.items()] + empty_masks
+
+
+def _said(record: Record, category: str, *checks: str) -> bool:
+    """Whether the findings of its data speak of this; those of older records do not."""
+    findings = record.data.get("findings", [])
+    return any(f["check"] in checks and f.get("category") == category for f in findings)
 
 
 def _lost(dataset: str, rule: str, size: int, truths: dict[str, dict[str, Any]]) -> str:
@@ -187,16 +194,26 @@ def _lost(dataset: str, rule: str, size: int, truths: dict[str, dict[str, Any]])
 
 
 def _data(records: Sequence[Record]) -> list[str]:
+    """What was odd about the data; of a whole data set, as its newest record found it."""
+    names = {record.identity["dataset"] for record in records}
+    last = {name: newest_of(name, records) for name in names}
     notes = []
     for record in records:
+        name = record.identity["dataset"]
+        newest = record is last[name]
         for finding in record.data.get("findings", []):
-            if finding["severity"] != "note":
-                where = f":{finding['category']}" if finding.get("category") else ""
-                notes.append(f"{record.identity['dataset']}{where}: {finding['message']}")
-        if record.data.get("complete") is False:
-            name = record.identity["dataset"]
+            category = finding.get("category")
+            if finding["severity"] != "note" and (category or newest):
+                where = f":{category}" if category else ""
+                notes.append(f"{name}{where}: {finding['message']}")
+        if record.data.get("complete") is False and newest:
             notes.append(f"{name}: partial data root; the mean is over the categories shown.")
     return notes
+
+
+def newest_of(dataset: str, records: Sequence[Record]) -> Record:
+    """The record that was made last: what it says of the whole data set is how that is now."""
+    return max((r for r in records if r.identity["dataset"] == dataset), key=lambda r: r.created)
 
 
 def _undefined(records: Sequence[Record]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from adbench.errors import AdbenchError
 from adbench.registry import load_dataset
 from adbench.reports.beside import Beside, shown
+from adbench.reports.footnotes import newest_of
 from adbench.reports.protocol_differences import size_text
 from adbench.reports.ranking import category_sets
 from adbench.reports.tables import GROUP
@@ -32,7 +33,7 @@ def category_notes(records: Sequence[Record], summaries: Sequence[Mapping[str, A
                 f"{dataset}, {scope}: means over different categories are not ranked together "
                 f"({listed})."
             )
-        if any(_says_what_is_missing(r) for r in records if r.identity["dataset"] == dataset):
+        if _says_what_is_missing(newest_of(dataset, records)):
             continue
         absent = _absent(dataset, frozenset().union(*sets.values()))
         if absent:

@@ -20,7 +20,7 @@ from adbench.verification.findings import (
 from adbench.verification.mask_doubts import ImageLook as ImageLook
 from adbench.verification.mask_doubts import MaskLook as MaskLook
 from adbench.verification.mask_doubts import mask_doubts
-from adbench.verification.names import normal_looking
+from adbench.verification.names import empty_masks, normal_looking
 
 
 class Looked(NamedTuple):
@@ -77,8 +77,9 @@ def doubts(
     masks = {path: look for path in masked if (look := looked.masks.get(path)) is not None}
     findings = _orientation(category, looked, masks)
     if masks:
-        empty = {path for path, look in masks.items() if look.share_above(threshold) == 0}
+        empty = [path for path, look in masks.items() if look.share_above(threshold) == 0]
         findings += normal_looking(category, samples, empty)
+        findings += empty_masks(category, samples, len(masks), empty, threshold)
         findings += mask_doubts(category, samples, masks, threshold, decided_by)
     return findings + _of_normals(category, looked, threshold)
 

@@ -11,6 +11,11 @@ from adbench.printable import is_printable, printable
 from adbench.verification.findings import Finding, finding_of
 from adbench.verification.inspection import Inspected
 
+EMPTY_MASK = "empty mask"
+"""The check of masks without an anomalous pixel."""
+LOOKS_NORMAL = "looks normal"
+"""The check of a defect of which no mask has one."""
+
 
 def presence_findings(
     known: Sequence[str], present: Sequence[str], wanted: Sequence[str]
@@ -76,23 +81,70 @@ def normal_looking(
         samples: its images.
         empty: paths of the masks without an anomalous pixel.
     """
-    masks: dict[str, list[str]] = {}
-    for s in samples:
-        if s.label and s.mask_path is not None:
-            masks.setdefault(s.defect, []).append(s.mask_path)
-    blank = [d for d, own in masks.items() if all(path in empty for path in own)]
-    if len(blank) == len(masks):
-        return []
     findings = []
-    for defect in blank:
-        count = len(masks[defect])
+    for defect, masks in blank_defects(samples, empty).items():
+        count = len(masks)
         folder = next(s.path for s in samples if s.defect == defect).rpartition("/")[0]
         message = (
             f"{'all' if count > 1 else 'the'} {count} mask{'s' * (count > 1)} of {folder} "
             f"{'are' if count > 1 else 'is'} empty, those of other defects are not: if its images "
             f"are normal, rename the folder to {NORMAL}; if not, leave it: they count as anomalous"
         )
-        findings.append(Finding("warning", category, "looks normal", message, (folder,), count))
+        findings.append(Finding("warning", category, LOOKS_NORMAL, message, (folder,), count))
+    return findings
+
+
+def blank_defects(samples: Sequence[Sample], empty: Collection[str]) -> dict[str, list[str]]:
+    """The masks of each defect of which all are `empty`, while those of others are not."""
+    masks: dict[str, list[str]] = {}
+    for s in samples:
+        if s.label and s.mask_path is not None:
+            masks.setdefault(s.defect, []).append(s.mask_path)
+    blank = {d: own for d, own in masks.items() if all(path in empty for path in own)}
+    return {} if len(blank) == len(masks) else blank
+
+
+def empty_masks(
+    category: str, samples: Sequence[Sample], masks: int, empty: Collection[str], threshold: int
+) -> list[Finding]:
+    """Masks without an anomalous pixel, but for those that `normal_looking` asks about.
+
+    Args:
+        category: its name.
+        samples: its images.
+        masks: how many masks there are.
+        empty: paths of those without an anomalous pixel, in order.
+        threshold: what is greater is anomalous.
+    """
+    asked = {path for own in blank_defects(samples, empty).values() for path in own}
+    paths = [path for path in empty if path not in asked]
+    if not paths:
+        return []
+    message = (
+        f"{len(paths)} of {masks} masks mark nothing (first: {paths[0]}): no value is above "
+        f"{threshold}; their images stay anomalous, as their folders say"
+    )
+    return [finding_of("warning", category, EMPTY_MASK, message, paths)]
+
+
+def split_findings(category: str, found: Inspected) -> list[Finding]:
+    """Splits without an image, which a run refuses; and test images of one label only."""
+    named = {problem.check for problem in found.problems}
+    findings = [
+        Finding("error", category, split, f"there is no {split} image")
+        for split in ("train", "test")
+        if split not in named and not any(s.split == split for s in found.samples)
+    ]
+    labels = {s.label for s in found.samples if s.split == "test"}
+    if labels == {0}:
+        message = "no test image is anomalous, so AUROC, AU-PR and AUPRO are undefined"
+        findings.append(Finding("warning", category, "labels", message))
+    elif labels == {1}:
+        message = (
+            "no test image is normal, so image AUROC is undefined, and image AU-PR and F1-max are "
+            "100 whatever a method does"
+        )
+        findings.append(Finding("warning", category, "labels", message))
     return findings
 
 

@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from adbench.contracts import CategoryCard, Geometry, Sample
 from adbench.decode import image_header, plain_image, room_for
 from adbench.digests import stream_digest
@@ -30,7 +27,7 @@ from adbench.verification.inspection import Inspected, without_root
 from adbench.verification.looks import look_at_mask
 from adbench.verification.names import digests_match
 
-_CHECKS = ("decode", "transparency", "mask decode", "mask size", "empty mask", "lost mask")
+_CHECKS = ("decode", "transparency", "mask decode", "mask size", "lost mask")
 
 
 class _Flaw(NamedTuple):
@@ -94,7 +91,10 @@ def _with_mask(
     mask_look = look_at_mask(root / path)
     mask = decode_mask(root / path, threshold)
     kept = resize_mask(mask, geometry, rule)
-    flaws = _mask_flaws(path, mask, kept, threshold, rule)
+    flaws = []
+    if mask.any() and not kept.any():
+        message = f"{path} is empty once resized to {len(kept)} by {rule}"
+        flaws.append(_Flaw("warning", "lost mask", message, path))
     if mask.shape != (seen.look.height, seen.look.width):
         message = other_size(path, sample.path, seen.look, mask_look)
         flaws.insert(0, _Flaw("error", "mask size", message, path))
@@ -111,24 +111,6 @@ def _undecoded(check: str, error: BaseException, root: Path, path: str) -> _Flaw
     if isinstance(error, MemoryError):
         message = f"{path}: there is not enough memory to decode it"
     return _Flaw("error", check, message, path)
-
-
-def _mask_flaws(
-    path: str,
-    mask: NDArray[np.bool_],
-    kept: NDArray[np.bool_],
-    threshold: int,
-    rule: MaskRule,
-) -> list[_Flaw]:
-    """What is wrong with a mask at native size and with `kept`, the same at the scored size."""
-    flaws = []
-    if not mask.any():
-        message = f"{path} has no value above {threshold}; its image stays anomalous"
-        flaws.append(_Flaw("warning", "empty mask", f"{message}, as its folder says", path))
-    elif not kept.any():
-        message = f"{path} is empty once resized to {len(kept)} by {rule}"
-        flaws.append(_Flaw("warning", "lost mask", message, path))
-    return flaws
 
 
 def _content(file: Path) -> str:

@@ -26,6 +26,7 @@ from adbench.verification.names import (
     name_findings,
     presence_findings,
     release_findings,
+    split_findings,
 )
 
 if TYPE_CHECKING:
@@ -143,4 +144,5 @@ def _check_names(
         findings += name_findings(category, found.samples)
         findings += release_findings(category, card.categories.get(category), found)
         findings += grouped(category, found.problems)
+        findings += split_findings(category, found)
     return layout, findings, inspected

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from adbench.datasets.image_folder import IMAGE_SUFFIXES, read_image_folder, unused_images
-from adbench.datasets.listing import list_folders, numbered, pair_masks, same_stem
+from adbench.datasets.listing import list_folders, numbered, odd_names, pair_masks
 from adbench.errors import DataError
 
 
@@ -145,7 +145,7 @@ def test_a_mask_named_in_another_unicode_form_is_the_images_own():
     pairs, problems = pair_masks(images, masks, "g")
     assert pairs == {images[0]: masks[0]} and problems == []
     both = [*images, unicodedata.normalize("NFD", images[0])]
-    assert [p.check for p in same_stem(both)] == ["same name"]
+    assert [p.check for p in odd_names(both)] == ["same name"]
 
 
 def test_a_gap_does_not_shift_the_masks_behind_it():
@@ -175,7 +175,7 @@ def test_a_mask_without_an_image_is_a_warning():
 
 
 def test_an_image_under_two_extensions_is_a_warning():
-    problems = same_stem(["x/0.bmp", "x/0.png", "y/0.png"])
+    problems = odd_names(["x/0.bmp", "x/0.png", "y/0.png"])
     assert [(p.severity, p.path) for p in problems] == [("warning", "x/0.png")]
 
 

@@ -238,8 +238,8 @@ def test_a_folder_that_is_nearly_a_category_is_named(tmp_path, fill, own):
     root = fill(tmp_path, ["long/train/good/a.png", "short/train/fine/a.png", "notes/todo.txt"])
     assert own.available_categories(root) == ("long",)
     for asked in ([], ["long"]):
-        (finding,) = quick_check(own, root, asked)
-        assert (finding.severity, finding.category, finding.paths) == ("warning", None, ("short",))
+        (finding,) = [f for f in quick_check(own, root, asked) if f.category is None]
+        assert (finding.severity, finding.paths) == ("warning", ("short",))
         assert "short/train holds fine/, expected good/" in finding.message
 
 
