@@ -88,10 +88,10 @@ class CellFolder:
         """Whether a record, of whatever content, is there."""
         return self._record.exists() or self._failed.exists()
 
-    def write_record(self, record: Record, highest: int | None = None) -> int:
+    def write_record(self, record: Record, highest: int | None = None) -> Record:
         """Publish the outcome, the last write of a cell; it becomes the newest record here.
 
-        Gives its number: one more than the highest, which is looked for where it is not given.
+        Gives it with its number: one more than the highest, looked for where that is not given.
         """
         if highest is None:
             heads = read_heads(self.path.parent)
@@ -101,7 +101,7 @@ class CellFolder:
         atomic.write_json(self.path_of(record), record.model_dump(mode="json"))
         if record.status != "failed":
             remove(self._failed)
-        return number
+        return record
 
     def forget(self, *, keep_model: bool = False) -> None:
         """Remove all of this cell, for `--overwrite all`; the claim stays, and so does what cells
@@ -216,7 +216,7 @@ class Store:
                 if claim is not None:
                     try:
                         if folder.holds(record):
-                            highest = folder.write_record(record, highest)
+                            highest = folder.write_record(record, highest).number
                     finally:
                         claim.release()
 
@@ -233,7 +233,6 @@ class Store:
                 record = _read_record(path)
                 if record is not None:
                     yield record
-
 
     def is_marked(self) -> bool:
         """Whether the folder says that it is one of ours."""

@@ -263,12 +263,13 @@ def test_a_results_folder_that_may_not_be_looked_at_is_one_line(
 def test_a_full_disk_stops_with_one_line_and_the_rest_is_kept(
     invoke: Invoke, command: list[str], results: Path, monkeypatch: pytest.MonkeyPatch, writer: str
 ) -> None:
-    calls = 0
+    calls, cache = 0, os.environ["ADBENCH_CACHE"]
     original = getattr(os, writer.rpartition(".")[2])
 
     def refuse(*arguments: Any) -> Any:
         nonlocal calls
-        calls += 1
+        # The index of digests, in the cache, has a message of its own.
+        calls += not str(arguments[-1]).startswith(str(cache))
         if calls > 4:
             raise OSError(errno.ENOSPC, "No space left on device")
         return original(*arguments)
