@@ -558,3 +558,16 @@ def test_parts_of_methods_are_marked_like_the_methods() -> None:
     having = [r.model_copy(update={"parts": {"base": r.metrics}}) for r in made]
     (table,) = parts_tables(having, ["image_auroc"])
     assert {row[1] for row in table.rows} == {"m fast (a)", "m fast (b)"}
+
+
+def test_a_folder_merged_from_two_says_where_numbers_and_clocks_disagree() -> None:
+    march, january = "2026-03-01T00:00:00Z", "2026-01-01T00:00:00Z"
+    late, early = record(1, created=march), record(7, created=january)
+    (kept,) = latest([late, early])
+    assert kept.number == 7 and kept.left_out == ()  # brought forward: one folder's own numbers
+    for other in (record(1, "b", created=march), record(7, "b", created=january)):
+        (kept, _) = latest([late, early, other])
+        (note,) = kept.left_out
+        assert f"made {january} stands and 1 record made later (up to {march})" in note
+    (kept, _) = latest([record(1, k=1, created=march), record(7, k=2), record(7, "b", k=2)])
+    assert len(kept.left_out) == 2 and "folders merged" in kept.left_out[1]
