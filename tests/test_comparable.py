@@ -27,6 +27,7 @@ from adbench.figures.names import labeller
 from adbench.html.document import document
 from adbench.newest import latest
 from adbench.reports.comparison import comparison, notes
+from adbench.reports.parts_table import parts_tables
 from adbench.reports.tables import MEAN, public, rows, summarise_seeds
 from adbench.storage.record_heads import read_heads
 from adbench.storage.records import Record
@@ -555,3 +556,23 @@ def test_seeds_on_different_data_are_compared_each_for_itself(
     assert outcome.code == 0 and "toy:a (seed 0)" in text and "toy:a (seed 1, 2)" in text
     assert invoke("baseline", "save", "b.json", "--results", folder).code == 0
     assert invoke("gate", "--baseline", "b.json", "--results", folder).code == 0
+
+
+def test_parts_of_methods_are_marked_like_the_methods() -> None:
+    made = [record(1, data=digests()), record(2, seed=1, data=digests(test="1"))]
+    having = [r.model_copy(update={"parts": {"base": r.metrics}}) for r in made]
+    (table,) = parts_tables(having, ["image_auroc"])
+    assert {row[1] for row in table.rows} == {"m fast (a)", "m fast (b)"}
+
+
+def test_a_folder_merged_from_two_says_where_numbers_and_clocks_disagree() -> None:
+    march, january = "2026-03-01T00:00:00Z", "2026-01-01T00:00:00Z"
+    late, early = record(1, created=march), record(7, created=january)
+    (kept,) = latest([late, early])
+    assert kept.number == 7 and kept.left_out == ()  # brought forward: one folder's own numbers
+    for other in (record(1, "b", created=march), record(7, "b", created=january)):
+        (kept, _) = latest([late, early, other])
+        (note,) = kept.left_out
+        assert f"made {january} stands and 1 record made later (up to {march})" in note
+    (kept, _) = latest([record(1, k=1, created=march), record(7, k=2), record(7, "b", k=2)])
+    assert len(kept.left_out) == 2 and "folders merged" in kept.left_out[1]
