@@ -179,7 +179,8 @@ def _plain_table(table: Table) -> str:
         return "  ".join(shown).rstrip()
 
     rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
-    breaks = table.breaks if len(table.breaks) < len(lines) else ()  # none where each row is alone
+    # None where each row is alone, and none at the end.
+    breaks = table.breaks - {len(lines) - 1} if len(table.breaks) < len(lines) else ()
     body = [text(line) + "\n" * (n in breaks) for n, line in enumerate(lines)]
     return "\n".join([*map(text, zip(*head, strict=True)), rule, *body, ""]) + "\n"
 
