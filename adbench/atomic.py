@@ -20,8 +20,8 @@ from adbench.output import say
 from adbench.printable import printable_lines
 from adbench.regular_files import TEXT_BYTES, NotAFile, read_bounded, refuse_json_bomb
 
-CHECKSUM = "checksum"
-_SEAL = re.compile(rb',\n "checksum": "([0-9a-f]{64}):[0-9a-f]{64}"\n}\n$')
+SEAL, CHECKSUM = "seal", "checksum"
+_SEALED = re.compile(rb',\n "seal": "([0-9a-f]{64})",\n "checksum": "[0-9a-f]{64}"\n}\n$')
 _BAD_FILE = {errno.EIO, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EBADMSG} | {
     getattr(errno, name) for name in ("EUCLEAN", "ENODATA", "EREMOTEIO") if hasattr(errno, name)
 }
@@ -71,15 +71,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Replace `path` by `value`, not empty, and behind it a SHA-256 of all text before.
+    """Replace `path` by `value`, not empty, and behind it a SHA-256 of all text before, its seal.
 
     So it is checked without making the text again. What a tool wrote anew, line ends for instance,
-    is told from damage by `read_json` all the same, by a checksum of the canonical form.
+    is told from damage by `read_json` all the same, by a checksum of the canonical form, in which
+    the seal counts as one of the values: versions before seals find the checksum right, and refuse
+    what is too new for them in place of setting it aside.
     """
-    body = {name: item for name, item in value.items() if name != CHECKSUM}
+    body = {name: item for name, item in value.items() if name not in (SEAL, CHECKSUM)}
     text = json.dumps(body, indent=1, allow_nan=False).removesuffix("\n}")
-    checksum = f"{hashlib.sha256(text.encode()).hexdigest()}:{digest(body)}"
-    write_text(path, f'{text},\n "{CHECKSUM}": "{checksum}"\n}}\n')
+    seal = hashlib.sha256(text.encode()).hexdigest()
+    checksum = digest({**body, SEAL: seal})
+    write_text(path, f'{text},\n "{SEAL}": "{seal}",\n "{CHECKSUM}": "{checksum}"\n}}\n')
 
 
 def read_json(path: Path, most: int = TEXT_BYTES) -> dict[str, Any]:
@@ -96,13 +99,15 @@ def read_json(path: Path, most: int = TEXT_BYTES) -> dict[str, Any]:
         found = value.pop(CHECKSUM, None) if isinstance(value, dict) else None
         if not isinstance(value, dict) or found is None:
             raise ValueError(f"{path.name} has no checksum")
-        whole = _SEAL.search(content)
+        whole = _SEALED.search(content)
         if whole and hashlib.sha256(content[: whole.start()]).hexdigest() == whole[1].decode():
+            value.pop(SEAL)
             return value
         expected = digest(value)
+        value.pop(SEAL, None)
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, too deep, not finite
         raise ValueError(f"{path.name} is not valid JSON ({error})") from error
-    if str(found).rpartition(":")[2] != expected:
+    if found != expected:
         raise ValueError(f"{path.name} does not match its checksum")
     return value
 

@@ -22,9 +22,14 @@ LIBRARIES = (
 )  # fmt: skip
 """Packages that can move a number."""
 
+Place = tuple[str, int | None]
+"""A data set, and how much of it: `--limit`."""
+
+
 def is_known(record: Record) -> bool:
     """Whether all files behind all numbers of a record are known."""
-    return len(record.data_digests) == len(PARTS) * len(record.identity["categories"])
+    kept = record.data_digests
+    return all((c, part) in kept for c in record.identity["categories"] for part in PARTS)
 
 
 def different_parts(one: Record, other: Record, category: str) -> tuple[str, ...]:
@@ -45,19 +50,37 @@ def data_versions(records: Sequence[Record]) -> dict[str, str]:
 
     Equal for records of one data set that disagree about no file. A record joins the first
     version, of those the newest records made, with which it agrees; so one of unknown files joins
-    the newest. Parts of a data set (`--limit`) have versions of their own.
+    the newest. Parts of a data set (`--limit`) have versions of their own. Labels are digests of
+    what is known of the files, so that tables of two folders do not share one by accident.
     """
-    found: dict[tuple[str, int | None], list[dict[tuple[str, str], str]]] = {}
-    labels: dict[str, str] = {}
+    found: dict[Place, list[dict[tuple[str, str], str]]] = {}
+    joined: dict[str, dict[tuple[str, str], str]] = {}
     for record in sorted(records, key=newness, reverse=True):
-        place, own = (record.identity["dataset"], record.identity["limit"]), record.data_digests
+        place, own = place_of(record), record.data_digests
         versions = found.setdefault(place, [])
         number = next((n for n, v in enumerate(versions) if _agree(v, own)), len(versions))
         if number == len(versions):
             versions.append({})
         versions[number].update(own)
-        labels[record.keys["score"]] = digest([*place, number])[:12]
-    return labels
+        joined[record.keys["score"]] = versions[number]
+    labels = {}
+    for place, versions in found.items():
+        for version in versions:
+            files = sorted([*where, text] for where, text in version.items())
+            labels[id(version)] = digest([*place, files])[:12]
+    return {key: labels[id(version)] for key, version in joined.items()}
+
+
+def on_newest_data(records: Sequence[Record]) -> list[Record]:
+    """Those on the newest version of their data set."""
+    labels = data_versions(records)
+    newest = {place_of(r): labels[r.keys["score"]] for r in sorted(records, key=newness)}
+    return [r for r in records if labels[r.keys["score"]] == newest[place_of(r)]]
+
+
+def place_of(record: Record) -> Place:
+    """What has versions of its own."""
+    return record.identity["dataset"], record.identity["limit"]
 
 
 def _agree(version: Mapping[Any, str], own: Mapping[Any, str]) -> bool:
@@ -82,8 +105,10 @@ def code_of(record: Record, part: str = "code") -> str | None:
 
 def library_versions(record: Record) -> dict[str, str] | None:
     """Versions of the packages that can move a number; None where a record names none."""
-    packages: dict[str, str] | None = record.environment.get("packages")
-    return packages and {name: packages[name] for name in LIBRARIES if name in packages}
+    packages: dict[str, str | None] | None = record.environment.get("packages")
+    if packages is None:
+        return None
+    return {name: version for name in LIBRARIES if (version := packages.get(name))}
 
 
 def libraries_of(record: Record) -> str | None:

@@ -19,6 +19,7 @@ model and its claim, and have records, maps and timings of their own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,18 +79,29 @@ class CellFolder:
         """Where an outcome of this cell lies."""
         return self._failed if record.status == "failed" else self._record
 
+    def holds(self, record: Record) -> bool:
+        """Whether this very record is there, and not one that another run has written since."""
+        there = _read_record(self.path_of(record))
+        return there is not None and there == record
+
     def has_outcome(self) -> bool:
         """Whether a record, of whatever content, is there."""
         return self._record.exists() or self._failed.exists()
 
-    def write_record(self, record: Record) -> None:
-        """Publish the outcome, the last write of a cell; it becomes the newest record here."""
-        heads = read_heads(self.path.parent)
-        highest = max((head.number for head in heads.values()), default=0)
-        record = record.model_copy(update={"number": min(highest + 1, MAX_NUMBER)})
+    def write_record(self, record: Record, highest: int | None = None) -> Record:
+        """Publish the outcome, the last write of a cell; it becomes the newest record here.
+
+        Gives it with its number: one more than the highest, looked for where that is not given.
+        """
+        if highest is None:
+            heads = read_heads(self.path.parent)
+            highest = max((head.number for head in heads.values()), default=0)
+        number = min(highest + 1, MAX_NUMBER)
+        record = record.model_copy(update={"number": number})
         atomic.write_json(self.path_of(record), record.model_dump(mode="json"))
         if record.status != "failed":
             remove(self._failed)
+        return record
 
     def forget(self, *, keep_model: bool = False) -> None:
         """Remove all of this cell, for `--overwrite all`; the claim stays, and so does what cells
@@ -191,16 +203,20 @@ class Store:
         places = [(self.cell(cell), record) for cell, record in reused]
         own = {folder.path_of(record) for folder, record in places}
         later: dict[str, list[tuple[int, Path]]] = {}
+        highest = 0
         for path, head in read_heads(self.root / "cells").items():
+            highest = max(highest, head.number)
             if path not in own:
                 later.setdefault(head.family, []).append((head.number, path))
+        kept = cache(_told_by)
         for folder, record in places:
-            rivals = [p for n, p in later.get(record.family, ()) if n > record.number]
-            if any(_hides(_read_record(path), record) for path in rivals):
+            rivals = (kept(p) for n, p in later.get(record.family, ()) if n > record.number)
+            if any(_hides(other, record) for other in rivals):
                 claim = ClaimWatch().try_claim(folder.path)
                 if claim is not None:
                     try:
-                        folder.write_record(record)
+                        if folder.holds(record):
+                            highest = folder.write_record(record, highest).number
                     finally:
                         claim.release()
 
@@ -217,7 +233,6 @@ class Store:
                 record = _read_record(path)
                 if record is not None:
                     yield record
-
 
     def is_marked(self) -> bool:
         """Whether the folder says that it is one of ours."""
@@ -239,11 +254,21 @@ class Store:
         return lost
 
 
-def _hides(other: Record | None, record: Record) -> bool:
+_Told = tuple[dict[str, Any], str | None]
+
+
+def _told_by(path: Path) -> _Told | None:
+    """Identity and settings of a record, which are small, where it can be read."""
+    record = _read_record(path)
+    return None if record is None else (record.identity, record.settings)
+
+
+def _hides(other: _Told | None, record: Record) -> bool:
     """Whether a later record of the same family would stand in a table in place of this one."""
     if other is None:
         return False
-    return other.identity == record.identity or other.settings != record.settings
+    identity, settings = other
+    return identity == record.identity or settings != record.settings
 
 
 def read_timing(path: Path) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,16 +22,21 @@ from toy import Invoke, Toy, forget_plugins, write_toy
 
 from adbench import atomic
 from adbench.comparability import data_versions
+from adbench.figures.critical_difference import ranking
+from adbench.figures.names import labeller
+from adbench.html.document import document
 from adbench.newest import latest
 from adbench.reports.comparison import comparison, notes
+from adbench.reports.parts_table import parts_tables
 from adbench.reports.tables import MEAN, public, rows, summarise_seeds
+from adbench.storage.record_heads import read_heads
 from adbench.storage.records import Record
 from adbench.store import Store
 
 PLUGIN = '''
-from adbench.testing import PixelGaussian, PixelGaussianHyperparameters
+from signs import SIGN
 
-SIGN = 1
+from adbench.testing import PixelGaussian, PixelGaussianHyperparameters
 
 
 class Settings(PixelGaussianHyperparameters):
@@ -65,6 +71,10 @@ class Bench:
         assert old in text
         (self.folder / f"{name}.py").write_text(text.replace(old, new) if old else text)
 
+    def write_helper(self, sign: int) -> None:
+        """(Re)write the module that the plug-ins import."""
+        (self.folder / "signs.py").write_text(f"SIGN = {sign}\n")
+
     def run(self, name: str, *more: str, toy: Toy | None = None) -> None:
         self.call(
             "run", "--methods", f"{self.folder / name}.py:Own", *(toy or self.toy).arguments("a"),
@@ -93,6 +103,7 @@ def bench(tmp_path: Path, invoke: Invoke) -> Bench:
     bench = Bench(tmp_path, write_toy(tmp_path / "data", ("a",)), invoke)
     bench.write("one")
     bench.write("two")
+    bench.write_helper(1)
     return bench
 
 
@@ -102,9 +113,9 @@ def a_changed_default(bench: Bench) -> None:
     bench.run("one", "--seeds", "1")
 
 
-def changed_code(bench: Bench) -> None:
+def a_changed_helper(bench: Bench) -> None:
     bench.run("one")
-    bench.write("one", "SIGN = 1", "SIGN = -1")
+    bench.write_helper(-1)
     bench.run("one", "--seeds", "1")
 
 
@@ -134,7 +145,7 @@ def a_record_of_2099(bench: Bench) -> None:
     bench.run("one")
     (first,) = bench.records()
     bench.edit(first, lambda value: value.update(created="2099-01-01T00:00:00Z"))
-    bench.write("one", "SIGN = 1", "SIGN = -1")
+    bench.write_helper(-1)
     bench.run("one")
 
 
@@ -147,7 +158,7 @@ def other_libraries(bench: Bench) -> None:
 
 SAID: dict[Callable[[Bench], None], str | None] = {
     a_changed_default: "one fast on toy: 1 record of older settings left out (shift 0, now 1).",
-    changed_code: "one fast on toy: means mix versions of the method",
+    a_changed_helper: "one fast on toy: means mix versions of the method",
     other_masks: "toy: a and b are numbers of different data (a: masks changed)",
     other_images: "toy: a and b are numbers of different data (a: 1 test images more)",
     a_second_root: "toy: a and b are numbers of different data (a: 1 training images fewer)",
@@ -171,7 +182,7 @@ def check(change: Callable[[Bench], None], style: str, text: str) -> None:
         assert said is None or said in plain.replace("{}", ""), style
         if style != "html":  # its charts have ± of their own
             averaged = re.search(r"\d ?(±|\\pm|\+-)", text) is not None
-            assert averaged == (change is changed_code), style
+            assert averaged == (change is a_changed_helper), style
         return
     table = json.loads(text) if style == "json" else list(csv.DictReader(io.StringIO(text)))
     own = [row for row in table if row["category"] == "a"]
@@ -181,7 +192,7 @@ def check(change: Callable[[Bench], None], style: str, text: str) -> None:
         (row,) = own
         assert not row["created"].startswith("2099") and float(row["image_auroc"]) < 0.5
     else:
-        columns = {"changed_code": "code", "other_libraries": "libraries"}
+        columns = {"a_changed_helper": "code", "other_libraries": "libraries"}
         column = columns.get(change.__name__, "data")
         assert len(own) == 2 and own[0][column] != own[1][column]
 
@@ -320,3 +331,248 @@ def test_compare_says_what_is_unknown_and_which_libraries_differ(
     for command in (["compare", base, head], ["gate", "--baseline", "b.json", "--results", head]):
         text = " ".join(invoke(*command).out.split())
         assert "is unknown" in text and "numpy 1.0 → 2.0" in text
+
+
+# -------------------------------------------------------- several protocols, failures, versions
+
+
+def ruled(category: str, rule: str, limit: int | None = None, scores: np.ndarray = GOOD) -> Record:
+    """Under a mask rule and a `--limit`, as a run keeps it."""
+    own: dict[str, Any] = {"mask_rule": rule, "limit": limit}
+    made = scored_record(LABELS, scores, category, protocol=own)
+    made.identity["limit"] = limit
+    key = atomic.digest([category, rule, limit])[:24]
+    keys = dict.fromkeys(("fit", "predict", "score"), key)
+    parts = {"mask_rule": rule, "mask_threshold": 0}
+    return made.model_copy(update={"keys": keys, "key_parts": parts})
+
+
+def test_compare_never_averages_over_protocols(invoke: Invoke, tmp_path: Path) -> None:
+    kinds: list[tuple[str, int | None]] = [("nearest", None), ("area_max", None), ("nearest", 3)]
+    sides = [
+        [ruled(c, rule, limit, scores) for rule, limit in kinds for c in ("a", "b")]
+        for scores in (GOOD, GOOD[::-1].copy())
+    ]
+    folders = [str(write_results(tmp_path / f"{n}", own)) for n, own in enumerate(sides)]
+    found = json.loads(invoke("compare", *folders, "--metrics", "image_auroc", "--json").out)
+    means = [row for row in found["comparisons"] if row["level"] == "mean"]
+    assert [row["categories"] for row in means] == [2, 2, 2]
+    assert len({row["protocol"] for row in means}) == 3
+    assert [over["categories"] for over in found["over_categories"]] == [2, 2, 2]
+    text = " ".join(invoke("compare", *folders, "--metrics", "image_auroc").out.split())
+    assert "(mask rule area_max, limit none)" in text and "(mask rule nearest, limit 3)" in text
+
+
+def test_a_failure_counts_with_its_own_run_alone() -> None:
+    other_rule = [failed(ruled("a", "nearest")), ruled("a", "area_max")]
+    assert [row[2] for row in comparison(other_rule)[0].rows] == ["failed", "100.00"]
+
+    def unified(categories: str) -> Record:
+        own = [ruled(c, "nearest") for c in categories]
+        return own[0].model_copy(
+            update={
+                "identity": own[0].identity | {"categories": [*categories], "scope": "unified"},
+                "protocol": own[0].protocol
+                | {"scope": "unified", "trained_categories": [*categories]},
+                "metrics": {c: r.metrics[c] for c, r in zip(categories, own, strict=True)},
+                "keys": dict.fromkeys(("fit", "predict", "score"), categories),
+            }
+        )
+
+    (table,) = comparison([failed(unified("ab")), unified("abc")])
+    assert {row[0]: row[2] for row in table.rows if row[2] != "failed"} == {
+        "a": "100.00", "b": "100.00", "c": "100.00", "mean of 3": "100.00",
+    }  # fmt: skip
+
+
+def test_code_of_before_is_unknown_and_not_another() -> None:
+    old = record(1, key_parts={"code": {"m": "1"}, "decoder": "1", "metrics": "1"})
+    new = record(2, "b", key_parts={"code_digest": "2", "decoder": "2", "metrics": "2"})
+    said = notes([old.model_copy(update={"format": 1}), new])
+    (note,) = [note for note in said if "older adbench" in note]
+    assert "toy: 1 cell made by an older adbench (m on toy:a, seed 0)" in note
+    assert not any("versions of" in note for note in said)
+    assert sum("versions of" in note for note in notes([old, new])) == 3
+
+
+def test_tables_of_two_folders_tell_other_data_apart() -> None:
+    one, same, other = (rows([record(1, data=digests(test=t))])[0]["data"] for t in "001")
+    assert one == same != other
+
+
+@pytest.mark.parametrize("form", ["CRLF", "indented", "sorted"])
+def test_a_record_that_a_tool_wrote_anew_keeps_its_place(tmp_path: Path, form: str) -> None:
+    folder = write_results(tmp_path / "results", [record(7)])
+    (path,) = (folder / "cells").glob("*/record-*.json")
+    value = json.loads(path.read_text())
+    texts = {
+        "CRLF": path.read_text().replace("\n", "\r\n"),
+        "indented": json.dumps(value, indent=4),
+        "sorted": json.dumps(value, indent=1, sort_keys=True),
+    }
+    path.write_bytes(texts[form].encode())
+    assert [r.number for r in Store(folder).records()] == [7]
+    assert [head.number for head in read_heads(folder / "cells").values()] == [7]
+
+
+def test_html_marks_each_cell_by_its_own_version_of_the_data(tmp_path: Path) -> None:
+    made = [record(1, data=digests()), record(2, method="n", data=digests(masks="1"))]
+    text = document(made, tmp_path)
+    assert "m fast (a)</span>" in text and "n fast (b)</span>" in text
+    assert "(a, b)</span>" not in text and text.count('href="#cell-') >= 2
+
+
+def test_figures_tell_older_data_apart_and_rank_none_of_it() -> None:
+    worse = [GOOD, np.roll(GOOD, 4), np.roll(GOOD, 8)]
+
+    def run(method: str, scores: np.ndarray, version: int) -> list[Record]:
+        kept = dict.fromkeys("abcdef", digests(test=str(version))["digests"]["a"])
+        return [
+            scored_record(
+                LABELS, scores, c, method=method, seed=version, data={"digests": kept}
+            ).model_copy(update={"number": version})
+            for c in kept
+        ]
+
+    older = [r for m, scores in zip("mno", worse, strict=True) for r in run(m, scores, 1)]
+    newer = [r for m, scores in zip("onm", worse, strict=True) for r in run(m, scores, 2)]
+    label = labeller([*older, *newer])
+    assert (label(older[0]), label(newer[-1])) == ("m (older data)", "m")
+    found = ranking([*older, *newer], "image_auroc")
+    assert not isinstance(found, str) and found.labels == ("o", "n", "m")
+
+
+def test_going_back_to_old_settings_reads_each_record_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [
+        r.model_copy(update={"family": "f", "keys": dict.fromkeys(r.keys, f"{r.number:024d}")})
+        for r in (record(n + 1, k=1, seed=n) for n in range(40))
+    ]
+    folder = write_results(tmp_path / "results", made)
+    read: list[Path] = []
+    plain = atomic.read_or_set_aside
+
+    def counted(path: Path, *rest: Any) -> Any:
+        read.append(path)
+        return plain(path, *rest)
+
+    monkeypatch.setattr(atomic, "read_or_set_aside", counted)
+    cells = [(reused_cell(r), r) for r in made[:20]]
+    Store(folder).bring_forward(cells)
+    assert 0 < len(read) <= 20
+
+
+def reused_cell(made: Record) -> Any:
+    """What the store must know of a record's cell."""
+    names = {f"{name}_key": key for name, key in made.keys.items()}
+    return SimpleNamespace(**names, prediction_options={}, identity=made.identity)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"environment": {"packages": ["torch"]}},
+        {"environment": {"packages": {"torch": ["2"]}}},
+        {"environment": {"git": "abc"}},
+        {"environment": {"plugin_git": [1]}},
+        {"identity": {**scored_record(LABELS, GOOD).identity, "categories": ["a", "a"]}},
+        {
+            "identity": {**scored_record(LABELS, GOOD).identity, "categories": [MEAN]},
+            "metrics": {MEAN: {}},
+        },
+    ],
+    ids=["packages", "version", "commit", "plug-ins", "twice", "a mean"],
+)
+def test_a_record_of_another_shape_is_refused_by_name(
+    invoke: Invoke, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    folder = str(write_results(tmp_path / "odd", [record(1).model_copy(update=change), record(2)]))
+    for command in (["report"], ["report", "--format", "html"], ["history"], ["report", "--json"]):
+        outcome = invoke(*command, "--results", folder)
+        assert outcome.code == 2 and "is not a record of this version" in outcome.err
+
+
+def test_versions_that_a_failed_cell_alone_tells_apart_have_no_empty_brackets() -> None:
+    kept = {c: digests()["digests"]["a"] for c in "ab"}
+    other = {"a": kept["a"], "b": digests(test="1")["digests"]["a"]}
+    both = scored_record(LABELS, GOOD, method="n", data={"digests": other})
+    both.identity["categories"] = ["a", "b"]
+    both.metrics["b"] = both.metrics["a"]
+    made = [
+        failed(record(3, "b", data={"digests": {"b": kept["b"]}})),
+        record(2, data={"digests": {"a": kept["a"]}}), both,
+    ]  # fmt: skip
+    (note,) = [note for note in notes(made) if "different data" in note]
+    assert "()" not in note
+
+
+def test_what_was_chosen_is_no_changed_setting() -> None:
+    made = []
+    for number, (category, k, fixed) in enumerate((("a", 1, 5), ("b", 2, 6)), 1):
+        chosen = {"selected": ["k"], "selection_sha256": "0" * 64}
+        own = record(number, category, k, protocol=chosen)
+        own.identity.update(selected="0" * 64)
+        own.identity["hyperparameters"]["fixed"] = fixed
+        made.append(own)
+    (kept,) = latest(made)
+    assert kept.left_out[0].endswith("left out (fixed 5, now 6).")
+
+
+def test_what_another_run_wrote_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    made = [
+        r.model_copy(update={"family": "f", "keys": dict.fromkeys(r.keys, f"{r.number:024d}")})
+        for r in (record(1, k=1), record(2, k=2))
+    ]
+    folder = write_results(tmp_path / "results", made)
+    meanwhile = made[0].model_copy(update={"number": 3, "created": "2026-02-02T00:00:00Z"})
+    write_results(folder, [meanwhile])
+    Store(folder).bring_forward([(reused_cell(made[0]), made[0])])
+    assert latest(Store(folder).records())[0].created == meanwhile.created
+    Store(folder).bring_forward([(reused_cell(made[1]), made[1])])
+    assert [r.number for r in latest(Store(folder).records())] == [4]
+
+
+def test_code_that_no_mean_mixes_is_no_note() -> None:
+    made = [
+        record(1, key_parts={"code_digest": "1"}),
+        record(2, seed=1, key_parts={"code_digest": "2"}, protocol={"mask_rule": "area_max"}),
+    ]
+    assert not any("means mix" in note for note in notes(made))
+
+
+@pytest.mark.parametrize("ids", [None, [f"other/{i}.png" for i in range(20)]])
+def test_seeds_on_different_data_are_compared_each_for_itself(
+    invoke: Invoke, tmp_path: Path, ids: list[str] | None
+) -> None:
+    made = [
+        record(1, data=digests()),
+        record(2, seed=1, data=digests(test="1"), ids=ids),
+        record(3, seed=2, data=digests(test="1"), ids=ids),
+    ]
+    folder = str(write_results(tmp_path / "results", made))
+    outcome = invoke("compare", folder, folder, "--metrics", "image_auroc")
+    text = " ".join(outcome.out.split())
+    assert outcome.code == 0 and "toy:a (seed 0)" in text and "toy:a (seed 1, 2)" in text
+    assert invoke("baseline", "save", "b.json", "--results", folder).code == 0
+    assert invoke("gate", "--baseline", "b.json", "--results", folder).code == 0
+
+
+def test_parts_of_methods_are_marked_like_the_methods() -> None:
+    made = [record(1, data=digests()), record(2, seed=1, data=digests(test="1"))]
+    having = [r.model_copy(update={"parts": {"base": r.metrics}}) for r in made]
+    (table,) = parts_tables(having, ["image_auroc"])
+    assert {row[1] for row in table.rows} == {"m fast (a)", "m fast (b)"}
+
+
+def test_a_folder_merged_from_two_says_where_numbers_and_clocks_disagree() -> None:
+    march, january = "2026-03-01T00:00:00Z", "2026-01-01T00:00:00Z"
+    late, early = record(1, created=march), record(7, created=january)
+    (kept,) = latest([late, early])
+    assert kept.number == 7 and kept.left_out == ()  # brought forward: one folder's own numbers
+    for other in (record(1, "b", created=march), record(7, "b", created=january)):
+        (kept, _) = latest([late, early, other])
+        (note,) = kept.left_out
+        assert f"made {january} stands and 1 record made later (up to {march})" in note
+    (kept, _) = latest([record(1, k=1, created=march), record(7, k=2), record(7, "b", k=2)])
+    assert len(kept.left_out) == 2 and "folders merged" in kept.left_out[1]

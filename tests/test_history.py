@@ -13,7 +13,7 @@ from PIL import Image
 from scored import failed, scored_record, write_results
 from toy import PIXEL, Invoke, Toy
 
-from adbench.regression.history import history
+from adbench.regression.history import _time_axis, history
 from adbench.storage.records import Record
 
 LABELS = np.arange(8) % 2 == 1
@@ -115,3 +115,27 @@ def test_an_empty_history_says_so(invoke: Invoke) -> None:
     outcome = invoke("history")
     assert outcome.code == 0 and outcome.out == "" and "no image_auroc" in outcome.err
     assert invoke("history", "--json").out == "[]\n"
+
+
+def test_series_on_other_data_have_names_of_their_own(invoke: Invoke, tmp_path: Path) -> None:
+    def made(number: int, test: str | None, clock: str) -> Record:
+        own = {part: {"files": 1, "sha256": "0" * 64} for part in ("train", "masks")}
+        kept = {} if test is None else {"digests": {"a": own | {"test": own["train"] | {
+            "sha256": test * 64}}}}  # fmt: skip
+        commit = {"git": {"commit": str(number) * 10, "dirty": False}}
+        return scored_record(
+            LABELS, np.arange(len(LABELS)) + number, created=f"{clock}-01-01T00:00:00Z",
+            environment=commit, data=kept,
+        ).model_copy(update={"number": number})  # fmt: skip
+
+    records = [made(1, "1", "2099"), made(2, "2", "2026"), made(3, None, "2025")]
+    folder = str(write_results(tmp_path / "results", records))
+    asked = ("history", "--results", folder, "--category", "a")
+    found = json.loads(invoke(*asked, "--json").out)
+    assert sorted([p["commit"][0] for p in own["points"]] for own in found) == [["1"], ["2", "3"]]
+    assert len({own["data"] for own in found}) == 2
+    text = invoke(*asked).out
+    for own in found:
+        assert f"m fast separate, data {own['data']}, protocol" in " ".join(text.split())
+    assert "?" in text and "is unknown" in text
+    assert _time_axis(history(records, "image_auroc", "a")) == [c * 10 for c in "123"]

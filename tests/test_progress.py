@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +24,10 @@ def finish(
     monkeypatch.setattr(time, "monotonic", lambda: now)
     shown = io.StringIO()
     reporter = ConsoleReporter(Console(file=shown, width=200), work)
-    cells: list[Any] = [SimpleNamespace(score_key=key, title=f"cell {key}") for key in "abcd"]
+    data = SimpleNamespace(root=Path("root"))
+    cells: list[Any] = [
+        SimpleNamespace(score_key=key, title=f"cell {key}", data=data) for key in "abcd"
+    ]
     record = scored_record(np.array([0, 1]), np.array([0.1, 0.9]))
     for number, took in enumerate(seconds, 1):
         reporter.cell_started(cells[number - 1], number, 4)

@@ -280,6 +280,38 @@ def test_the_interval_of_image_metrics_resamples_images() -> None:
     assert high_mean - low_mean < high - low
 
 
+def _numbered(number: int, test: str | None = None, **changes: Any) -> Record:
+    """On test images of which the digest is known, or not."""
+    kept = {
+        part: {"files": 1, "sha256": (test or "0") * 64 if part == "test" else "0" * 64}
+        for part in ("train", "test", "masks")
+    }
+    update: dict[str, Any] = {
+        "number": number, "keys": dict.fromkeys(("fit", "predict", "score"), str(number)),
+        "data": {} if test is None else {"digests": dict.fromkeys(MPDD, kept)},
+    }  # fmt: skip
+    return _lafite(**changes).model_copy(update=update)
+
+
+def test_seeds_that_scored_other_images_have_no_interval_over_images() -> None:
+    own = [
+        _numbered(seed, images=_images(1.0, count=count), seed=seed)
+        for seed, count in ((1, 60), (2, 50))
+    ]
+    (row,) = [
+        row for row in reported_rows(beside(own, summarise_seeds(rows(own)), NUMBERS))
+        if row["method"] == "LafitE" and row["category"] == MEAN and row["against"]
+    ]  # fmt: skip
+    assert row["covered"]["image_auroc"] is not None
+
+
+def test_the_run_on_the_newest_data_stands_beside_a_paper() -> None:
+    own = [_numbered(1, "0"), _numbered(2, "1", seed=1, value=0.5)]
+    found = _nearest(own)
+    assert found.run is not None and found.run.name == "lafite paper (b)"
+    assert found.run.value("tubes", "image_auroc") == 0.5
+
+
 def test_the_interval_of_pixel_metrics_is_over_seeds() -> None:
     """Student's t with one degree of freedom: 12.706 times 0.01 / sqrt(2) * sqrt(2) / sqrt(2)."""
     records = [_lafite(value=0.98), _lafite(value=0.99, seed=1)]

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 from knob import KnobPlugin, write_knob
+from scored import scored_record
 from toy import PIXEL, Invoke, Toy
 
 from adbench import atomic
 from adbench.newest import latest
 from adbench.registry import load_method
 from adbench.selection.afterwards import TestPoint, _correlation
+from adbench.selection.afterwards import test_curve as curve_of_tests
 from adbench.selection.file import read_selection
 from adbench.selection.study import choose
 from adbench.storage.records import Record
@@ -486,6 +488,27 @@ def test_test_curves_are_shown_beside_from_finished_records_only(
     assert "Spearman correlation of pseudo-validation and test over 4 of 4 values" in text.out
     assert "toy:b" in text.err or "toy:b" in text.out  # the other category still has none
     assert chosen.read_bytes() == before
+
+
+def test_a_test_curve_holds_records_on_the_newest_data_alone(chosen: Path) -> None:
+    choice = read_selection(chosen).choices[0]
+    first, second, *_ = choice.curves[0].points
+    labels, made = np.repeat([0, 1], 5), []
+    (category,) = choice.categories
+    for number, point in enumerate((first, second, second), 1):
+        files = {"files": 1, "sha256": str(number // 2) * 64}  # the first on older ones
+        own = scored_record(
+            labels, np.arange(10.0) + number, category, seed=number,
+            data={"digests": {category: dict.fromkeys(("train", "test", "masks"), files)}},
+            key_parts={"mask_rule": "nearest"},
+        )  # fmt: skip
+        own.identity.update(
+            method=choice.method, dataset=choice.dataset, scope=choice.scope, limit=choice.limit,
+            dataset_version=choice.dataset_version, hyperparameters=point.hyperparameters,
+        )  # fmt: skip
+        made.append(own.model_copy(update={"number": number}))
+    found = curve_of_tests(choice, choice.curves[0], made).points
+    assert found[0] is None and found[1] is not None and found[1].seeds == (2, 3)
 
 
 def test_a_correlation_is_undefined_for_two_points_and_for_a_flat_curve(chosen: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from adbench.comparability import on_newest_data
 from adbench.figures.names import series
 from adbench.figures.style import in_inches, new_figure
 from adbench.reports.tables import TITLES
@@ -52,9 +53,10 @@ def ranking(records: Sequence[Record], metric: str) -> Ranking | str:
     """Ranks of the methods of one scope, or in one sentence why there can be none.
 
     A case is a category of a data set, its value a mean over seeds. Smoke and limited records do
-    not count: their scores compare with nothing.
+    not count: their scores compare with nothing; nor do those on older data than others.
     """
-    honest = [r for r in records if r.preset != "smoke" and r.identity["limit"] is None]
+    whole = [r for r in records if r.preset != "smoke" and r.identity["limit"] is None]
+    honest = on_newest_data(whole)
     if not any(record.status == "done" for record in honest):
         return "no scores that count: those of smoke and --limit compare with nothing"
     values = {label: _values(group, metric) for label, group in series(honest).items()}

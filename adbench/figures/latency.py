@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from adbench.comparability import on_newest_data
 from adbench.figures.names import series
 from adbench.figures.style import folded, in_inches, new_figure, point_style
 from adbench.reports.tables import TITLES
@@ -48,18 +49,22 @@ def points(records: Sequence[Record], setting: Setting, metric: str) -> tuple[li
     """The methods of a setting, and how many are left out.
 
     A method is left out when a cell of it failed, was disturbed while it was timed or lacks the
-    metric, or when others have categories that it has not: its mean would be over other images.
+    metric, or when others have categories that it has not or newer data: its mean would be over
+    other images.
     """
-    groups = series(
+    here = [
         r for r in records
         if (r.identity["dataset"], r.identity["scope"]) == (setting.dataset, setting.scope)
-    )  # fmt: skip
+    ]  # fmt: skip
+    groups, newest = series(here), {id(record) for record in on_newest_data(here)}
     whole = {c for group in groups.values() for r in group for c in r.identity["categories"]}
     found = []
     for label, group in groups.items():
         own = {c for r in group for c in r.identity["categories"]}
         values = [r.metrics.get(c, {}).get(metric) for r in group for c in r.identity["categories"]]
-        comparable = own == whole and all(_timed(r) and _setting(r) == setting for r in group)
+        comparable = own == whole and all(
+            _timed(r) and _setting(r) == setting and id(r) in newest for r in group
+        )
         defined = [v for v in values if v is not None]
         if comparable and len(defined) == len(values):
             seconds = sorted(r.timing["inference"]["seconds_per_image"]["median"] for r in group)

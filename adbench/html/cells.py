@@ -9,6 +9,7 @@ from typing import Any
 
 from adbench.atomic import canonical_json
 from adbench.html.protocols import ProtocolView
+from adbench.reports.marks import Marks
 from adbench.reports.tables import TITLES
 from adbench.storage.records import METRICS, Record, mean_metrics
 
@@ -100,7 +101,7 @@ def cell_views(
     settings: Mapping[str, Shared],
 ) -> list[CellView]:
     """One a record, in their order."""
-    views = []
+    views, marks = [], Marks(records)
     for number, record in enumerate(records, start=1):
         done = record.status == "done"
         protocol = protocols[record.protocol_digest] if done else None
@@ -112,7 +113,7 @@ def cell_views(
                 scope=record.identity["scope"],
                 categories=tuple(record.identity["categories"]),
                 run=f"{record.method} {record.preset}",
-                mark=protocol.mark if protocol else "",
+                mark=marks.of_record(record),
                 seed=record.identity["seed"],
                 status=record.status,
                 headline=_headline(record),

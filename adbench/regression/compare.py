@@ -54,6 +54,9 @@ class OverCategories:
     median: float
     p_value: float
     p_holm: float
+    scope: str
+    protocol: str
+    told_apart: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,15 +129,17 @@ def _over_categories(found: Sequence[Difference]) -> list[OverCategories]:
     from adbench.stats.multiple import holm
     from adbench.stats.ranks import wilcoxon
 
-    groups: dict[tuple[str, str, str, str], list[float]] = {}
+    groups: dict[tuple[object, ...], list[Difference]] = {}
     for d in found:
         if d.category != MEAN and d.preset != SMOKE:
-            key = (d.dataset, d.method, d.preset, d.metric)
-            groups.setdefault(key, []).append(d.change)
-    several = {key: changes for key, changes in groups.items() if len(changes) > 1}
-    raw = [wilcoxon(changes) for changes in several.values()]
+            groups.setdefault(d.group, []).append(d)
+    several = [(own[0], [d.change for d in own]) for own in groups.values() if len(own) > 1]
+    raw = [wilcoxon(changes) for _, changes in several]
     corrected = holm(raw)
     return [
-        OverCategories(*key, len(changes), median(changes), raw[number], corrected[number])
-        for number, (key, changes) in enumerate(several.items())
-    ]
+        OverCategories(
+            d.dataset, d.method, d.preset, d.metric, len(changes), median(changes), raw[number],
+            corrected[number], d.scope, d.protocols[0], d.told_apart,
+        )
+        for number, (d, changes) in enumerate(several)
+    ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,8 @@ class Point:
     `commit` ends in "+" where the checkout was changed, and is None outside of one; the commits of
     the user's own method and data set follow after spaces. `changed` is the difference to the
     point before of the same series, None for the first, for a mean over other categories than
-    before, and where the hyper-parameters (`settings`, their digest) changed.
+    before, and where the hyper-parameters (`settings`, their digest) changed. `order` is that of
+    the commits; clocks give none. `data_known`: whether the files behind it are.
     """
 
     created: str
@@ -44,11 +45,14 @@ class Point:
     categories: tuple[str, ...]
     changed: float | None
     settings: str | None
+    order: int
+    data_known: bool
 
 
 @dataclass(frozen=True)
 class Series:
-    """One category, or the mean, of one method under one protocol, oldest point first."""
+    """One category, or the mean, of one method under one protocol and version of the data, oldest
+    point first. `told_apart` says which where several have one name."""
 
     dataset: str
     category: str
@@ -56,13 +60,20 @@ class Series:
     preset: str
     scope: str
     protocol: str
+    data: str
     points: tuple[Point, ...]
+    told_apart: str = ""
 
     @property
     def name(self) -> str:
         """For people."""
         place = f"{self.dataset}:{named(self.category)['category']}"
-        return f"{place} {self.method} {self.preset} {self.scope}"
+        return f"{place} {self.method} {self.preset} {self.scope}{self.told_apart}"
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether some of its points know their files and others do not."""
+        return len({point.data_known for point in self.points}) > 1
 
 
 def history(records: Sequence[Record], metric: str, category: str | None) -> list[Series]:
@@ -77,7 +88,7 @@ def history(records: Sequence[Record], metric: str, category: str | None) -> lis
             visits.setdefault(_visit(record), []).append(record)
     found: dict[tuple[Any, ...], list[Point]] = {}
     versions = data_versions(records)
-    for (commit, version), own in visits.items():
+    for order, ((commit, version), own) in enumerate(visits.items()):
         summaries = summarise_seeds(rows(latest(own), versions))
         defined = [s for s in summaries if s[metric] is not None]
         for summary in defined:
@@ -87,8 +98,23 @@ def history(records: Sequence[Record], metric: str, category: str | None) -> lis
             averaged = (s["category"] for s in defined if _group(s) == group)
             names = tuple(sorted(set(averaged) - {MEAN})) if category is None else (category,)
             before = found.setdefault((*group, summary["category"]), [])
-            before.append(_point(summary, summary[metric], commit, version, names, before))
-    return [_series(key, points) for key, points in sorted(found.items(), key=_alphabetic)]
+            point = _point(summary, summary[metric], commit, version, names, before)
+            before.append(replace(point, order=order))
+    return _told_apart([_series(k, points) for k, points in sorted(found.items(), key=_alphabetic)])
+
+
+def _told_apart(every: Sequence[Series]) -> list[Series]:
+    """The same series, no two of one name."""
+    told = []
+    for own in every:
+        namesakes = [other for other in every if other.name == own.name]
+        words = [
+            f", {what} {getattr(own, what)}"
+            for what in ("protocol", "data")
+            if len({getattr(other, what) for other in namesakes}) > 1
+        ]
+        told.append(replace(own, told_apart="".join(words)))
+    return told
 
 
 def _visit(record: Record) -> tuple[str | None, str]:
@@ -125,6 +151,8 @@ def _point(
         categories=categories,
         changed=value["mean"] - before[-1].value if comparable else None,
         settings=summary["settings"],
+        order=0,
+        data_known=summary["data_known"],
     )
 
 
@@ -133,7 +161,7 @@ def _series(key: tuple[Any, ...], points: Sequence[Point]) -> Series:
     method = f"{own['method']}[{own['variant']}]" if own["variant"] else own["method"]
     return Series(
         own["dataset"], own["category"], method, own["preset"], own["scope"], own["protocol"],
-        tuple(points),
+        own["data"], tuple(points),
     )  # fmt: skip
 
 
@@ -173,7 +201,7 @@ def _draw(series: Sequence[Series], metric: str) -> Figure:
         )
     axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right", fontsize=8)
     axis.set_ylabel(f"{TITLES[metric]}, %")
-    axis.set_xlabel("commit, in order of time (+: changed checkout)")
+    axis.set_xlabel("commit, in the order of first records (+: changed checkout)")
     axis.grid(axis="y", linewidth=0.4, alpha=0.6)
     axis.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", fontsize=8, frameon=False)
@@ -181,7 +209,7 @@ def _draw(series: Sequence[Series], metric: str) -> Figure:
 
 
 def _time_axis(series: Sequence[Series]) -> list[str]:
-    points = sorted((p for own in series for p in own.points), key=lambda p: p.created)
+    points = sorted((p for own in series for p in own.points), key=lambda p: p.order)
     return list(dict.fromkeys(_label(p) for p in points))
 
 

@@ -10,12 +10,17 @@ from typing import Any
 
 from adbench.output import counted, table_console
 from adbench.printable import printable
-from adbench.regression.compare import Compared, Comparison
+from adbench.regression.compare import Compared, Comparison, OverCategories
 from adbench.regression.history import Point, Series
 from adbench.regression.pairing import Incomparable
 from adbench.regression.regress import Difference
+from adbench.reports.marks import UNKNOWN
 from adbench.reports.tables import TITLES, named
 
+_UNSURE = (
+    f"{UNKNOWN}: made before records kept digests of their files, so whether they saw the same "
+    "data as the others is unknown."
+)
 SHOWN = 40
 """Rows of a comparison on a terminal or in Markdown, the most important first; JSON has all."""
 
@@ -68,8 +73,8 @@ def comparison_page(result: Comparison, *, every: bool = False) -> Page:
                 "Over categories: Wilcoxon's signed rank test, p corrected by Holm",
                 ("method", "metric", "categories", "median change", "p"),
                 tuple(
-                    (f"{o.dataset} {o.method} {o.preset}", TITLES[o.metric], str(o.categories),
-                     points(o.median), p_text(o.p_holm))
+                    (_whose(o), TITLES[o.metric], str(o.categories), points(o.median),
+                     p_text(o.p_holm))
                     for o in result.over_categories
                 ),
             )
@@ -87,23 +92,31 @@ def comparison_page(result: Comparison, *, every: bool = False) -> Page:
     )
 
 
+def _whose(over: OverCategories) -> str:
+    apart = f" ({over.told_apart})" if over.told_apart else ""
+    return f"{over.dataset} {over.method} {over.preset}{apart}"
+
+
 def history_page(series: Sequence[Series], metric: str) -> Page:
     """One table a series, oldest first."""
     head = ("made", "commit", "adbench", "%", "change", "seeds", "categories")
     tables = tuple(
         TextTable(
-            f"{own.name}, protocol {own.protocol}", head,
-            tuple(_point_row(point) for point in own.points), text_columns=3,
+            own.name if "protocol" in own.told_apart else f"{own.name}, protocol {own.protocol}",
+            head, tuple(_point_row(point, own.is_unsure) for point in own.points), text_columns=3,
         )
         for own in series
     )  # fmt: skip
     points = sum(len(own.points) for own in series)
-    return Page(f"{TITLES[metric]}: {counted(points, 'point')} of {len(series)} series", tables, ())
+    headline = f"{TITLES[metric]}: {counted(points, 'point')} of {len(series)} series"
+    notes = [_UNSURE] if any(own.is_unsure for own in series) else []
+    return Page(headline, tables, lists(("Notes", notes)))
 
 
-def _point_row(point: Point) -> tuple[str, ...]:
+def _point_row(point: Point, is_unsure: bool) -> tuple[str, ...]:
+    mark = UNKNOWN if is_unsure and not point.data_known else ""
     return (
-        point.created, point.commit or "–", point.version, percent(point.value),
+        point.created, point.commit or "–", point.version, percent(point.value) + mark,
         "–" if point.changed is None else points(point.changed), str(point.num_seeds),
         str(len(point.categories)),
     )  # fmt: skip
@@ -114,11 +127,12 @@ def series_json(series: Series, metric: str) -> dict[str, Any]:
     return {
         "dataset": series.dataset, **named(series.category), "method": series.method,
         "preset": series.preset, "scope": series.scope, "protocol": series.protocol,
-        "metric": metric,
+        "data": series.data, "metric": metric,
         "points": [
             {
                 "created": p.created, "commit": p.commit, "adbench": p.version, "value": p.value,
                 "seeds": p.num_seeds, "categories": list(p.categories), "change": p.changed,
+                "data_known": p.data_known,
             }
             for p in series.points
         ],
@@ -239,9 +253,9 @@ def comparison_json(result: Comparison) -> dict[str, Any]:
         ],
         "over_categories": [
             {
-                "dataset": o.dataset, "method": o.method, "preset": o.preset, "metric": o.metric,
-                "categories": o.categories, "median_change": o.median, "p_value": o.p_value,
-                "p_holm": o.p_holm,
+                "dataset": o.dataset, "scope": o.scope, "method": o.method, "preset": o.preset,
+                "protocol": o.protocol, "metric": o.metric, "categories": o.categories,
+                "median_change": o.median, "p_value": o.p_value, "p_holm": o.p_holm,
             }
             for o in result.over_categories
         ],
@@ -259,7 +273,8 @@ def difference_json(d: Difference) -> dict[str, Any]:
         "head": d.head, "change": d.change,
         "interval": None if d.estimate is None else _pair(d.estimate.interval()),
         "interval_covers": d.covers, "test": _test(d), "untested": d.untested,
-        "categories": d.categories, "protocol_differs_in": list(d.marks),
+        "categories": d.categories, "protocol": d.protocols[0],
+        "protocol_differs_in": list(d.marks),
     }  # fmt: skip
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from adbench.comparability import different_parts, newness, unknown_parts
+from adbench.comparability import data_versions, different_parts, newness, unknown_parts
+from adbench.errors import shortened
+from adbench.printable import printable
 from adbench.regression.sides import Side
 from adbench.reports.origin_notes import libraries_apart
 from adbench.storage.records import Record
@@ -22,7 +25,8 @@ class Case:
 
     `pairs` holds (base, head) records; `marks` names the protocol's fields in which they differ,
     and training images that do, empty unless that was asked for; `masks_differ`: their pixel
-    metrics are not comparable.
+    metrics are not comparable. `told_apart` says what sets the protocol apart from others of the
+    same method, empty where there are none.
     """
 
     dataset: str
@@ -33,6 +37,13 @@ class Case:
     pairs: tuple[tuple[Record, Record], ...]
     marks: tuple[str, ...] = ()
     masks_differ: bool = False
+    told_apart: str = ""
+
+    @property
+    def protocols(self) -> tuple[str, str]:
+        """Digests of base's and of head's."""
+        base, head = self.pairs[0]
+        return base.protocol_digest, head.protocol_digest
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -93,6 +104,7 @@ def pair(base: Side, head: Side, *, any_protocol: bool = False) -> Pairing:
     """
     by_method = base.method is None or head.method is None
     left, right = _units(base, by_method), _units(head, by_method)
+    versions = data_versions(base.records), data_versions(head.records)
     cases: dict[Key, list[tuple[_Unit, _Unit]]] = {}
     incomparable: list[Incomparable] = []
     for key, units in left.items():
@@ -102,11 +114,12 @@ def pair(base: Side, head: Side, *, any_protocol: bool = False) -> Pairing:
             if match is None:
                 incomparable.append(Incomparable(_where(unit), reason))
             else:
-                group = (*key[:-1], *_standards(unit, match))
+                on = (versions[n][u.record.keys["score"]] for n, u in enumerate((unit, match)))
+                group = (*key[:-1], *_standards(unit, match), *on)
                 cases.setdefault(group, []).append((unit, match))
     extra = [_where(u) for key, units in right.items() if key not in left for u in units]
     return Pairing(
-        tuple(_case(pairs, by_method) for pairs in cases.values()),
+        tuple(_told_apart([_case(pairs, by_method) for pairs in cases.values()])),
         tuple(incomparable),
         tuple(extra),
     )
@@ -217,10 +230,38 @@ def _case(pairs: Sequence[tuple[_Unit, _Unit]], by_method: bool) -> Case:
     )
 
 
+def _told_apart(cases: Sequence[Case]) -> Iterator[Case]:
+    """The same cases; those of one method under several protocols, or on several versions of the
+    data, say which."""
+    groups: dict[Key, dict[str, Record]] = {}
+    namesakes = Counter(map(_place, cases))
+    for case in cases:
+        place = case.dataset, case.preset, case.method
+        groups.setdefault(place, {})[case.protocols[0]] = case.pairs[0][0]
+    for case in cases:
+        others = [r.protocol for r in groups[case.dataset, case.preset, case.method].values()]
+        own = case.pairs[0][0].protocol
+        names = [n for n in own if any(other.get(n) != own[n] for other in others)]
+        if any(other["scope"] == "separate" for other in others):
+            names = [n for n in names if n != "trained_categories"]
+        words = [f"{n.replace('_', ' ')} {_text(own[n])}" for n in names]
+        if namesakes[_place(case)] > 1:  # on several versions of the data
+            words.append(f"seed {', '.join(map(str, case.seeds))}")
+        yield replace(case, told_apart=printable(", ".join(words)))
+
+
+def _place(case: Case) -> Key:
+    return case.dataset, case.category, case.scope, case.preset, case.method, case.protocols
+
+
+def _text(value: object) -> str:
+    return "none" if value is None else shortened(str(value))
+
+
 def _standards(base: _Unit, head: _Unit) -> Key:
-    """What the seeds of one case share: both protocols, and what of the files differs."""
+    """What the seeds of one case share: both protocols, what of the files differs, and images."""
     digests = base.record.protocol_digest, head.record.protocol_digest
-    return (*digests, _parts_apart(base, head))
+    return (*digests, _parts_apart(base, head), frozenset(_labels(base)))
 
 
 def _where(unit: _Unit) -> str:

@@ -49,6 +49,8 @@ class Difference:
     untested: str | None = None
     marks: tuple[str, ...] = ()
     categories: int = 1
+    protocols: tuple[str, str] = ("", "")
+    told_apart: str = ""
 
     @property
     def change(self) -> float:
@@ -60,7 +62,10 @@ class Difference:
     def group(self) -> tuple[object, ...]:
         """What it shares with the other categories of its mean."""
         own = self
-        return own.dataset, own.scope, own.preset, own.method, own.metric, own.seeds, own.marks
+        return (
+            own.dataset, own.scope, own.preset, own.method, own.metric, own.seeds, own.marks,
+            own.protocols,
+        )  # fmt: skip
 
     @property
     def covers(self) -> str:
@@ -73,7 +78,8 @@ class Difference:
     def place(self) -> str:
         """For people: data set and category."""
         category = f"mean of {self.categories}" if self.category == MEAN else self.category
-        return f"{self.dataset}:{category}"
+        apart = f" ({self.told_apart})" if self.told_apart else ""
+        return f"{self.dataset}:{category}{apart}"
 
     @property
     def where(self) -> str:
@@ -135,7 +141,7 @@ def _case_differences(
                 case.dataset, case.category, case.scope, case.preset, case.method, metric,
                 case.seeds, before, after, estimate,
                 untested=None if estimate else (missing if is_pixel else TOO_FEW),
-                marks=case.marks,
+                marks=case.marks, protocols=case.protocols, told_apart=case.told_apart,
             )  # fmt: skip
 
 
@@ -238,7 +244,8 @@ def _means(found: Sequence[Difference]) -> Iterator[Difference]:
             first.seeds, _mean([d.base for d in group]), _mean([d.head for d in group]),
             mean_estimate(estimates) if complete else None,
             untested=None if complete else next(d.untested for d in group if d.untested),
-            marks=first.marks, categories=len(group),
+            marks=first.marks, categories=len(group), protocols=first.protocols,
+            told_apart=first.told_apart,
         )  # fmt: skip
 
 

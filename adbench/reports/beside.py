@@ -19,7 +19,6 @@ from adbench.reports.protocol_differences import (
 )
 from adbench.reports.reported import Reported, ReportedColumn, columns
 from adbench.reports.tables import MEAN, SPREAD
-from adbench.reports.text_table import run_name
 from adbench.storage.records import METRICS, Record
 
 
@@ -114,8 +113,10 @@ def beside(
 def _nearest(
     column: ReportedColumn, mark: str, runs: Sequence[OwnRun], found: Sequence[ReportedColumn]
 ) -> Beside:
-    """With the run of the same method and ablation that differs in the least."""
-    own = [r for r in runs if r.first["dataset"] == column.dataset]
+    """With the run of the same method and ablation that differs in the least; of several, the
+    newest: it is the one on the newest data."""
+    newest_first = sorted(runs, key=lambda run: run.newness, reverse=True)
+    own = [r for r in newest_first if r.first["dataset"] == column.dataset]
     own = [r for r in own if r.first["method"] == column.method]
     try:
         expected = published_hyperparameters(column) if own else {}
@@ -180,7 +181,7 @@ def _row(item: Beside, category: str) -> dict[str, Any]:
         "image_size": column.image_size,
         "crop": column.crop,
         "backbone": column.backbone or None,
-        "against": run_name(item.run.first) if item.run is not None else None,
+        "against": item.run.name if item.run is not None else None,
         "differs": ", ".join(difference.what for difference in item.differences),
         "std": {m: float(n.std) for m, n in own.items() if n.std is not None},
         "difference": apart,

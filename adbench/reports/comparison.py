@@ -178,7 +178,7 @@ def _reported_lines(reported: Sequence[Beside], category: str) -> list[tuple[str
         lines.append((label, name, *(n.text if n else "–" for n in numbers)))
         if item.run is not None and not item.differences:
             apart = [item.difference_text(category, metric) for metric in SHOWN]
-            lines.append((label, f"{run_name(item.run.first)} − reported", *apart))
+            lines.append((label, f"{item.run.name} − reported", *apart))
     return lines
 
 

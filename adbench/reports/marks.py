@@ -23,7 +23,7 @@ class Marks:
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
-        versions = data_versions(records)
+        versions = self._versions = data_versions(records)
         done = [record for record in records if record.status == "done"]
         self.standards: dict[Standard, list[Record]] = {}
         for record in done:
@@ -49,6 +49,17 @@ class Marks:
         doubt = not summary["data_known"] and summary["dataset"] in self.unsure
         return letter + UNKNOWN if doubt and summary["status"] == "done" else letter
 
+    def of_record(self, record: Record) -> str:
+        """The same for a finished record; nothing for others."""
+        row = {
+            "protocol": record.protocol_digest,
+            "data": self._versions[record.keys["score"]],
+            "data_known": is_known(record),
+            "dataset": record.identity["dataset"],
+            "status": record.status,
+        }
+        return self.of(row) if record.status == "done" else ""
+
 
 def data_notes(marks: Marks) -> list[str]:
     """What sets the versions of a data set apart, and which records do not know theirs."""
@@ -62,9 +73,10 @@ def data_notes(marks: Marks) -> list[str]:
         (first, base), *others = found.items()
         for label, records in others:
             pair = " and ".join(_letters_of(marks, name) for name in (first, label))
+            apart = _apart(base, records)  # nothing where a failed cell alone tells them apart
             notes.append(
-                f"{dataset}: {pair} are numbers of different data ({_apart(base, records)}); they "
-                "are neither ranked nor averaged together."
+                f"{dataset}: {pair} are numbers of different data{f' ({apart})' if apart else ''}; "
+                "they are neither ranked nor averaged together."
             )
     return notes + _unknown(marks)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from adbench.comparability import LIBRARIES, code_of, library_versions
+from adbench.comparability import LIBRARIES, code_of, data_versions, library_versions
 from adbench.output import counted
 from adbench.storage.records import Record
 
@@ -22,28 +22,49 @@ def origin_notes(records: Sequence[Record]) -> list[str]:
 
 
 def _codes(records: Sequence[Record]) -> list[str]:
-    """Two versions of a method's code in one mean, of the decoder's or metrics' in one table."""
+    """Two versions of a method's code in one mean, of the decoder's or metrics' in one table.
+
+    Digests of code are compared among records of one format: the format before made them in another
+    way, so that of its records beside others it is unknown whether the code was the same.
+    """
     notes = []
-    methods: dict[tuple[str, str], list[Record]] = {}
+    newest = max((record.format for record in records), default=0)
+    methods: dict[tuple[str, ...], list[Record]] = {}
+    versions = data_versions(records)
     datasets: dict[str, list[Record]] = {}
     for record in records:
         if record.status == "done":
-            key = (f"{record.method} {record.preset}", record.identity["dataset"])
-            methods.setdefault(key, []).append(record)
+            own = record.identity
+            averaged = own["scope"], record.protocol_digest, versions[record.keys["score"]]
+            run = f"{record.method} {record.preset}", own["dataset"], *averaged
+            methods.setdefault(run, []).append(record)
             datasets.setdefault(record.identity["dataset"], []).append(record)
-    for (run, where), own in methods.items():
-        parted = _parted(own, [code_of(record) for record in own])
+    for (name, where, *_), mean in methods.items():
+        parted = _parted(mean, _digests(mean, "code"))
         if parted:
             notes.append(
-                f"{run} on {where}: means mix versions of the method's code: {parted}; "
+                f"{name} on {where}: means mix versions of the method's code: {parted}; "
                 "--overwrite all runs all with the present one."
             )
-    for place, own in datasets.items():
+    for place, there in datasets.items():
         for part, words in (("decoder", "the image decoder"), ("metrics", "the metrics")):
-            parted = _parted(own, [code_of(record, part) for record in own])
+            parted = _parted(there, _digests(there, part))
             if parted:
                 notes.append(f"{place}: numbers of different versions of {words}: {parted}.")
+        older = [record for record in there if record.format < newest]
+        if older and len(older) < len(there):
+            notes.append(
+                f"{place}: {counted(len(older), 'cell')} made by an older adbench "
+                f"({_named(older)}): whether method, image decoder and metrics had the present "
+                "code is unknown."
+            )
     return notes
+
+
+def _digests(records: Sequence[Record], part: str) -> list[str | None]:
+    """Of the code behind records of the newest format among them; None for others."""
+    newest = max(record.format for record in records)
+    return [code_of(r, part) if r.format == newest else None for r in records]
 
 
 def _libraries(records: Sequence[Record]) -> list[str]:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from adbench.comparability import data_versions
+from adbench.comparability import data_versions, newness
+from adbench.reports.marks import Marks
 from adbench.reports.ranking import Group, group_of
 from adbench.reports.tables import MEAN, SPREAD, spread
+from adbench.reports.text_table import run_name
 from adbench.storage.records import Record
 
 if TYPE_CHECKING:
@@ -31,11 +33,24 @@ class OwnRun:
 
     records: tuple[Record, ...]
     summaries: Mapping[str, Mapping[str, Any]] = field(hash=False, compare=False)
+    mark: str = ""
+    """Of its standard, where the data set has several."""
 
     @property
     def first(self) -> Mapping[str, Any]:
         """Any of the summaries, for what all of them share."""
         return next(iter(self.summaries.values()))
+
+    @property
+    def name(self) -> str:
+        """As its rows are called."""
+        name = run_name(self.first)
+        return f"{name} ({self.mark})" if self.mark else name
+
+    @property
+    def newness(self) -> tuple[int, str]:
+        """Of its newest record."""
+        return max(map(newness, self.records))
 
     @property
     def protocol(self) -> Mapping[str, Any]:
@@ -76,9 +91,19 @@ class OwnRun:
             return None
         return _t_interval(**summary[metric])
 
-    @property
+    @cached_property
     def _has_images(self) -> bool:
-        return all(record.images for record in self.records)
+        """Whether the seeds of each category have scores of the same images: of records of before
+        it is not known that they rest on the same files."""
+        seen: dict[str, set[tuple[tuple[str, int], ...]]] = {}
+        for record in self.records:
+            own: dict[str, list[tuple[str, int]]] = {}
+            names = (record.images.get(name, []) for name in ("category", "id", "label"))
+            for category, name, label in zip(*names, strict=True):
+                own.setdefault(category, []).append((name, label))
+            for category in record.identity["categories"]:
+                seen.setdefault(category, set()).add(tuple(sorted(own.get(category, []))))
+        return all(len(images) == 1 and () not in images for images in seen.values())
 
     def _image_interval(self, category: str, metric: str) -> Interval | None:
         import numpy as np
@@ -138,7 +163,12 @@ def own_runs(records: Sequence[Record], summaries: Sequence[Mapping[str, Any]]) 
     for record in records:
         if record.status == "done":
             own[_group(record, versions)].append(record)
-    return [OwnRun(tuple(own[g]), table) for g, table in tables.items() if own[g]]
+    marks = Marks(records)
+    return [
+        OwnRun(tuple(own[group]), table, marks.of(table[MEAN]))
+        for group, table in tables.items()
+        if own[group]
+    ]
 
 
 def _group(record: Record, versions: Mapping[str, str]) -> Group:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adbench.comparability import data_versions
+from adbench.reports.marks import Marks
 from adbench.reports.ranking import group_of
 from adbench.reports.tables import MEAN, TITLES, part_rows, rows, summarise_seeds
 from adbench.reports.text_table import Table, mean_label, percent, run_name, seeds_text
@@ -24,8 +25,11 @@ def parts_tables(records: Sequence[Record], metrics: Sequence[str]) -> list[Tabl
     found = [(row["part"], row) for row in summarise_parts(part_rows(records))]
     found += [(WHOLE, row) for row in summarise_seeds(rows(having, data_versions(records)))]
     places = dict.fromkeys((s["dataset"], s["scope"]) for _, s in found)
+    marks = Marks(records)
     return [
-        _table(place, [f for f in found if (f[1]["dataset"], f[1]["scope"]) == place], metrics)
+        _table(
+            place, [f for f in found if (f[1]["dataset"], f[1]["scope"]) == place], metrics, marks
+        )
         for place in places
     ]
 
@@ -40,6 +44,7 @@ def _table(
     place: tuple[str, str],
     found: Sequence[tuple[str, dict[str, Any]]],
     metrics: Sequence[str],
+    marks: Marks,
 ) -> Table:
     seeds = sorted({seed for _, summary in found for seed in summary["seeds"]})
     categories = list(dict.fromkeys(s["category"] for _, s in found if s["category"] != MEAN))
@@ -49,7 +54,8 @@ def _table(
         own = [(part, s) for part, s in found if s["category"] == category]
         for group in dict.fromkeys(group_of(s) for _, s in own):
             mine = [(part, s) for part, s in own if group_of(s) == group]
-            lines += [_line(part, s, metrics, len(seeds)) for part, s in mine]
+            mark = marks.of(mine[0][1])
+            lines += [_line(part, s, metrics, len(seeds), mark) for part, s in mine]
         breaks.append(len(lines) - 1)
     return Table(
         f"Parts of methods alone: {', '.join(place)} (%, {seeds_text(seeds)})",
@@ -62,9 +68,10 @@ def _table(
 
 
 def _line(
-    part: str, summary: dict[str, Any], metrics: Sequence[str], num_seeds: int
+    part: str, summary: dict[str, Any], metrics: Sequence[str], num_seeds: int, mark: str
 ) -> tuple[str, ...]:
     category = summary["category"]
     label = mean_label(summary) if category == MEAN else category
     values = (percent(summary[metric], summary["status"], num_seeds) for metric in metrics)
-    return (label, run_name(summary), part, *values)
+    name = run_name(summary)
+    return (label, f"{name} ({mark})" if mark else name, part, *values)

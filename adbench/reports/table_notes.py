@@ -96,7 +96,7 @@ def _source(mark: str, group: Sequence[Beside]) -> str:
 def _against(item: Beside) -> str:
     assert item.run is not None
     where = f"{item.column.dataset}: {item.column.name} [{item.mark}]"
-    ours = run_name(item.run.first)
+    ours = item.run.name
     if not item.differences:
         return (
             f"{where} and {ours} agree in data-set version, trained categories, scope, image size, "

@@ -54,8 +54,12 @@ def rows(
     """
     given = list(records)
     labels = data_versions(given) if versions is None else versions
-    own = [row for record in given for row in _category_rows(record, labels)]
-    _lend(own)
+    siblings = {_run(r, labels): r for r in given if r.status == "done"}
+    own = [
+        row
+        for record in given
+        for row in _category_rows(record, labels, siblings.get(_run(record, labels), record))
+    ]
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in own:
         groups.setdefault((*(row[name] for name in GROUP), row["seed"]), []).append(row)
@@ -134,8 +138,24 @@ def summarise_seeds(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [_summary(group) for group in groups.values()]
 
 
-def _category_rows(record: Record, versions: Mapping[str, str]) -> list[dict[str, Any]]:
+def _run(record: Record, versions: Mapping[str, str]) -> tuple[Any, ...]:
+    """What a failed cell shares with the finished ones of its run."""
+    own = record.identity
+    trained = own["categories"] if own["scope"] == "unified" else []
+    rule = (record.key_parts.get(name) for name in ("mask_rule", "mask_threshold"))
+    return (
+        own["method"], record.variant, record.preset, own["dataset"], own["dataset_version"],
+        own["scope"], own["limit"], versions[record.keys["score"]], *trained, *map(str, rule),
+    )  # fmt: skip
+
+
+def _category_rows(
+    record: Record, versions: Mapping[str, str], sibling: Record
+) -> list[dict[str, Any]]:
+    """A failed cell has no protocol of its own, nor names of what was selected: it has those of a
+    finished `sibling`, where there is one, and counts with it."""
     identity = record.identity
+    told = record if record.status == "done" else sibling
     common = {
         "method": identity["method"],
         "variant": record.variant,
@@ -144,8 +164,8 @@ def _category_rows(record: Record, versions: Mapping[str, str]) -> list[dict[str
         "scope": identity["scope"],
         "seed": identity["seed"],
         "limit": identity["limit"],
-        "protocol": record.protocol_digest if record.status == "done" else None,
-        "settings": record.settings,
+        "protocol": told.protocol_digest if told.status == "done" else None,
+        "settings": told.settings if record.settings is None else record.settings,
         "data": versions[record.keys["score"]],
         "data_known": is_known(record),
         "code": code_of(record),
@@ -159,19 +179,6 @@ def _category_rows(record: Record, versions: Mapping[str, str]) -> list[dict[str
         {**common, "category": c, **_metric_values(record.metrics.get(c, {}))}
         for c in identity["categories"]
     ]
-
-
-def _lend(table: list[dict[str, Any]]) -> None:
-    """A failed cell has no protocol of its own, nor names of what was selected: it counts with its
-    siblings of the same run."""
-    lent = ("protocol", "settings")
-    names = [name for name in GROUP if name not in lent]
-    siblings = {
-        tuple(row[name] for name in names): row for row in table if row["protocol"] is not None
-    }
-    for row in table:
-        sibling = siblings.get(tuple(row[name] for name in names), {})
-        row |= {name: sibling.get(name) for name in lent if row[name] is None}
 
 
 def _mean_row(group: list[dict[str, Any]]) -> dict[str, Any]:

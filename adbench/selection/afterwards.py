@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adbench.comparability import on_newest_data
 from adbench.selection.file import Choice, Curve
 from adbench.storage.records import Record, mean_metrics
 
@@ -44,8 +45,9 @@ class TestCurve:
 
 
 def test_curve(choice: Choice, curve: Curve, records: Iterable[Record]) -> TestCurve:
-    """What `records` have of a curve: equal hyper-parameters, categories and scope, any seed."""
-    own = [r for r in records if _is_of(r, choice)]
+    """What `records` have of a curve: equal hyper-parameters, categories and scope, any seed, on
+    the newest version of the data."""
+    own = on_newest_data([r for r in records if _is_of(r, choice)])
     points = tuple(
         _test_point([r for r in own if r.identity["hyperparameters"] == p.hyperparameters])
         for p in curve.points

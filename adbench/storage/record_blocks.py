@@ -58,6 +58,16 @@ Items = Annotated[list[T], FailFast()]
 """A list of which the first wrong item is told: a stranger's may have millions."""
 
 
+def _categories(names: list[str]) -> list[str]:
+    """Each once, and none that reads as a mean over them (`tables.MEAN`)."""
+    if len(set(names)) < len(names):
+        raise ValueError("names a category twice")
+    for name in names:
+        if name.startswith("/"):
+            raise ValueError(f"found {shortened(repr(name))}, expected the name of a folder")
+    return names
+
+
 class _Block(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -69,7 +79,7 @@ class Identity(_Block):
     hyperparameters: dict[str, Any]
     dataset: Name
     dataset_version: str
-    categories: Items[Name] = Field(min_length=1)
+    categories: Annotated[Items[Name], AfterValidator(_categories)] = Field(min_length=1)
     scope: Literal["separate", "unified"]
     seed: int
     limit: int | None
@@ -156,6 +166,19 @@ class Timing(_Block):
 
     fit: _Fit
     inference: Inference | None = None
+
+
+class _Commit(_Block):
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+class Environment(_Block):
+    """What made it: versions and commits."""
+
+    packages: dict[str, str | None] | None = None
+    git: _Commit | None = None
+    plugin_git: dict[str, _Commit] | None = None
 
 
 class _Truth(_Block):

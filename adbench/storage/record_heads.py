@@ -7,10 +7,13 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from adbench import atomic
+from adbench.errors import StoreError
 from adbench.regular_files import open_regular
 
 _BYTES: Final = 200
-_NUMBER: Final = re.compile(rb'\n "number": (\d{1,16}),\n "family": "([0-9a-f]*)",\n')
+_NUMBER: Final = re.compile(rb'"number":\s*(\d{1,16}),\s*"family":\s*"([0-9a-f]*)"')
+_OF_BEFORE: Final = re.compile(rb'"format":\s*1\b')
 _NAME: Final = re.compile(r"(record|failed)-[0-9a-f]{24}\.json")
 
 
@@ -54,7 +57,13 @@ def _names(folder: str) -> list[str]:
 def _head(path: Path) -> Head | None:
     try:
         with open_regular(path) as stream:
-            found = _NUMBER.search(stream.read(_BYTES))
-    except OSError:
+            first = stream.read(_BYTES)
+        found = _NUMBER.search(first)
+        if found is not None:
+            return Head(int(found[1]), found[2].decode())
+        if _OF_BEFORE.search(first) is not None:
+            return None
+        whole = atomic.read_json(path)  # a tool has sorted its lines
+        return Head(int(whole["number"]), str(whole["family"]))
+    except (OSError, StoreError, KeyError, TypeError, ValueError):
         return None
-    return None if found is None else Head(int(found[1]), found[2].decode())

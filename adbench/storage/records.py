@@ -16,6 +16,7 @@ from adbench.atomic import digest
 from adbench.contracts import JSON
 from adbench.storage.record_blocks import (
     DataNotes,
+    Environment,
     Identity,
     ImageColumns,
     Items,
@@ -100,7 +101,7 @@ class Record(BaseModel):
     timing: Annotated[dict[str, Any], AfterValidator(shaped(Timing))] = {}
     diagnostics: dict[str, Any] = {}
     data: Annotated[dict[str, Any], AfterValidator(shaped(DataNotes))] = {}
-    environment: dict[str, Any] = {}
+    environment: Annotated[dict[str, Any], AfterValidator(shaped(Environment))] = {}
     failure: Failure | None = None
     reason: str | None = Field(None, description="why a skipped cell was skipped")
     _left_out: tuple[str, ...] = PrivateAttr(())

@@ -59,7 +59,7 @@ def test_a_loss_that_is_not_finite_says_where_and_what_to_try(make_context, make
 
     weight, steps = nn.Parameter(torch.zeros(2)), iter(range(100))
     checkpoint = make_checkpoint(due=True)
-    with pytest.raises(MethodError, match=r"loss is nan at step 3 of 25.*learning_rate"):
+    with pytest.raises(MethodError, match=r"loss is nan at step 3 of 25.*learning rate"):
         fit(make_context(checkpoint=checkpoint), loss=loss)
     assert checkpoint.state is not None and checkpoint.state["step"] == 3
 

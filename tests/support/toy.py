@@ -75,12 +75,16 @@ def _write_sample(
 
 def forget_plugins() -> None:
     """Load plug-in files anew, as the next process would."""
-    from adbench import code_digest, module_files, registry
+    from adbench import code_digest, module_files, plugin_files, registry
 
-    for name in ("_load_method", "_load_dataset"):
-        getattr(registry, name).cache_clear()
-    for cached in (code_digest.method_code, code_digest._text_of, module_files.find_module):
-        cached.cache_clear()
+    for module, names in (
+        (registry, ("_load_method", "_load_dataset")),
+        (code_digest, ("method_code", "_text_of")),
+        (module_files, ("find_module",)),
+        (plugin_files, ("_package_of", "_is_beside")),
+    ):
+        for name in names:
+            getattr(module, name).cache_clear()
     for name in [name for name in sys.modules if name.startswith("adbench_plugin_")]:
         del sys.modules[name]
 
