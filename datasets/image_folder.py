@@ -74,9 +74,9 @@ def read_image_folder(root: Path, folder: str) -> ImageFolder:
     while pending:
         here = pending.pop()
         own = 0
-        for entry in _entries(root / here):
+        for entry in _entries(root / here, hidden=True):
             path = f"{here}/{entry.name}"
-            found = _look_at(entry, path)
+            found = _hidden(entry, path) if is_hidden(entry.name) else _look_at(entry, path)
             if found == "folder":
                 pending.append(path)
             elif found == "image":
@@ -115,11 +115,12 @@ def _counted(count: int) -> str:
     return f"{count} image{'s' * (count != 1)}"
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """What is visible in a folder, sorted by name; nothing where it is absent or no folder."""
+def _entries(folder: Path, *, hidden: bool = False) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder, sorted by name; nothing where it is absent or no folder."""
     try:
         with os.scandir(folder) as entries:
-            yield from sorted((e for e in entries if not is_hidden(e.name)), key=lambda e: e.name)
+            shown = [e for e in entries if hidden or not is_hidden(e.name)]
+            yield from sorted(shown, key=lambda e: e.name)
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
@@ -162,6 +163,14 @@ def _look_at(
     if suffix in IMAGE_SUFFIXES:
         return "image"
     return None if entry.name.lower() in _LITTER else _by_content(entry, path, suffix)
+
+
+def _hidden(entry: os.DirEntry[str], path: str) -> Problem | None:
+    """A warning where it is an image by its content, which macOS's `._NAME.png` is not."""
+    if entry.is_dir(follow_symlinks=False) or not _begins_like_an_image(entry.path):
+        return None
+    message = f"{path} is a hidden image: not used; rename it if it is meant"
+    return Problem("warning", "hidden", message, path)
 
 
 def _by_content(entry: os.DirEntry[str], path: str, suffix: str) -> Problem | Literal["image"]:

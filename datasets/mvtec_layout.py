@@ -86,6 +86,9 @@ class MVTecLayout(FolderDataset):
         ]
 
     def contents(self, folder: Path) -> str:
+        whole = folder.absolute()
+        if self._normal_folders(whole.parent, whole.name, "train"):
+            return f"it is a category itself, give the folder that it lies in, {whole.parent}"
         candidates = self._candidates(folder) if is_folder(folder) else ()
         misfits = filter(None, (self._misfit(folder, c) for c in candidates))
         return next(misfits, None) or super().contents(folder)

@@ -61,6 +61,9 @@ def _read(file: Path, category: str) -> tuple[dict[str, Split], list[Problem]]:
         path = image.replace("\\", "/")
         if path.startswith("/") or ".." in path.split("/") or not PurePosixPath(path).name:
             raise _unreadable(file, f"line {line} has the image {shortened(image)!r}")
+        if PurePosixPath(path).parent.name.lower() in {*_VALUES["label"]} - {row["label"]}:
+            what = f"line {line} calls {shortened(path)} {row['label']}"
+            raise _unreadable(file, what)
         if row["object"] != category or row["label"] != "normal":
             continue
         first = lines.setdefault(stem(path), line)

@@ -11,6 +11,7 @@ from adbench.atomic import digest
 from adbench.contracts import Sample
 from adbench.data import DataSelection, choose_categories, refuse_unknown
 from adbench.errors import DataError, UsageError
+from adbench.output import counted
 from adbench.registry import load_dataset
 from adbench.selectors import parse_dataset
 
@@ -47,10 +48,11 @@ def training_selection(
         raise DataError(f"{dataset.card.name}: no category found in {root}")
     for category, own in samples.items():
         if len(own) < MIN_TRAINING:
+            found = counted(len(own), "training image")
             raise DataError(
-                f"{dataset.card.name}:{category} has {len(own)} training images under {root}; "
+                f"{dataset.card.name}:{category} has {found} under {root}; "
                 f"choosing on held-out ones needs {MIN_TRAINING} or more: add some, or select "
-                f"other categories with --dataset {dataset.card.name}:CATEGORY,..."
+                f"other categories with --dataset {reference}:CATEGORY,..."
             )
     return DataSelection(
         reference=reference,

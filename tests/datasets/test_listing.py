@@ -99,6 +99,16 @@ def test_images_beside_the_folders_that_are_read(tmp_path, fill):
     assert "holds 1 image, not used: why" in problems[1].message
 
 
+def test_a_hidden_image_is_named_and_litter_is_not(tmp_path):
+    (tmp_path / "x").mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "x" / ".000.png")
+    (tmp_path / "x" / "._000.png").write_bytes(b"\0\5\x16\7\0\2")
+    (tmp_path / "x" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    os.mkfifo(tmp_path / "x" / ".pipe.png")
+    found = read_image_folder(tmp_path, "x")
+    assert found.images == () and said(found) == [("warning", "x/.000.png")]
+
+
 def test_an_absent_folder_holds_nothing(tmp_path):
     assert read_image_folder(tmp_path, "nowhere").images == ()
     assert list_folders(tmp_path / "nowhere") == []

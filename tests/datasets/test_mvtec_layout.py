@@ -234,6 +234,12 @@ def test_an_own_data_set_without_any_category(tmp_path, own):
         own.find_root(tmp_path)
 
 
+def test_a_category_in_place_of_the_data_set(tmp_path, fill, own):
+    root = fill(tmp_path, ["long/train/good/a.png"])
+    with pytest.raises(DataError, match=f"is a category itself, give the folder .*, {root}; "):
+        own.find_root(root / "long")
+
+
 def test_a_folder_that_is_nearly_a_category_is_named(tmp_path, fill, own):
     root = fill(tmp_path, ["long/train/good/a.png", "short/train/fine/a.png", "notes/todo.txt"])
     assert own.available_categories(root) == ("long",)

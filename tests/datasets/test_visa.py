@@ -157,6 +157,10 @@ def with_split(tmp_path, fill, content: bytes):
         (f"{HEADER}candle,train,normal,/x/0000.JPG,\n".encode(), "line 2 has the image '/x"),
         (f"{HEADER}candle,train,normal,../0000.JPG,\n".encode(), "line 2 has the image '../"),
         (f"{HEADER}{ROW}\n{ROW.replace('train', 'test')}\n".encode(), "lines 2 and 3 are of one"),
+        (
+            f"{HEADER}{ROW.replace('Normal', 'Anomaly').replace('train', 'test')}\n".encode(),
+            "line 2 calls candle/Data/Images/Anomaly/0000.JPG normal",
+        ),
         (f"{HEADER}{ROW}\n".encode("utf-16"), "line 1 is not UTF-8"),
         (f"{HEADER}{ROW}größe\n".encode("latin-1"), "line 2 is not UTF-8"),
         (f"{HEADER}{ROW}\n\0".encode(), "line 3 holds a null byte"),
