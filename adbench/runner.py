@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from adbench.interruptions import OutOfMemory, TimeLimitReached, is_out_of_memor
 from adbench.machine.devices import device_name
 from adbench.machine.load import ForeignLoad
 from adbench.machine.memory import PeakMemory
+from adbench.output import say
 from adbench.plan import AUPRO_LIMITS, Cell
 from adbench.predicting import predict_missing
 from adbench.protocol import protocol_as_scored, protocol_of
@@ -204,11 +204,10 @@ class _CellRun:
         if checkpoint.out_of_time:
             raise TimeLimitReached
         if checkpoint.is_late() and not (checkpoint.saves or checkpoint.resumes):
-            print(
+            say(
                 f"warning: {self.cell.title}: its training went on beyond the time limit to its "
                 f"end, because {self.cell.method.card.name} never saved a state to go on from "
-                "(context.checkpoint)",
-                file=sys.stderr,
+                "(context.checkpoint)"
             )
 
     def _team(self) -> AbstractContextManager[Team | None]:

@@ -19,6 +19,7 @@ from PIL import Image
 from adbench.decode import image_header
 from adbench.errors import DataError, UsageError
 from adbench.orientation import APPLIED, load_as_stored
+from adbench.output import show
 
 
 def copy_upright(source: Path, target: Path) -> int:
@@ -73,7 +74,7 @@ def main() -> None:
         turned = copy_upright(Path(sys.argv[1]), Path(sys.argv[2]))
     except (UsageError, OSError, shutil.Error) as error:
         raise SystemExit(f"error: {error}") from None
-    print(f"{turned} files turned in {sys.argv[2]}; give it with --data-root {sys.argv[2]}")
+    show(f"{turned} files turned in {sys.argv[2]}; give it with --data-root {sys.argv[2]}")
 
 
 if __name__ == "__main__":
