@@ -61,7 +61,7 @@ def run_cell(
             record = failed_record(cell, error, settings)
     if claim is not None:
         claim.require()
-    folder.write_record(record)
+    record = folder.write_record(record)
     if record.status != "failed":
         folder.tidy(keep_maps=settings.keep_maps)
         if not settings.keep_model and folder.model.is_dir():
@@ -93,8 +93,7 @@ def time_again(
     timed = record.model_copy(update={"timing": {**record.timing, "inference": inference}})
     if claim is not None:
         claim.require()
-    folder.write_record(timed)
-    return timed
+    return folder.write_record(timed)
 
 
 class _CellRun:

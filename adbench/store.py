@@ -88,20 +88,20 @@ class CellFolder:
         """Whether a record, of whatever content, is there."""
         return self._record.exists() or self._failed.exists()
 
-    def write_record(self, record: Record, highest: int | None = None) -> int:
+    def write_record(self, record: Record, highest: int | None = None) -> Record:
         """Publish the outcome, the last write of a cell; it becomes the newest record here.
 
-        Gives its number: one more than the highest, which is looked for where it is not given.
+        Gives it as it is written, with its number: one more than the highest, which is looked for
+        where it is not given.
         """
         if highest is None:
             heads = read_heads(self.path.parent)
             highest = max((head.number for head in heads.values()), default=0)
-        number = min(highest + 1, MAX_NUMBER)
-        record = record.model_copy(update={"number": number})
+        record = record.model_copy(update={"number": min(highest + 1, MAX_NUMBER)})
         atomic.write_json(self.path_of(record), record.model_dump(mode="json"))
         if record.status != "failed":
             remove(self._failed)
-        return number
+        return record
 
     def forget(self, *, keep_model: bool = False) -> None:
         """Remove all of this cell, for `--overwrite all`; the claim stays, and so does what cells
@@ -216,7 +216,7 @@ class Store:
                 if claim is not None:
                     try:
                         if folder.holds(record):
-                            highest = folder.write_record(record, highest)
+                            highest = folder.write_record(record, highest).number
                     finally:
                         claim.release()
 

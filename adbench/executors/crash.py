@@ -65,8 +65,7 @@ def publish_crash(cell: Cell, crash: Crash, store: Store, watch: ClaimWatch) -> 
     try:
         record = cached_outcome(cell, store, "failed")
         if record is None:
-            record = _failed(cell, crash)
-            folder.write_record(record)
+            record = folder.write_record(_failed(cell, crash))
         return record
     finally:
         claim.release()
