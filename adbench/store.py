@@ -96,8 +96,7 @@ class CellFolder:
         if highest is None:
             heads = read_heads(self.path.parent)
             highest = max((head.number for head in heads.values()), default=0)
-        number = min(highest + 1, MAX_NUMBER)
-        record = record.model_copy(update={"number": number})
+        record = record.model_copy(update={"number": min(highest + 1, MAX_NUMBER)})
         atomic.write_json(self.path_of(record), record.model_dump(mode="json"))
         if record.status != "failed":
             remove(self._failed)

@@ -128,6 +128,7 @@ def test_a_model_of_a_right_digest_runs_no_code(
     report = atomic.read_json(file.with_name("fit.json"))
     report["sizes"]["mean.npy"] = file.stat().st_size
     report["files"]["mean.npy"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    report["sizes"]["mean.npy"] = file.stat().st_size
     atomic.write_json(file.with_name("fit.json"), report)
     outcome = invoke(*command)
     assert outcome.code == 3 and "Traceback" not in outcome.err
