@@ -37,8 +37,8 @@ def check_name(name: str, folder: Path) -> None:
     from fuzz_records import sound_record
 
     shown = " ".join(printable(name).split())
-    if not shown or printable(name) != name:
-        return  # refused where data are read
+    if not shown or printable(name) != name or name.startswith("/"):
+        return  # refused where data, or records, are read
     value = sound_record()
     identity = value["identity"] | {"categories": [name], "scope": "separate"}
     value = value | {"identity": identity, "metrics": {name: value["metrics"]["a"]}, "data": {}}
