@@ -103,11 +103,9 @@ class CellFolder:
         return record
 
     def forget(self, *, keep_model: bool = False) -> None:
-        """Remove all of this cell, for `--overwrite all`; the claim stays, and so does what cells
-        with other prediction-only hyper-parameters have. `keep_model`: it is new in this run."""
-        spared = {self.model} if keep_model else set()
-        if self._cell.prediction_options:
-            spared |= set(self._of_others())
+        """Remove all of this cell, for `--overwrite all`; the claim stays, and so does what others
+        with this fit have (`_of_others`). `keep_model`: it is new in this run."""
+        spared = ({self.model} if keep_model else set()) | set(self._of_others())
         for path in self.path.iterdir() if self.path.is_dir() else ():
             if is_ours(path) and path not in spared:
                 remove(path)
@@ -120,17 +118,19 @@ class CellFolder:
                 remove(path)
 
     def _of_others(self) -> Iterator[Path]:
-        """Records, maps and timings of the cells that share this one's fit."""
+        """Records of the cells that share this one's fit: under other mask rules or thresholds,
+        and, with maps and timings of their own, with other prediction-only hyper-parameters."""
         names = self._cell.prediction_options
         for path in [*self.path.glob("record-*.json"), *self.path.glob("failed-*.json")]:
-            record = _read_record(path)
-            if record is None or record.identity == self._cell.identity:
+            record = None if path in (self._record, self._failed) else _read_record(path)
+            if record is None:
                 continue
-            own = record.identity["hyperparameters"]
             yield path
-            yield key_path(self.path, record.keys["predict"])
             yield pixel_statistics_path(self.path, record.keys["score"])
-            yield self.path / _timing_name({name: own[name] for name in names})
+            if names and record.identity != self._cell.identity:
+                own = record.identity["hyperparameters"]
+                yield key_path(self.path, record.keys["predict"])
+                yield self.path / _timing_name({name: own[name] for name in names})
 
     def tidy(self, *, keep_maps: bool) -> None:
         """After the record: drop the checkpoint, left-over temporary files, and the maps."""

@@ -296,3 +296,15 @@ def test_a_write_that_fails_leaves_the_old_file(
     with pytest.raises(StoreError, match="the disk is full"):
         atomic.write_text(path, "new")
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_overwriting_under_one_mask_rule_keeps_the_records_of_another(
+    invoke: Invoke, command: list[str], results: Path
+) -> None:
+    assert invoke(*command).code == 0
+    assert invoke(*command, "--mask-rule", "area_max").code == 0
+    before = {path: path.read_bytes() for path in results.glob("cells/*/record-*.json")}
+    assert invoke(*command, "--overwrite", "all").code == 0
+    after = {path: path.read_bytes() for path in results.glob("cells/*/record-*.json")}
+    assert before.keys() == after.keys()
+    assert sum(before[path] == after[path] for path in before) == len(before) // 2
