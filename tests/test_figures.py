@@ -393,6 +393,21 @@ def test_ranks_come_from_the_categories_that_all_methods_have() -> None:
     assert "best (1.00)" in text and "over 10 categories, 1 left out" in text
 
 
+def test_methods_of_another_protocol_are_not_ranked_with_the_others() -> None:
+    records = [_record(m, "toy", f"c{c}", 0.5 + c / 100) for m in "abcd" for c in range(60)]
+    for record in records:
+        if record.identity["method"] == "d":
+            record.protocol["image_size"] = 999
+    found = ranking(records, "image_auroc")
+    assert isinstance(found, Ranking)
+    assert set(found.labels) == set("abc") and found.other_protocols == 1
+    with drawing():
+        text = svg(critical_difference_figure(found, "image_auroc"))
+    assert "1 method of other protocols not" in text
+    few = [r for r in records if r.identity["method"] in "acd"]
+    assert "2 methods of one protocol (1 of others)" in str(ranking(few, "image_auroc"))
+
+
 def test_too_few_cases_and_scores_that_mean_nothing_are_no_ranking() -> None:
     few = [_record(m, "toy", f"c{c}", 0.5) for m in "abc" for c in range(5)]
     assert "5 categories in common; expected at least 3 methods and 6" in str(

@@ -6,8 +6,8 @@ Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from adbench.comparability import on_newest_data
@@ -38,6 +38,8 @@ class Ranking:
     num_cases: int
     left_out: int
     """Categories in which some method has no value."""
+    other_protocols: int = 0
+    """Methods under other protocols than these, which are not ranked with them."""
 
     def cliques(self) -> list[tuple[int, int]]:
         """(first, last) of each longest stretch of two or more methods within the difference."""
@@ -53,24 +55,48 @@ def ranking(records: Sequence[Record], metric: str) -> Ranking | str:
     """Ranks of the methods of one scope, or in one sentence why there can be none.
 
     A case is a category of a data set, its value a mean over seeds. Smoke and limited records do
-    not count: their scores compare with nothing; nor do those on older data than others.
+    not count: their scores compare with nothing; nor do those on older data than others. Of methods
+    under several protocols the most that share theirs are ranked.
     """
     whole = [r for r in records if r.preset != "smoke" and r.identity["limit"] is None]
     honest = on_newest_data(whole)
     if not any(record.status == "done" for record in honest):
         return "no scores that count: those of smoke and --limit compare with nothing"
-    values = {label: _values(group, metric) for label, group in series(honest).items()}
+    every_run = series(honest)
+    runs = _of_one_protocol(every_run)
+    others = len(every_run) - len(runs)
+    values = {label: _values(group, metric) for label, group in runs.items()}
     every = list(dict.fromkeys(case for own in values.values() for case in own))
     # One method tried on one category must not reduce all others to that category.
     values = {label: own for label, own in values.items() if own and 2 * len(own) >= len(every)}
     cases = [case for case in every if all(case in own for own in values.values())]
     if len(values) < FEWEST_METHODS or len(cases) < FEWEST_CASES:
         return (
-            f"found {_counted(len(values), 'method', 'methods')} with "
+            f"found {_counted(len(values), 'method', 'methods')}"
+            f"{f' of one protocol ({others} of others)' if others else ''} with "
             f"{_counted(len(cases), 'category', 'categories')} in common; expected at least "
             f"{FEWEST_METHODS} methods and {FEWEST_CASES} categories"
         )
-    return _rank(values, cases, len(every) - len(cases))
+    found = _rank(values, cases, len(every) - len(cases))
+    return found if isinstance(found, str) else replace(found, other_protocols=others)
+
+
+def _of_one_protocol(runs: Mapping[str, Sequence[Record]]) -> dict[str, Sequence[Record]]:
+    """The most runs of which no two have different protocols on one data set."""
+    groups: list[tuple[dict[str, set[str]], dict[str, Sequence[Record]]]] = []
+    for label, own in runs.items():
+        used: dict[str, set[str]] = {}
+        for record in own:
+            if record.status == "done":
+                used.setdefault(record.identity["dataset"], set()).add(record.protocol_digest)
+        for protocols, members in groups:
+            if all(protocols.get(dataset, found) == found for dataset, found in used.items()):
+                protocols |= used
+                members[label] = own
+                break
+        else:
+            groups.append((used, {label: own}))
+    return max((members for _, members in groups), key=len, default={})
 
 
 def _rank(
@@ -107,6 +133,8 @@ def critical_difference_figure(found: Ranking, metric: str) -> Figure:
     axes.axis("off")
     _Diagram(axes, found, height - 0.95, bars).draw(cliques)
     lost = f", {found.left_out} left out" if found.left_out else ""
+    if found.other_protocols:
+        lost += f"; {_counted(found.other_protocols, 'method', 'methods')} of other protocols not"
     title = (
         f"Average rank by {TITLES[metric]} over {found.num_cases} categories{lost} "
         f"(Nemenyi, {100 * ALPHA:g} %)"
