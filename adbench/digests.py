@@ -16,7 +16,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
 
 from adbench.atomic import forbids_writing, is_damage, say_damaged
 from adbench.errors import DataError, StoreError
@@ -35,7 +34,6 @@ Index = dict[str, tuple[Stamp, str]]
 
 _FORMAT = "adbench-digests-1"
 _THREADS = 4
-_CHUNK = 1 << 20
 
 _SETTLED_NS = 100_000_000
 """A file that changed this shortly before it was read could change again within one tick of
@@ -88,7 +86,7 @@ def _hash(base: str, path: str) -> tuple[Stamp, str, bool]:
         with open_regular(Path(base, path)) as stream:
             now = time.time_ns()
             before = os.fstat(stream.fileno())
-            digest = stream_digest(stream)
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
             after = os.fstat(stream.fileno())
     except OSError as error:
         raise _unreadable(base, path, error) from None
@@ -96,14 +94,6 @@ def _hash(base: str, path: str) -> tuple[Stamp, str, bool]:
     # ctime, not mtime: archives restore mtimes, also ones in the future; nobody can set ctime.
     keep = stamp == _stamp_of(after) and now - before.st_ctime_ns > _SETTLED_NS
     return stamp, digest, keep
-
-
-def stream_digest(stream: IO[bytes]) -> str:
-    """SHA-256 (hex) of all that is left of an open file."""
-    digest = hashlib.sha256()
-    while chunk := stream.read(_CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _unreadable(base: str, path: str, error: OSError) -> DataError:

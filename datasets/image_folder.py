@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from adbench.datasets.listing import Problem, is_folder, is_hidden
-from adbench.errors import DataError
+from adbench.datasets.listing import Problem, entries, is_folder, is_hidden
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -74,7 +73,7 @@ def read_image_folder(root: Path, folder: str) -> ImageFolder:
     while pending:
         here = pending.pop()
         own = 0
-        for entry in _entries(root / here, hidden=True):
+        for entry in entries(root / here, hidden=True):
             path = f"{here}/{entry.name}"
             found = _hidden(entry, path) if is_hidden(entry.name) else _look_at(entry, path)
             if found == "folder":
@@ -96,7 +95,7 @@ def unused_images(
 ) -> list[Problem]:
     """A warning for each image in `folder` itself, and each folder with images, not `used`."""
     problems = []
-    for entry in _entries(root / folder):
+    for entry in entries(root / folder):
         if entry.name in used:
             continue
         path = f"{folder}/{entry.name}"
@@ -113,21 +112,6 @@ def unused_images(
 
 def _counted(count: int) -> str:
     return f"{count} image{'s' * (count != 1)}"
-
-
-def _entries(folder: Path, *, hidden: bool = False) -> Iterator[os.DirEntry[str]]:
-    """What is in a folder, sorted by name; nothing where it is absent or no folder."""
-    try:
-        with os.scandir(folder) as entries:
-            shown = [e for e in entries if hidden or not is_hidden(e.name)]
-            yield from sorted(shown, key=lambda e: e.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        raise DataError(
-            f"{folder} cannot be read ({error.strerror}); expected a folder of images: "
-            "check its permissions"
-        ) from None
 
 
 def _leads_back(folder: Path) -> bool:

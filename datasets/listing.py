@@ -66,9 +66,18 @@ def without_suffix(path: str) -> str:
 
 def list_folders(folder: Path) -> list[str]:
     """Names of the visible folders in `folder`, sorted; none where it is absent."""
+    return [e.name for e in entries(folder) if _is_folder(e)]
+
+
+def entries(folder: Path, *, hidden: bool = False) -> list[os.DirEntry[str]]:
+    """What is in a folder, sorted by name; nothing where it is absent or no folder.
+
+    Raises `DataError` for one that cannot be read.
+    """
     try:
-        with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if not is_hidden(e.name) and _is_folder(e))
+        with os.scandir(folder) as found:
+            shown = [e for e in found if hidden or not is_hidden(e.name)]
+            return sorted(shown, key=lambda e: e.name)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

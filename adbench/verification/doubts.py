@@ -12,8 +12,8 @@ from adbench.contracts import Sample
 from adbench.verification.findings import (
     SHOWN,
     UPRIGHT_COPY,
+    FileFlaw,
     Finding,
-    Severity,
     finding_of,
     grouped,
 )
@@ -41,13 +41,6 @@ class Looked(NamedTuple):
             self.masks,
             {path: self.of_normals[path] for path in paths if path in self.of_normals},
         )
-
-
-class _Flaw(NamedTuple):
-    severity: Severity
-    check: str
-    message: str
-    path: str
 
 
 def who_decided(on_card: int, given: int | None) -> str:
@@ -114,7 +107,7 @@ def _of_normals(category: str, looked: Looked, threshold: int) -> list[Finding]:
                 f"{mask} marks anomalous pixels, but {image} is normal by its folder, and counts "
                 "as normal"
             )
-            flaws.append(_Flaw("warning", "normal mask", message, mask))
+            flaws.append(FileFlaw("warning", "normal mask", message, mask))
     return grouped(category, flaws)
 
 
@@ -127,12 +120,12 @@ def duplicates(category: str, contents: Iterable[tuple[Sample, str]]) -> list[Fi
     for group in by_content.values():
         names = " = ".join(s.path for s in group[:SHOWN])
         if len({s.split for s in group}) > 1:
-            flaw = _Flaw("warning", "leak", f"in training and test: {names}", group[0].path)
+            flaw = FileFlaw("warning", "leak", f"in training and test: {names}", group[0].path)
         elif len({s.label for s in group}) > 1:
             message = f"normal and anomalous at once: {names}"
-            flaw = _Flaw("warning", "two labels", message, group[0].path)
+            flaw = FileFlaw("warning", "two labels", message, group[0].path)
         elif len(group) > 1:
-            flaw = _Flaw("note", "duplicate", f"the same file twice: {names}", group[0].path)
+            flaw = FileFlaw("note", "duplicate", f"the same file twice: {names}", group[0].path)
         else:
             continue
         flaws.append(flaw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from adbench.contracts import JSON
 from adbench.errors import DataError
@@ -30,6 +30,15 @@ class Flaw(Protocol):
     def message(self) -> str: ...
     @property
     def path(self) -> str: ...
+
+
+class FileFlaw(NamedTuple):
+    """A `Flaw` that our own checks found."""
+
+    severity: Severity
+    check: str
+    message: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)

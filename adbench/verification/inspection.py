@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from adbench.contracts import Dataset, Sample
-from adbench.verification.findings import UPRIGHT_COPY, Finding, Flaw, Severity
+from adbench.verification.findings import UPRIGHT_COPY, FileFlaw, Finding, Flaw
 
 
 class Inspected(Protocol):
@@ -53,21 +53,14 @@ def inspect_category(dataset: Dataset, root: Path, category: str) -> Inspected:
     return inspect(root, category)
 
 
-class _Unmasked(NamedTuple):
-    severity: Severity
-    check: str
-    message: str
-    path: str
-
-
-def _unmasked(samples: Sequence[Sample]) -> list[_Unmasked]:
+def _unmasked(samples: Sequence[Sample]) -> list[FileFlaw]:
     """What a data set that cannot be asked does not say itself: defect images without a mask."""
     paths = [s.path for s in samples if not s.has_pixel_labels]
     if len(paths) == sum(s.label for s in samples) > 0:
         message = f"no masks: none of the {len(paths)} defect images has one, so pixel metrics are "
-        return [_Unmasked("warning", "no mask", f"{message}undefined", paths[0])]
+        return [FileFlaw("warning", "no mask", f"{message}undefined", paths[0])]
     what = "has no mask; it counts in image metrics only"
-    return [_Unmasked("warning", "no mask", f"{path} {what}", path) for path in paths]
+    return [FileFlaw("warning", "no mask", f"{path} {what}", path) for path in paths]
 
 
 def overlooked(dataset: Dataset, root: Path) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import NamedTuple
 
 from adbench.contracts import CategoryCard, Geometry, Sample
 from adbench.decode import image_header, plain_image, room_for
-from adbench.digests import stream_digest
 from adbench.errors import DataError
 from adbench.images import MaskRule, decode_mask, resize_mask
 from adbench.machine.threads import in_threads
@@ -18,8 +18,8 @@ from adbench.regular_files import open_regular
 from adbench.verification.doubts import ImageLook, Looked, MaskLook, duplicates, other_size
 from adbench.verification.findings import (
     CategorySummary,
+    FileFlaw,
     Finding,
-    Severity,
     grouped,
     several,
 )
@@ -30,13 +30,6 @@ from adbench.verification.names import digests_match
 _CHECKS = ("decode", "transparency", "mask decode", "mask size", "lost mask")
 
 
-class _Flaw(NamedTuple):
-    severity: Severity
-    check: str
-    message: str
-    path: str
-
-
 class Seen(NamedTuple):
     """One image and its mask, decoded and forgotten."""
 
@@ -44,7 +37,7 @@ class Seen(NamedTuple):
     """Width and height in pixels; None where the image cannot be decoded."""
     mode: str
     content: str
-    flaws: list[_Flaw]
+    flaws: list[FileFlaw]
     regions: int = 0
     regions_kept: int = 0
     look: ImageLook | None = None
@@ -94,10 +87,10 @@ def _with_mask(
     flaws = []
     if mask.any() and not kept.any():
         message = f"{path} is empty once resized to {len(kept)} by {rule}"
-        flaws.append(_Flaw("warning", "lost mask", message, path))
+        flaws.append(FileFlaw("warning", "lost mask", message, path))
     if mask.shape != (seen.look.height, seen.look.width):
         message = other_size(path, sample.path, seen.look, mask_look)
-        flaws.insert(0, _Flaw("error", "mask size", message, path))
+        flaws.insert(0, FileFlaw("error", "mask size", message, path))
     return seen._replace(
         flaws=flaws,
         mask=mask_look,
@@ -106,17 +99,17 @@ def _with_mask(
     )
 
 
-def _undecoded(check: str, error: BaseException, root: Path, path: str) -> _Flaw:
+def _undecoded(check: str, error: BaseException, root: Path, path: str) -> FileFlaw:
     message = without_root(error, root)
     if isinstance(error, MemoryError):
         message = f"{path}: there is not enough memory to decode it"
-    return _Flaw("error", check, message, path)
+    return FileFlaw("error", check, message, path)
 
 
 def _content(file: Path) -> str:
     """The SHA-256 of the file."""
     with open_regular(file) as stream:
-        return stream_digest(stream)
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def look_at_all(look: Callable[[Sample], Seen], samples: Sequence[Sample]) -> Iterator[Seen]:
