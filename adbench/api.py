@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adbench.commands.progress import SilentReporter
+from adbench.cli.progress import SilentReporter
 from adbench.executors.attempt import Overwrite
-from adbench.newest import latest
-from adbench.reports.tables import frame, rows
+from adbench.report.tables import frame, rows
 from adbench.session import Request, RunOptions, execute
-from adbench.store import Store
+from adbench.store.folders import Store
+from adbench.store.newest import latest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -93,8 +93,7 @@ class _Closure:
         while len(set(whole.values())) > kinds:
             kinds = len(set(whole.values()))
             whole = {
-                n: _digest(own[n], *[whole.get(t or "", "") for _, t in bindings[n]])
-                for n in names
+                n: _digest(own[n], *[whole.get(t or "", "") for _, t in bindings[n]]) for n in names
             }
         return own, whole
 

@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from adbench.printable import printable_lines
+from adbench.text import printable_lines
 
 
 class SafeConsole(Console):
@@ -24,6 +24,6 @@ class SafeConsole(Console):
     ) -> Iterable[Segment]:
         """The pieces of anything that can be shown. The cursor is moved by rich alone."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(
-                text=printable_lines(segment.text)
+            yield (
+                segment if segment.control else segment._replace(text=printable_lines(segment.text))
             )

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from adbench.cell.runner import is_timed
+from adbench.cell.settings import Settings
 from adbench.executors.attempt import Overwrite, Ticket, cached_outcome
 from adbench.executors.base import Crash, Ended, Event, Executor, Progressed, Started
 from adbench.executors.crash import publish_crash
 from adbench.executors.interrupt import terminate_as_interrupt
 from adbench.executors.serial import SerialExecutor
 from adbench.plan import Cell, Plan
-from adbench.runner import is_timed
-from adbench.settings import Settings
-from adbench.storage.claims import ClaimWatch
-from adbench.storage.records import Record, now
-from adbench.store import Store
+from adbench.store.claims import ClaimWatch
+from adbench.store.folders import Store
+from adbench.store.records import Record, now
 
 POLL_SECONDS = 1.0
 LOOKS_PER_SECOND = 100

@@ -14,7 +14,6 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
-from adbench.atomic import digest
 from adbench.code_digest import method_code, modules_digest
 from adbench.contracts import (
     JSON,
@@ -24,11 +23,12 @@ from adbench.contracts import (
     Method,
     Scope,
 )
-from adbench.data import DataSelection
+from adbench.data.selection import DataSelection
 from adbench.errors import UnknownNameError, UsageError
 from adbench.hyperparameters import build_hyperparameters, variant_name
 from adbench.registry import expand_group, load_method, refuse_shared_names
 from adbench.selectors import MethodSelector, parse_methods, parse_overrides
+from adbench.store.atomic import digest
 
 MaskRule = Literal["nearest", "area_max"]
 MASK_RULES: tuple[MaskRule, ...] = ("nearest", "area_max")
@@ -106,7 +106,9 @@ class Cell:
             "kinds": {c: card.kind for c, card in self.category_cards().items()},
             "code": dict(code.modules),
             "code_digest": code.digest,
-            "decoder": modules_digest("adbench.images", "adbench.decode", "adbench.orientation"),
+            "decoder": modules_digest(
+                "adbench.data.images", "adbench.data.decode", "adbench.data.orientation"
+            ),
             "train": self.data.digest(self.categories, "train"),
             "test": self.data.digest(self.categories, "test"),
             "masks": self.data.digest(self.categories, "masks"),
@@ -198,7 +200,7 @@ def metrics_digest() -> str:
     """Digest of the code that turns maps into numbers."""
     folder = Path(__file__).parent / "metrics"
     names = [f"adbench.metrics.{p.stem}" for p in sorted(folder.glob("*.py"))]
-    return modules_digest(*[n.removesuffix(".__init__") for n in names], "adbench.scoring")
+    return modules_digest(*[n.removesuffix(".__init__") for n in names], "adbench.cell.scoring")
 
 
 def make_plan(
@@ -223,12 +225,11 @@ def make_plan(
     for selection in data:
         for reference, method, hyperparameters in found:
             own = _resolve_scope(scope or method.card.scope, selection, method, notes)
-            groups = [selection.categories] if own == "unified" else [
-                (c,) for c in selection.categories
-            ]
+            groups = (
+                [selection.categories] if own == "unified" else [(c,) for c in selection.categories]
+            )
             cells += [
-                Cell(reference, method, preset, hyperparameters, selection, group, own, seed,
-                     rule)
+                Cell(reference, method, preset, hyperparameters, selection, group, own, seed, rule)
                 for group in groups
                 for seed in seeds
             ]

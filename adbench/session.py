@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from adbench.cache import DiskCache, default_cache_folder
-from adbench.data import check_threshold, refuse_shared_dataset_names, select_data
+from adbench.cell.settings import Settings
+from adbench.data.cache import DiskCache, default_cache_folder
+from adbench.data.selection import check_threshold, refuse_shared_dataset_names, select_data
 from adbench.errors import StoreError, UnknownNameError, UsageError
 from adbench.executors import make_executor, parse_executor
 from adbench.executors.attempt import OVERWRITES, Overwrite, cached_outcome
@@ -20,14 +21,12 @@ from adbench.executors.base import Executor
 from adbench.executors.serial import SerialExecutor
 from adbench.grid import GridOptions, GridResult, Reporter, run_on
 from adbench.machine.devices import choose_device, choose_precision, gpu_visible
-from adbench.output import counted, say
 from adbench.plan import Cell, Plan, make_plan
 from adbench.selectors import parse_seeds, parse_shard
-from adbench.settings import Settings
-from adbench.storage.claims import ClaimWatch
-from adbench.storage.plan_files import write_plan
-from adbench.store import Store
-from adbench.user_paths import at_home
+from adbench.store.claims import ClaimWatch
+from adbench.store.folders import Store
+from adbench.store.plan_files import write_plan
+from adbench.text import at_home, counted, say
 
 CPU_FLOPS_PER_CORE = 8e10
 GPU_FLOPS = 4e13
@@ -94,8 +93,8 @@ class Request:
         """What `--selected` does to a plan."""
         if self.selected is None:
             return lambda plan: plan
-        from adbench.selection.apply import apply_selection
-        from adbench.selection.file import read_selection
+        from adbench.select.apply import apply_selection
+        from adbench.select.file import read_selection
 
         return partial(
             apply_selection,

@@ -23,7 +23,7 @@ IMAGE_SUFFIXES = frozenset(
         ".pnm",
     }
 )  # fmt: skip
-"""Of the formats that `adbench.decode` reads."""
+"""Of the formats that `adbench.data.decode` reads."""
 
 _UNREAD = frozenset(
     {
@@ -90,9 +90,7 @@ def read_image_folder(root: Path, folder: str) -> ImageFolder:
     return ImageFolder(tuple(sorted(images)), tuple(problems))
 
 
-def unused_images(
-    root: Path, folder: str, used: Collection[str], expected: str
-) -> list[Problem]:
+def unused_images(root: Path, folder: str, used: Collection[str], expected: str) -> list[Problem]:
     """A warning for each image in `folder` itself, and each folder with images, not `used`."""
     problems = []
     for entry in entries(root / folder):
@@ -122,9 +120,7 @@ def _leads_back(folder: Path) -> bool:
     return os.path.commonpath([target, home]) == target
 
 
-def _look_at(
-    entry: os.DirEntry[str], path: str
-) -> Problem | Literal["folder", "image"] | None:
+def _look_at(entry: os.DirEntry[str], path: str) -> Problem | Literal["folder", "image"] | None:
     """ "folder", "image", None for litter, or what is wrong."""
     if entry.is_dir(follow_symlinks=False):
         return "folder"

@@ -110,9 +110,7 @@ class MVTecLayout(FolderDataset):
         tested, flaws = self._test(root, category, normal)
         return self.compared(category, samples + tested, problems + flaws)
 
-    def _train(
-        self, root: Path, category: str, normal: str
-    ) -> tuple[list[Sample], list[Problem]]:
+    def _train(self, root: Path, category: str, normal: str) -> tuple[list[Sample], list[Problem]]:
         where = f"{category}/train"
         folders = self._normal_folders(root, category, "train")
         samples, problems = _normal_samples(root, category, "train", folders, normal)
@@ -122,9 +120,7 @@ class MVTecLayout(FolderDataset):
         expected = f"adbench trains on {where}/{normal}"
         return samples, problems + unused_images(root, where, folders, expected)
 
-    def _test(
-        self, root: Path, category: str, normal: str
-    ) -> tuple[list[Sample], list[Problem]]:
+    def _test(self, root: Path, category: str, normal: str) -> tuple[list[Sample], list[Problem]]:
         normals = self._normal_folders(root, category, "test")
         samples, problems = _normal_samples(root, category, "test", normals, normal)
         truths = list_folders(root / category / "ground_truth")

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from adbench.contracts import CategoryCard, Split
 from adbench.datasets.listing import Problem, stem
 from adbench.errors import DataError, shortened
-from adbench.regular_files import open_regular
+from adbench.store.regular_files import open_regular
 
 SPLIT_FILE = "split_csv/1cls.csv"
 _SEED = 998

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from adbench.cache import CacheWarning, DiskCache, default_cache_folder
+from adbench.data.cache import CacheWarning, DiskCache, default_cache_folder
 from adbench.errors import StoreError
 
 
@@ -139,7 +139,7 @@ def test_what_another_reader_has_mapped_is_not_evicted(tmp_path):
 PROGRAM = """
     import sys, time
     from pathlib import Path
-    from adbench.cache import DiskCache
+    from adbench.data.cache import DiskCache
     def fill(array):
         print("filling", flush=True)
         time.sleep(float(sys.argv[2]))

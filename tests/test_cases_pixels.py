@@ -15,11 +15,11 @@ import pytest
 from outcomes import warnings_of
 from toy import Invoke, Outcome
 
-from adbench.upright import copy_upright
+from adbench.data.upright import copy_upright
 
 ROOT = Path(__file__).parents[1]
 CASES = ROOT.parent / "shared" / "cases"
-CARD = '''
+CARD = """
 from adbench.contracts import DatasetCard
 from adbench.datasets.mvtec_layout import MVTEC_TREE, MVTecLayout
 
@@ -29,7 +29,7 @@ class Own(MVTecLayout):
         name="own", title="Own", licence="CC0", page="none", citation="",
         layout=MVTEC_TREE, directory_names=("own",), categories={},
     )
-'''
+"""
 
 Case = Callable[..., list[str]]
 

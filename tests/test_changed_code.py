@@ -11,7 +11,7 @@ from outcomes import the_error
 from scored import scored_record
 from toy import PIXEL, TOY_CARD, Invoke, Toy, spawn
 
-from adbench.commands.explain import explain_cell
+from adbench.cli.explain import explain_cell
 from adbench.registry import load_dataset, load_method
 from adbench.session import Request
 
@@ -68,9 +68,7 @@ def test_a_changed_helper_is_noticed_and_named(toy: Toy, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("character", ["\x0c", "\x1c", "\x85", "\u2028"])
-def test_nothing_hides_a_change(
-    invoke: Invoke, toy: Toy, tmp_path: Path, character: str
-) -> None:
+def test_nothing_hides_a_change(invoke: Invoke, toy: Toy, tmp_path: Path, character: str) -> None:
     scores = []
     for number, sign in enumerate((1, -1)):
         folder = tmp_path / str(number)

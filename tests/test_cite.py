@@ -13,7 +13,7 @@ from toy import PIXEL, Invoke, Toy
 
 from adbench import __version__
 from adbench.registry import dataset_names, load_dataset, load_method, method_names
-from adbench.reports.cite import OWN
+from adbench.report.cite import OWN
 
 ROOT = Path(__file__).parents[1]
 

@@ -15,10 +15,10 @@ import pytest
 from ends import until
 from takers import take
 
-from adbench.interruptions import ClaimLost
-from adbench.storage import claims
-from adbench.storage.claims import ClaimWatch
-from adbench.storage.owners import host_identity, process_start
+from adbench.contracts.interruptions import ClaimLost
+from adbench.store import claims
+from adbench.store.claims import ClaimWatch
+from adbench.store.owners import host_identity, process_start
 
 
 def _owner(**changes: object) -> str:

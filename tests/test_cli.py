@@ -19,9 +19,9 @@ from rich.console import Console
 from toy import PIXEL, Invoke, Toy, spawn
 
 import adbench
-from adbench.newest import latest
-from adbench.reports.report import print_report
-from adbench.store import Store
+from adbench.report.report import print_report
+from adbench.store.folders import Store
+from adbench.store.newest import latest
 
 HEAVY = ("torch", "pandas", "matplotlib", "numpy", "scipy", "PIL", "timm", "diffusers", "faiss")
 COMMANDS = ("run", "plan", "report", "runs", "methods", "datasets", "doctor", "data",
@@ -55,9 +55,7 @@ def test_help_is_plain_text_and_complete(invoke: Invoke, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("arguments", [(), ("data",)])
-def test_no_command_shows_help_and_is_an_error(
-    invoke: Invoke, arguments: tuple[str, ...]
-) -> None:
+def test_no_command_shows_help_and_is_an_error(invoke: Invoke, arguments: tuple[str, ...]) -> None:
     outcome = invoke(*arguments)
     assert outcome.code == 2 and "Commands:" in outcome.out
 
@@ -216,5 +214,5 @@ def test_a_system_error_nobody_foresaw_is_still_one_line(
     def fail(*_arguments: object) -> None:
         raise PermissionError(13, "Permission denied", "somewhere")
 
-    monkeypatch.setattr("adbench.store.Store.check_format", fail)
+    monkeypatch.setattr("adbench.store.folders.Store.check_format", fail)
     assert the_error(invoke("runs"), 2) == "error: somewhere: Permission denied"

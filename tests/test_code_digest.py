@@ -209,9 +209,7 @@ def test_an_installed_plug_in_has_its_own_distribution_covered(
 
 def test_compiled_and_broken_neighbours_are_digested_by_their_bytes(tmp_path: Path) -> None:
     text = "def late():\n    try:\n        import old\n    except SyntaxError:\n        return 0\n"
-    first, second = (
-        code(tmp_path, {"lazy.py": text, "old.py": f"print {n}\n"}) for n in (1, 2)
-    )
+    first, second = (code(tmp_path, {"lazy.py": text, "old.py": f"print {n}\n"}) for n in (1, 2))
     assert first.digest != second.digest
     digests = []
     for value in (1, 1, 2):

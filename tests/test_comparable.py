@@ -20,20 +20,20 @@ from PIL import Image
 from scored import failed, scored_record, write_results
 from toy import Invoke, Toy, forget_plugins, write_toy
 
-from adbench import atomic
-from adbench.comparability import data_versions
 from adbench.figures.critical_difference import ranking
 from adbench.figures.names import labeller
-from adbench.html.document import document
-from adbench.newest import latest
-from adbench.reports.comparison import comparison, notes
-from adbench.reports.parts_table import parts_tables
-from adbench.reports.tables import MEAN, public, rows, summarise_seeds
-from adbench.storage.record_heads import read_heads
-from adbench.storage.records import Record
-from adbench.store import Store
+from adbench.report.comparison import comparison, notes
+from adbench.report.html.document import document
+from adbench.report.parts_table import parts_tables
+from adbench.report.tables import MEAN, public, rows, summarise_seeds
+from adbench.store import atomic
+from adbench.store.comparability import data_versions
+from adbench.store.folders import Store
+from adbench.store.newest import latest
+from adbench.store.record_heads import read_heads
+from adbench.store.records import Record
 
-PLUGIN = '''
+PLUGIN = """
 from signs import SIGN
 
 from adbench.testing import PixelGaussian, PixelGaussianHyperparameters
@@ -51,7 +51,7 @@ class Own(PixelGaussian):
         found = super().predict(images)
         sign = SIGN * (1 if self.hyperparameters.shift == 0 else -1)
         return type(found)(sign * found.maps, sign * found.scores)
-'''
+"""
 TEXTS = ("terminal", "markdown", "latex", "html")
 FORMATS = (*TEXTS, "csv", "json")
 
@@ -236,9 +236,7 @@ def record(number: int, category: str = "a", k: int | None = None, **changes: An
 def digests(train: str = "0", test: str = "0", masks: str = "0") -> dict[str, Any]:
     own = {"train": train, "test": test, "masks": masks}
     return {
-        "digests": {
-            "a": {part: {"files": 10, "sha256": text * 64} for part, text in own.items()}
-        }
+        "digests": {"a": {part: {"files": 10, "sha256": text * 64} for part, text in own.items()}}
     }
 
 

@@ -12,12 +12,12 @@ from scored import PROTOCOL, failed, scored_record, write_results
 from simulation import binormal
 from toy import PIXEL, Invoke, Toy
 
-from adbench.regression.compare import compare
-from adbench.regression.pairing import pair
-from adbench.regression.regress import DEFAULT_METRICS, check_metrics
-from adbench.regression.sides import Side
-from adbench.reports.tables import MEAN
-from adbench.storage.records import Record
+from adbench.compare.compare import compare
+from adbench.compare.pairing import pair
+from adbench.compare.regress import DEFAULT_METRICS, check_metrics
+from adbench.compare.sides import Side
+from adbench.report.tables import MEAN
+from adbench.store.records import Record
 
 RNG = np.random.default_rng(0)
 LABELS, BASE, HEAD = binormal(np.random.default_rng(4), 40, 40, 0.95, 0.80, 0.9)

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from adbench import digests
-from adbench.digests import content_digests
+from adbench.data import digests
+from adbench.data.digests import content_digests
 from adbench.errors import DataError, StoreError
 
 SETTLED = 0.15  # seconds after which a new file's digest may be remembered
@@ -123,5 +123,5 @@ def test_a_rerun_reads_no_file(tmp_path, monkeypatch):
     def refuse(*_):
         raise AssertionError("a file that has not changed must not be read again")
 
-    monkeypatch.setattr("adbench.digests._hash", refuse)
+    monkeypatch.setattr("adbench.data.digests._hash", refuse)
     assert content_digests(root, names, tmp_path / "index") == first

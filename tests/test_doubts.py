@@ -121,9 +121,7 @@ DOUBTFUL = {
 
 
 @pytest.mark.parametrize("kind", SOUND)
-def test_two_valued_masks_of_all_kinds_are_not_doubted(
-    invoke: Invoke, toy: Toy, kind: str
-) -> None:
+def test_two_valued_masks_of_all_kinds_are_not_doubted(invoke: Invoke, toy: Toy, kind: str) -> None:
     each_mask(toy, SOUND[kind])
     outcome = verify(invoke, toy, "--strict")
     assert outcome.code == 0 and "a: 4 anomalous regions" in outcome.out.replace("RGB; ", "a: ")
@@ -230,9 +228,7 @@ def test_the_threshold_in_python(toy: Toy, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------ looks are remembered
 
 
-def test_a_rerun_opens_no_image(
-    invoke: Invoke, toy: Toy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rerun_opens_no_image(invoke: Invoke, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     each_mask(toy, grey)
     first = invoke(*RUN, *toy.arguments())
 
@@ -270,7 +266,7 @@ def test_looks_that_cannot_be_kept_are_taken_each_time(
         raise StoreError("the disk is full")
 
     monkeypatch.setenv("ADBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("adbench.verification.remembered.write_json", full)
+    monkeypatch.setattr("adbench.data.remembered.write_json", full)
     each_mask(toy, grey)
     for _ in range(2):
         outcome = invoke(*RUN, *toy.arguments("a"))
@@ -283,7 +279,7 @@ def test_looks_that_cannot_be_kept_are_taken_each_time(
 
 def tagged(path: Path, tag: int, **options: Any) -> None:
     """The file with its pixels turned, and the tag that says how to turn them back."""
-    from adbench.orientation import APPLIED
+    from adbench.data.orientation import APPLIED
 
     undo = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
     with Image.open(path) as image:
@@ -384,8 +380,8 @@ def test_the_command_for_a_transparent_image_can_be_pasted(
 def test_a_pipe_in_place_of_a_file_hangs_nothing(tmp_path: Path) -> None:
     import os
 
-    from adbench.decode import decode_image, decode_mask, image_header
-    from adbench.digests import content_digests
+    from adbench.data.decode import decode_image, decode_mask, image_header
+    from adbench.data.digests import content_digests
     from adbench.errors import DataError
 
     os.mkfifo(tmp_path / "x.png")
@@ -400,7 +396,7 @@ def test_a_pipe_in_place_of_a_file_hangs_nothing(tmp_path: Path) -> None:
 
 def test_no_upright_copy_is_made_of_a_device(toy: Toy, tmp_path: Path) -> None:
     os.symlink("/dev/zero", toy.root / "a" / "zero.png")
-    command = [sys.executable, "-m", "adbench.upright", str(toy.root), str(tmp_path / "x")]
+    command = [sys.executable, "-m", "adbench.data.upright", str(toy.root), str(tmp_path / "x")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 4 and "Traceback" not in done.stderr
     assert f"error: {toy.root}/a/zero.png cannot be copied: " in done.stderr

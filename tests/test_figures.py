@@ -35,7 +35,7 @@ from adbench.figures.maps import Scale
 from adbench.figures.names import file_part, labeller
 from adbench.figures.style import drawing, line_style, point_style, save, svg
 from adbench.metrics import image_metrics, pixel_metrics
-from adbench.storage.records import METRICS, Record
+from adbench.store.records import METRICS, Record
 
 STEPS_PLUGIN = """
 from adbench.testing import PixelGaussian

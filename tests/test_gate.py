@@ -16,12 +16,12 @@ from scored import failed, scored_record, write_results
 from simulation import binormal, histograms_of, maps_without_difference
 from toy import PIXEL, Invoke, Toy, spawn
 
-from adbench.regression.baseline import make_baseline, read_baseline, write_baseline
-from adbench.regression.gate import GateResult, run_gate
-from adbench.regression.sides import Side
-from adbench.regression.verdicts import TOO_FEW, Rules
-from adbench.storage.pixel_statistics import encode_pixel_statistics
-from adbench.storage.records import Record
+from adbench.compare.baseline import make_baseline, read_baseline, write_baseline
+from adbench.compare.gate import GateResult, run_gate
+from adbench.compare.sides import Side
+from adbench.compare.verdicts import TOO_FEW, Rules
+from adbench.store.pixel_statistics import encode_pixel_statistics
+from adbench.store.records import Record
 
 WORKFLOW = Path(__file__).parents[1] / "docs" / "gate-workflow.yml"
 LABELS, BASE, HEAD = binormal(np.random.default_rng(4), 40, 40, 0.95, 0.80, 0.9)
@@ -226,7 +226,7 @@ def test_a_crash_is_no_regression(
     def broken(*_arguments: object) -> None:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr("adbench.regression.gate.judge", broken)
+    monkeypatch.setattr("adbench.compare.gate.judge", broken)
     outcome = invoke("gate", "--baseline", "base.json", "--results", "head")
     assert outcome.code == 70 and "Traceback" in outcome.err
     last = outcome.err.splitlines()[-1]
@@ -235,7 +235,7 @@ def test_a_crash_is_no_regression(
     def leaves(*_arguments: object) -> None:
         raise SystemExit("plug-in says no")
 
-    monkeypatch.setattr("adbench.regression.gate.judge", leaves)
+    monkeypatch.setattr("adbench.compare.gate.judge", leaves)
     outcome = invoke("gate", "--baseline", "base.json", "--results", "head")
     assert outcome.code == 70 and outcome.err == "error: plug-in says no\n"
 

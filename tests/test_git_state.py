@@ -155,7 +155,5 @@ def test_history_has_a_point_for_each_commit_of_the_users_file(
     file_state.cache_clear()
     again = invoke("run", "--methods", "mine/m.py:Mine[steps=2]", *words, "--overwrite", "all")
     assert again.code == 0
-    points = [
-        p["commit"] for s in json.loads(invoke("history", "--json").out) for p in s["points"]
-    ]
+    points = [p["commit"] for s in json.loads(invoke("history", "--json").out) for p in s["points"]]
     assert len(set(points)) == 2

@@ -13,8 +13,8 @@ from PIL import Image
 from scored import failed, scored_record, write_results
 from toy import PIXEL, Invoke, Toy
 
-from adbench.regression.history import _time_axis, history
-from adbench.storage.records import Record
+from adbench.compare.history import _time_axis, history
+from adbench.store.records import Record
 
 LABELS = np.arange(8) % 2 == 1
 GOOD, POOR = LABELS.astype(float), np.arange(8.0)

@@ -15,7 +15,7 @@ from outcomes import the_error
 from PIL import Image
 from toy import PIXEL, Invoke, Toy
 
-from adbench.decode import decode_image, decode_mask, plain_image
+from adbench.data.decode import decode_image, decode_mask, plain_image
 from adbench.errors import DataError
 
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -129,7 +129,7 @@ def test_verify_goes_on_where_one_image_takes_too_much_memory(
             raise MemoryError
         return original(path)
 
-    monkeypatch.setattr("adbench.verification.pixels.plain_image", decode)
+    monkeypatch.setattr("adbench.data.pixels.plain_image", decode)
     outcome = invoke("data", "verify", toy.reference, "--data-root", str(toy.folder))
     assert outcome.code == 4 and "memory" in outcome.out and "Traceback" not in outcome.err
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from toy import PIXEL, Invoke, write_toy
 
-from adbench.html import document
-from adbench.html.pictures import Budget, gallery_views
-from adbench.reports.report import Layout
-from adbench.reports.reported import published_numbers
-from adbench.storage.records import METRICS, Failure, Record
+from adbench.report.html import document
+from adbench.report.html.pictures import Budget, gallery_views
+from adbench.report.report import Layout
+from adbench.report.reported import published_numbers
+from adbench.store.records import METRICS, Failure, Record
 
 HOSTILE = '</script><img src=x onerror="window.broken=1">\'"&<b>{{7*7}}'
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -246,8 +246,8 @@ def test_plots_are_drawn_where_there_is_enough_and_explained_where_not(tmp_path:
 def test_curves_beyond_the_limit_are_left_out_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adbench.html.charts.MAX_CATEGORIES", 2)
-    monkeypatch.setattr("adbench.html.charts.MAX_METHODS", 1)
+    monkeypatch.setattr("adbench.report.html.charts.MAX_CATEGORIES", 2)
+    monkeypatch.setattr("adbench.report.html.charts.MAX_METHODS", 1)
     records = [make_record(m, c) for c in "abc" for m in ("one", "two")]
     text = render(records, tmp_path).text
     assert "curves of toy: c." in text and text.count("the first 1 of 2 methods") == 2
@@ -264,11 +264,11 @@ def test_the_same_records_give_the_same_file(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record]]:
     """A results folder with figures of two methods on two categories, and its records."""
-    from adbench.commands.figures import draw_run
-    from adbench.commands.progress import SilentReporter
-    from adbench.newest import latest
+    from adbench.cli.figures import draw_run
+    from adbench.cli.progress import SilentReporter
     from adbench.session import Request, RunOptions, execute
-    from adbench.store import Store
+    from adbench.store.folders import Store
+    from adbench.store.newest import latest
 
     folder = tmp_path_factory.mktemp("drawn")
     toy = write_toy(folder / "data")

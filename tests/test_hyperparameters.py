@@ -37,8 +37,6 @@ def test_a_path_counts_by_name_and_content_and_never_by_folder(tmp_path: Path) -
     for folder, content in (("a", "1"), ("b", "1"), ("c", "2")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "w.pth").write_text(content)
-    one, same, other = (
-        _WithFile(file=tmp_path / folder / "w.pth").canonical() for folder in "abc"
-    )
+    one, same, other = (_WithFile(file=tmp_path / folder / "w.pth").canonical() for folder in "abc")
     assert one == same != other
     assert str(tmp_path) not in str(one)

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adbench.cache import DiskCache
 from adbench.contracts import Geometry, Sample
-from adbench.decode import image_header, image_size
-from adbench.errors import DataError, UsageError
-from adbench.images import (
+from adbench.data.cache import DiskCache
+from adbench.data.decode import image_header, image_size
+from adbench.data.images import (
     decode_image,
     decode_mask,
     load_images,
@@ -17,6 +16,7 @@ from adbench.images import (
     prepare_image,
     resize_mask,
 )
+from adbench.errors import DataError, UsageError
 from adbench.metrics import count_regions
 
 RNG = np.random.default_rng(0)

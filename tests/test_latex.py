@@ -13,12 +13,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from toy import PIXEL, Invoke, Toy
 
-from adbench.reports import latex, report
-from adbench.reports.latex_text import latex_text
-from adbench.reports.panels import pages, panels
-from adbench.reports.reported import published_numbers
-from adbench.reports.text_table import Table
-from adbench.storage.records import METRICS, Record
+from adbench.report import latex, report
+from adbench.report.latex_text import latex_text
+from adbench.report.panels import pages, panels
+from adbench.report.reported import published_numbers
+from adbench.report.text_table import Table
+from adbench.store.records import METRICS, Record
 
 NAMES = (
     "a_b", "50 % & more", r"C:\new{x}$y$", "#1 ~x^2", "[b] *c*", "<i>|`\"'", "Škoda–Öl ± ≠ −",

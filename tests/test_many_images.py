@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adbench.cache import DiskCache
+from adbench.cell.predicting import predict_missing
+from adbench.cell.scoring import ground_truth_notes, image_columns, score_categories
 from adbench.contracts import Context, Geometry, Sample
-from adbench.images import load_images, load_masks
+from adbench.data.cache import DiskCache
+from adbench.data.images import load_images, load_masks
+from adbench.data.pixels import look_at, look_at_all
 from adbench.machine.threads import in_threads
 from adbench.plan import AUPRO_LIMITS
-from adbench.predicting import predict_missing
-from adbench.scoring import ground_truth_notes, image_columns, score_categories
-from adbench.storage.predictions import PredictionChunks, chunk_bounds
+from adbench.store.predictions import PredictionChunks, chunk_bounds
 from adbench.testing import PixelGaussian
-from adbench.verification.pixels import look_at, look_at_all
 
 SIDE = 128
 FEW, MANY = 128, 384

@@ -24,7 +24,7 @@ from adbench.errors import MethodError
 from adbench.methods.backbone_weights import load_weights
 from adbench.methods.transfusion.weights import read_checkpoint
 from adbench.registry import load_method, method_names
-from adbench.storage.checkpoint import FileCheckpoint
+from adbench.store.checkpoint import FileCheckpoint
 
 
 class Payload:
@@ -117,7 +117,7 @@ def pickled_array(payload: Payload) -> bytes:
 def test_a_model_of_a_right_digest_runs_no_code(
     invoke: Invoke, toy: Toy, tmp_path: Path, executed: Path
 ) -> None:
-    from adbench import atomic
+    from adbench.store import atomic
 
     command = ["run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", *toy.arguments("a")]
     assert invoke(*command).code == 0

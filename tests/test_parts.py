@@ -11,9 +11,9 @@ import pytest
 from toy import Invoke, Toy
 
 from adbench.contracts import Prediction
-from adbench.storage.predictions import PredictionChunks
-from adbench.storage.records import Record
-from adbench.store import Store
+from adbench.store.folders import Store
+from adbench.store.predictions import PredictionChunks
+from adbench.store.records import Record
 
 PLUGIN = """
 from adbench.contracts import Prediction

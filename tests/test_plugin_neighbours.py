@@ -93,9 +93,7 @@ def test_a_neighbour_hides_an_installed_module_from_its_own_plug_in_only(tmp_pat
 
 
 @pytest.mark.parametrize("executor", ["serial", "local"])
-def test_late_imports_work_in_every_process(
-    toy: Toy, tmp_path: Path, executor: str
-) -> None:
+def test_late_imports_work_in_every_process(toy: Toy, tmp_path: Path, executor: str) -> None:
     write(tmp_path / "plug")
     words = ["--methods", "../plug/mine.py:Mine", *toy.arguments("a"), "--preset", "smoke"]
     work = tmp_path / "work"
@@ -129,7 +127,7 @@ def test_what_is_missing_has_the_name_that_the_user_wrote(
 def test_file_names_that_are_no_identifiers(tmp_path: Path) -> None:
     reference = write(tmp_path / "plug", "from .helper import VALUE")
     for name in ("v1.2.py", "my-method.py", "class.py"):
-        path = (tmp_path / "plug" / name)
+        path = tmp_path / "plug" / name
         path.write_text((tmp_path / "plug/mine.py").read_text())
         assert registry.load_method(f"{path}:Mine").value == 1  # type: ignore[attr-defined]
     assert registry.load_method(reference) is registry.load_method(reference)

@@ -10,15 +10,15 @@ import pytest
 from toy import PIXEL, Invoke, Toy
 
 from adbench import testing
-from adbench.atomic import digest
-from adbench.commands.explain import explain_cell
-from adbench.commands.progress import SilentReporter
+from adbench.cell.settings import Settings
+from adbench.cli.explain import explain_cell
+from adbench.cli.progress import SilentReporter
 from adbench.grid import GridResult, run_grid
 from adbench.plan import Cell
 from adbench.registry import load_method, method_names
 from adbench.session import Request, estimate_seconds
-from adbench.settings import Settings
-from adbench.storage.claims import ClaimWatch
+from adbench.store.atomic import digest
+from adbench.store.claims import ClaimWatch
 
 PLUGIN = """
 from typing import ClassVar

@@ -19,9 +19,9 @@ from toy import Invoke, Toy
 
 import adbench
 from adbench.consoles import SafeConsole
-from adbench.printable import is_printable, printable, printable_lines
-from adbench.reports.spreadsheet import csv_text
-from adbench.storage.records import Record
+from adbench.report.spreadsheet import csv_text
+from adbench.store.records import Record
+from adbench.text import is_printable, printable, printable_lines
 
 HIDDEN = "\u202e\u2066\u200b\U000e0041"
 EVIL = f"a\x1b]0;x\x07\x1b[2J\x1b[8m\x9b\r{HIDDEN}b"
@@ -142,7 +142,7 @@ def test_no_module_but_one_prints() -> None:
         if path.name in ("output.py", "consoles.py") and path.parent.name == "adbench":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
-            where = f"{path}:{getattr(node, 'lineno', 0)}: use adbench.output"
+            where = f"{path}:{getattr(node, 'lineno', 0)}: use adbench.text"
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 assert called != "print" and not called.endswith((".print_exc", ".echo")), where

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from scored import scored_record
 
-from adbench.commands.progress import ConsoleReporter
+from adbench.cli.progress import ConsoleReporter
 
 
 def finish(

@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 from toy import Invoke
 
-from adbench import atomic
 from adbench.errors import AdbenchError
 from adbench.hyperparameters import build_hyperparameters
 from adbench.registry import load_dataset, load_method, method_names
-from adbench.reports import comparison, paper_table
-from adbench.reports.beside import beside, reported_rows
-from adbench.reports.protocol_differences import selector_options
-from adbench.reports.reported import KINDS, SECONDS, columns, published_numbers
-from adbench.reports.tables import MEAN, SPREAD, rows, summarise_seeds
-from adbench.storage.records import METRICS, Record
+from adbench.report import comparison, paper_table
+from adbench.report.beside import beside, reported_rows
+from adbench.report.protocol_differences import selector_options
+from adbench.report.reported import KINDS, SECONDS, columns, published_numbers
+from adbench.report.tables import MEAN, SPREAD, rows, summarise_seeds
+from adbench.store import atomic
+from adbench.store.records import METRICS, Record
 
 ROOT = Path(__file__).parents[1]
 TRANSCRIPTION = ROOT.parent / "shared" / "published" / "published.csv"

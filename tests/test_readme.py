@@ -33,8 +33,16 @@ def test_every_option_that_the_readme_names_exists(invoke: Invoke) -> None:
     helps = "".join(
         invoke(*shlex.split(command), "--help").out
         for command in (
-            "run", "plan", "report", "runs", "select", "selected", "gate", "cite",
-            "data verify", "doctor",
+            "run",
+            "plan",
+            "report",
+            "runs",
+            "select",
+            "selected",
+            "gate",
+            "cite",
+            "data verify",
+            "doctor",
         )  # fmt: skip
     )
     for option in sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))):

@@ -44,9 +44,7 @@ def plugin(folder: Path, name: str, text: str) -> str:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_plugin_is_one_line(
-    invoke: Invoke, toy: Toy, tmp_path: Path, name: str
-) -> None:
+def test_a_broken_plugin_is_one_line(invoke: Invoke, toy: Toy, tmp_path: Path, name: str) -> None:
     text, expected = BROKEN[name]
     reference = plugin(tmp_path, name, text)
     outcome = invoke("plan", "--methods", reference, *toy.arguments(), "--preset", "smoke")
@@ -83,7 +81,7 @@ def test_two_files_of_one_name_are_two_plugins(tmp_path: Path) -> None:
     for number in (1, 2):
         folder = tmp_path / str(number)
         folder.mkdir()
-        text = GOOD + f'\n    number = {number}\n'
+        text = GOOD + f"\n    number = {number}\n"
         references.append(plugin(folder, "same", text))
     first, second = (registry.load_method(r) for r in references)
     assert (first.number, second.number) == (1, 2)  # type: ignore[attr-defined]

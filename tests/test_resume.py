@@ -16,13 +16,13 @@ import pytest
 from toy import PIXEL, Invoke, Toy
 
 from adbench import testing
+from adbench.cell.settings import Settings
+from adbench.cli.progress import SilentReporter
 from adbench.code_digest import MethodCode
-from adbench.commands.progress import SilentReporter
 from adbench.grid import GridResult, run_grid
 from adbench.plan import Plan
 from adbench.session import Request
-from adbench.settings import Settings
-from adbench.storage.records import Record
+from adbench.store.records import Record
 
 CHANGED = MethodCode("0" * 16, {"changed": "x"})
 
@@ -113,8 +113,8 @@ def test_a_finished_grid_loads_nothing_and_counts_hits(
     assert first.reused == 0
     fits.clear()
     for name in ("decode_image", "load_images", "load_masks"):
-        monkeypatch.setattr(f"adbench.images.{name}", _forbidden)
-    monkeypatch.setattr("adbench.cache.DiskCache.array", _forbidden)
+        monkeypatch.setattr(f"adbench.data.images.{name}", _forbidden)
+    monkeypatch.setattr("adbench.data.cache.DiskCache.array", _forbidden)
     again = _run(request_)
     assert again.reused == 2 and fits == [] and _metrics(again) == _metrics(first)
 
@@ -241,9 +241,7 @@ def test_kept_maps_are_scored_again_without_predicting(
     assert fits == [] and _metrics(again) == _metrics(first)
 
 
-def test_new_test_images_do_not_retrain(
-    request_: Request, toy: Toy, fits: list[str]
-) -> None:
+def test_new_test_images_do_not_retrain(request_: Request, toy: Toy, fits: list[str]) -> None:
     _run(request_)
     fits.clear()
     (toy.root / "a/test/good/003.png").unlink()

@@ -16,15 +16,15 @@ from knob import KnobPlugin, write_knob
 from scored import scored_record
 from toy import PIXEL, Invoke, Toy
 
-from adbench import atomic
-from adbench.newest import latest
 from adbench.registry import load_method
-from adbench.selection.afterwards import TestPoint, _correlation
-from adbench.selection.afterwards import test_curve as curve_of_tests
-from adbench.selection.file import read_selection
-from adbench.selection.study import choose
-from adbench.storage.records import Record
-from adbench.store import Store
+from adbench.select.afterwards import TestPoint, _correlation
+from adbench.select.afterwards import test_curve as curve_of_tests
+from adbench.select.file import read_selection
+from adbench.select.study import choose
+from adbench.store import atomic
+from adbench.store.folders import Store
+from adbench.store.newest import latest
+from adbench.store.records import Record
 
 GRID = ["--grid", "knob.quantile=0.0|0.5|0.9|1.0"]
 
@@ -79,14 +79,14 @@ def test_held_out_normals_are_never_fitted_on_and_the_metrics_are_a_runs(
     invoke: Invoke, toy: Toy, knob: KnobPlugin, tmp_path: Path
 ) -> None:
     """The whole of one point, made again by hand."""
-    from adbench.cache import DiskCache
     from adbench.contracts import Context
+    from adbench.data.cache import DiskCache
+    from adbench.data.images import load_images
     from adbench.hyperparameters import build_hyperparameters
-    from adbench.images import load_images
     from adbench.metrics import image_metrics, pixel_metrics
     from adbench.registry import load_dataset
-    from adbench.selection.held_out import split_normals
-    from adbench.selection.pseudo import pseudo_set
+    from adbench.select.held_out import split_normals
+    from adbench.select.pseudo import pseudo_set
 
     found = selection_of(invoke, *arguments(knob, toy, "a"), "--grid", "knob.quantile=0.9")
     (point,) = found["choices"][0]["curves"][0]["points"]
@@ -596,7 +596,7 @@ def test_help_of_both_commands_imports_nothing_heavy() -> None:
 def test_a_search_that_another_process_does_is_told(
     invoke: Invoke, toy: Toy, knob: KnobPlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adbench.storage.claims import ClaimWatch
+    from adbench.store.claims import ClaimWatch
 
     monkeypatch.setattr(ClaimWatch, "try_claim", lambda self, folder: None)
     outcome = invoke("select", *arguments(knob, toy, "a"))

@@ -13,7 +13,7 @@ from outcomes import the_error
 from toy import PIXEL, Invoke, Toy, spawn
 
 from adbench.code_digest import MethodCode
-from adbench.storage.plan_files import read_plans
+from adbench.store.plan_files import read_plans
 
 CHANGED = MethodCode("0" * 16, {"changed": "x"})
 
@@ -65,7 +65,7 @@ def test_the_same_plan_is_kept_once_and_changed_code_supersedes(
         invoke(*arguments(toy, PIXEL, results, "--overwrite", overwrite))
     assert len(list((results / "plans").iterdir())) == 1
     monkeypatch.setattr("adbench.plan.method_code", lambda method: CHANGED)
-    monkeypatch.setattr("adbench.storage.plan_files.now", lambda: "2999-01-01T00:00:00Z")
+    monkeypatch.setattr("adbench.store.plan_files.now", lambda: "2999-01-01T00:00:00Z")
     invoke(*arguments(toy, PIXEL, results))
     assert len(list((results / "plans").iterdir())) == 2
     assert _counts(invoke, results) == {"finished": 2}

@@ -14,9 +14,9 @@ from nobody import EVERYTHING, start_as_nobody
 from outcomes import the_error, warnings_of
 from toy import PIXEL, Invoke, Outcome, Toy
 
-from adbench import atomic
 from adbench.errors import StoreError
-from adbench.storage.records import FORMAT
+from adbench.store import atomic
+from adbench.store.records import FORMAT
 
 OPTIONS = ["--methods", PIXEL, "--preset", "smoke"]
 
@@ -157,7 +157,6 @@ def test_versions_before_seals_find_the_checksum_right(tmp_path: Path) -> None:
         assert atomic.read_json(path) == value
 
 
-
 @pytest.mark.parametrize("change", [{"format": 99}, {"invention": 1}])
 def test_a_record_of_a_newer_version_is_never_read_nor_removed(
     invoke: Invoke, command: list[str], results: Path, change: dict[str, int]
@@ -182,7 +181,6 @@ def test_results_that_are_a_file_are_a_usage_error(
     for words in (command, ["plan", *command[2:]], ["report"], ["runs"]):
         assert "is a file: give a folder with --results DIR" in the_error(invoke(*words), 2)
     assert results.read_text() == "mine"
-
 
 
 def as_nobody(
@@ -259,7 +257,9 @@ def test_a_results_folder_that_may_not_be_looked_at_is_one_line(
         assert "results" in the_error(as_nobody(words, tmp_path), 2)
 
 
-@pytest.mark.parametrize("writer", ["adbench.atomic.os.fsync", "adbench.atomic.os.replace"])
+@pytest.mark.parametrize(
+    "writer", ["adbench.store.atomic.os.fsync", "adbench.store.atomic.os.replace"]
+)
 def test_a_full_disk_stops_with_one_line_and_the_rest_is_kept(
     invoke: Invoke, command: list[str], results: Path, monkeypatch: pytest.MonkeyPatch, writer: str
 ) -> None:
@@ -292,7 +292,7 @@ def test_a_write_that_fails_leaves_the_old_file(
     def refuse(_descriptor: int) -> None:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
-    monkeypatch.setattr("adbench.atomic.os.fsync", refuse)
+    monkeypatch.setattr("adbench.store.atomic.os.fsync", refuse)
     with pytest.raises(StoreError, match="the disk is full"):
         atomic.write_text(path, "new")
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file"]

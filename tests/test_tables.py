@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from adbench.newest import latest
-from adbench.reports import comparison, report
-from adbench.reports.footnotes import footnotes
-from adbench.reports.marks import Marks
-from adbench.reports.tables import MEAN, frame, rows, summarise_seeds
-from adbench.storage.records import METRICS, Failure, Record, mean_metrics, protocol_digest
+from adbench.report import comparison, report
+from adbench.report.footnotes import footnotes
+from adbench.report.marks import Marks
+from adbench.report.tables import MEAN, frame, rows, summarise_seeds
+from adbench.store.newest import latest
+from adbench.store.records import METRICS, Failure, Record, mean_metrics, protocol_digest
 
 PROTOCOL: dict[str, Any] = {
     "dataset": "toy", "dataset_version": "1", "scope": "separate", "trained_categories": ["a"],
@@ -163,9 +163,9 @@ def test_a_training_that_diverged_is_a_footnote(last: float) -> None:
 
 @pytest.mark.parametrize("form", ["terminal", "markdown", "csv", "paper csv", "latex", "html"])
 def test_no_text_of_a_record_steers_a_terminal(form: str, tmp_path: Path) -> None:
-    from adbench.commands.results import tables_text
-    from adbench.html import document
-    from adbench.reports.report import LONG, Layout
+    from adbench.cli.results import tables_text
+    from adbench.report.html import document
+    from adbench.report.report import LONG, Layout
 
     record = _record(preset="\x1b[2J", variant="a=\x9b1m\u2028", environment={"x": "\x1b[2J"})
     text = {
@@ -231,7 +231,7 @@ def test_two_data_sets_with_a_protocol_each_need_no_marks() -> None:
 def test_a_finished_table_as_csv_needs_no_pandas() -> None:
     """A rerun of `run` writes one, and pandas is a fifth of a second."""
     code = (
-        "import sys; from adbench.reports import report; report.csv([]); report.markdown([]);"
+        "import sys; from adbench.report import report; report.csv([]); report.markdown([]);"
         "sys.exit('pandas' in sys.modules or 'scipy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -12,8 +12,8 @@ from ends import table
 from toy import Invoke, Toy
 
 from adbench.contracts import Context
-from adbench.interruptions import TimeLimitReached
-from adbench.storage.checkpoint import FileCheckpoint
+from adbench.contracts.interruptions import TimeLimitReached
+from adbench.store.checkpoint import FileCheckpoint
 
 STEPS = 30
 METHOD = """
@@ -89,9 +89,7 @@ def test_a_fit_that_never_saves_goes_on_to_its_end_and_is_told(
     assert json.loads(again.out)[0]["status"] == "done" and "warning" not in again.err
 
 
-def test_the_old_word_says_what_came_in_its_place(
-    invoke: Invoke, toy: Toy, tmp_path: Path
-) -> None:
+def test_the_old_word_says_what_came_in_its_place(invoke: Invoke, toy: Toy, tmp_path: Path) -> None:
     outcome = invoke(*words(toy, tmp_path, "late = context.deadline"))
     assert outcome.code == 3
     assert "checkpoint.save() ends a training that is over its time" in outcome.err

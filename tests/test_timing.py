@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adbench.cache import DiskCache
+from adbench.cell import timing
 from adbench.contracts import Context, Images
-from adbench.machine import timing
+from adbench.data.cache import DiskCache
 from adbench.machine.load import FOREIGN_LOAD, ForeignLoad
-from adbench.storage.checkpoint import FileCheckpoint
+from adbench.store.checkpoint import FileCheckpoint
 from adbench.testing import PixelGaussian, PixelGaussianHyperparameters
 
 

@@ -13,10 +13,10 @@ from scored import scored_record, write_results
 from simulation import binormal, drop_seen, histograms_of
 from toy import Invoke
 
-from adbench.regression.gate import GateResult, run_gate
-from adbench.regression.sides import Side
-from adbench.regression.verdicts import Judged, Rules
-from adbench.storage.records import Record
+from adbench.compare.gate import GateResult, run_gate
+from adbench.compare.sides import Side
+from adbench.compare.verdicts import Judged, Rules
+from adbench.store.records import Record
 
 CATEGORIES = ("cable", "cover", "film", "gear", "plate", "tile")
 TOO_FEW = "too few images to tell"

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from adbench.contracts import CategoryCard, Dataset, DatasetCard, Sample
+from adbench.data.verify import Finding, Report, quick_check, verify
 from adbench.datasets.mpdd import MPDD
 from adbench.datasets.mvtec_layout import MVTEC_TREE, MVTecLayout
 from adbench.datasets.visa import VisA
 from adbench.datasets.visa_split import one_class_split
 from adbench.errors import DataError, UnknownNameError
-from adbench.verification.verify import Finding, Report, quick_check, verify
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 

@@ -25,7 +25,9 @@ def rows_of(outcome: Outcome) -> dict[str, dict[str, Any]]:
 
 
 def record_of(results: Path, category: str) -> dict[str, Any]:
-    for path in [p for kind in ("record", "failed") for p in results.glob(f"cells/*/{kind}-*.json")]:  # noqa: E501
+    for path in [
+        p for kind in ("record", "failed") for p in results.glob(f"cells/*/{kind}-*.json")
+    ]:  # noqa: E501
         record: dict[str, Any] = json.loads(path.read_text())
         if record["identity"]["categories"] == [category]:
             return record
@@ -51,9 +53,7 @@ def test_a_root_that_is_no_folder_is_a_data_problem(invoke: Invoke, toy: Toy, ro
     the_error(invoke(*RUN, "--dataset", toy.reference, "--data-root", root), 4)
 
 
-def test_a_partial_root_runs_and_is_said_everywhere(
-    invoke: Invoke, tmp_path: Path
-) -> None:
+def test_a_partial_root_runs_and_is_said_everywhere(invoke: Invoke, tmp_path: Path) -> None:
     root = write_toy(tmp_path / "data", ("metal_plate",)).root
     root.rename(root.with_name("MPDD"))
     outcome = invoke(*RUN, "--dataset", "mpdd", "--data-root", str(root.parent))
@@ -334,9 +334,7 @@ def test_nothing_is_said_of_the_images_of_an_empty_folder(invoke: Invoke, toy: T
     assert outcome.code == 0 and "a/train/OK" not in outcome.err
 
 
-def test_reused_numbers_stand_beside_what_is_said_of_the_data_now(
-    invoke: Invoke, toy: Toy
-) -> None:
+def test_reused_numbers_stand_beside_what_is_said_of_the_data_now(invoke: Invoke, toy: Toy) -> None:
     text = toy.root / "a/train/good/notes.txt"
     text.write_text("x")
     assert "notes.txt" in invoke(*RUN, *toy.arguments("a")).out
@@ -480,9 +478,7 @@ def test_odd_names_print_literally_and_stay_inside_the_results_folder(
 
 
 @pytest.mark.parametrize("name", ["line\nbreak", "\x1b[2J", "gr\udcf6sse"])
-def test_names_that_no_table_can_hold_are_refused(
-    invoke: Invoke, toy: Toy, name: str
-) -> None:
+def test_names_that_no_table_can_hold_are_refused(invoke: Invoke, toy: Toy, name: str) -> None:
     bad = toy.root / "a" / "test" / "good"
     (bad / "000.png").rename(bad / f"{name}.png")
     message = the_error(invoke(*RUN, *toy.arguments()), 4)

@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
+from adbench.cell.settings import Settings, cell_context
 from adbench.contracts import Team
 from adbench.errors import AdbenchError
 from adbench.executors.job import Job
 from adbench.executors.worker import live_with_parent
-from adbench.output import say, say_traceback
 from adbench.plan import Cell
 from adbench.session import make_settings
-from adbench.settings import Settings, cell_context
-from adbench.storage.checkpoint import FileCheckpoint
+from adbench.store.checkpoint import FileCheckpoint
+from adbench.text import say, say_traceback
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def main(descriptor: int) -> NoReturn:
 
 
 def _train_along(job: Job, order: Order, connection: Connection[Any, Any]) -> None:
+    from adbench.data.images import load_images
     from adbench.data_parallel.team import membership
-    from adbench.images import load_images
 
     job.enter()
     found = [c for c in job.request.plan().cells if c.score_key == order.key]

@@ -16,13 +16,13 @@ from multiprocessing.connection import Connection
 from typing import IO, Any
 
 from adbench.contracts import Team
+from adbench.contracts.interruptions import is_out_of_memory
 from adbench.data_parallel.follower import Order, Present
 from adbench.errors import AdbenchError, UsageError
 from adbench.executors.crash import memory_kills, portable_line
 from adbench.executors.job import Job
 from adbench.executors.local import spawn
 from adbench.executors.slots import Slot
-from adbench.interruptions import is_out_of_memory
 from adbench.plan import Cell
 
 FOLLOWER = "adbench.data_parallel.follower"

@@ -12,16 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from adbench.cell.runner import is_timed, run_cell, time_again
+from adbench.cell.settings import Settings
+from adbench.contracts.interruptions import ClaimLost, OutOfMemory, TimeLimitReached
 from adbench.errors import AdbenchError
-from adbench.interruptions import ClaimLost, OutOfMemory, TimeLimitReached
-from adbench.output import say
 from adbench.plan import Cell
-from adbench.runner import is_timed, run_cell, time_again
-from adbench.settings import Settings
-from adbench.storage.claims import Claim, ClaimWatch
-from adbench.storage.records import Record
-from adbench.storage.removal import remove
-from adbench.store import Store
+from adbench.store.claims import Claim, ClaimWatch
+from adbench.store.folders import Store
+from adbench.store.records import Record
+from adbench.store.removal import remove
+from adbench.text import say
 
 Overwrite = Literal["never", "failed", "timing", "all"]
 OVERWRITES: tuple[Overwrite, ...] = ("never", "failed", "timing", "all")

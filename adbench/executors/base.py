@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from adbench.executors.attempt import Outcome, Ticket
-from adbench.storage.records import Record
+from adbench.store.records import Record
 
 
 @dataclass(frozen=True)

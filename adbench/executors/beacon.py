@@ -12,8 +12,8 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from adbench import atomic
-from adbench.storage.plan_files import FOLDER
+from adbench.store import atomic
+from adbench.store.plan_files import FOLDER
 
 
 @dataclass(frozen=True)

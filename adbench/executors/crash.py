@@ -11,14 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from adbench import __version__
-from adbench.cell_records import cell_record, plugin_environment
+from adbench.cell.cell_records import cell_record, plugin_environment
 from adbench.executors.attempt import cached_outcome
 from adbench.executors.base import Crash
 from adbench.machine.environment import git_state, package_versions
 from adbench.plan import Cell
-from adbench.storage.claims import ClaimWatch
-from adbench.storage.records import Failure, Record
-from adbench.store import Store
+from adbench.store.claims import ClaimWatch
+from adbench.store.folders import Store
+from adbench.store.records import Failure, Record
 
 STDERR_LINES = 30
 _QUOTED = re.compile(r'"(/[^"\n]+)"')

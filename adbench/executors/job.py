@@ -6,12 +6,12 @@ import os
 import sys
 from dataclasses import dataclass, replace
 
+from adbench.cell.settings import Settings
 from adbench.errors import StoreError
 from adbench.executors.attempt import Attempt, Listener, Ticket, attempt
 from adbench.plan import Cell
 from adbench.session import Request, RunOptions, make_settings
-from adbench.settings import Settings
-from adbench.storage.claims import ClaimWatch
+from adbench.store.claims import ClaimWatch
 
 _HANDED_ON = ("XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME")
 

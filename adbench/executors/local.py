@@ -27,7 +27,7 @@ from adbench.executors.crash import STDERR_LINES, crash_of, memory_kills
 from adbench.executors.job import Job
 from adbench.executors.slots import Slot
 from adbench.executors.worker import Ready, Refused
-from adbench.output import pass_on
+from adbench.text import pass_on
 
 STOP_SECONDS = 15.0
 """For a worker to unwind before it is killed; a claim of a killed process is free at once."""

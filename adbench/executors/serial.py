@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from adbench.cell.settings import Settings
 from adbench.executors.attempt import Ticket, attempt
 from adbench.executors.base import Ended, Event, Progressed, Started
 from adbench.plan import Plan
-from adbench.settings import Settings
-from adbench.storage.claims import ClaimWatch
-from adbench.store import Store
+from adbench.store.claims import ClaimWatch
+from adbench.store.folders import Store
 
 
 @dataclass

@@ -19,7 +19,7 @@ from adbench.executors.crash import publish_crash
 from adbench.executors.job import Job, Workplace
 from adbench.executors.local import LocalExecutor
 from adbench.executors.slots import whole_machine
-from adbench.storage.claims import STALE_SECONDS, ClaimWatch
+from adbench.store.claims import STALE_SECONDS, ClaimWatch
 
 SHORT_SECONDS = 300.0
 """Cells shorter than this share a job, up to about as much work in all."""

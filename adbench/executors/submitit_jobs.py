@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adbench import atomic
 from adbench.errors import AdbenchError
 from adbench.executors.base import Crash
 from adbench.executors.crash import STDERR_LINES, portable_line
-from adbench.regular_files import NotAFile
-from adbench.storage.owners import process_start
+from adbench.store import atomic
+from adbench.store.owners import process_start
+from adbench.store.regular_files import NotAFile
 
 LOST_SECONDS = 300.0
 """After a job was seen to be in no queue: so long its last words may take through the folder."""

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adbench import atomic
 from adbench.executors.attempt import Ticket
 from adbench.executors.interrupt import terminate_as_interrupt
 from adbench.executors.job import Job
 from adbench.executors.shares import PATIENCE_SECONDS, Share
+from adbench.store import atomic
 
 
 class ShareTask:

@@ -20,12 +20,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from adbench.atomic import explain_os_error
 from adbench.errors import AdbenchError
 from adbench.executors.base import Ended, Event
 from adbench.executors.job import Workplace
 from adbench.executors.serial import Relay
-from adbench.output import say, say_traceback
+from adbench.store.atomic import explain_os_error
+from adbench.text import say, say_traceback
 
 PROGRESS_SECONDS = 0.2
 """Between two progress messages of one stage."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adbench.storage.records import Record
+from adbench.store.records import Record
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from adbench.comparability import on_newest_data
 from adbench.figures.names import series
 from adbench.figures.style import in_inches, new_figure
-from adbench.reports.tables import TITLES
-from adbench.storage.records import Record
+from adbench.report.tables import TITLES
+from adbench.store.comparability import on_newest_data
+from adbench.store.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -32,15 +32,15 @@ from adbench.figures.style import drawing, save
 from adbench.figures.subjects import Subject, subjects_of_outcomes
 from adbench.machine.devices import Precision, choose_device, choose_precision
 from adbench.plan import Cell
-from adbench.reports.tables import TITLES
-from adbench.storage.records import Record
-from adbench.store import Store
+from adbench.report.tables import TITLES
+from adbench.store.folders import Store
+from adbench.store.records import Record
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from adbench.cache import DiskCache
+    from adbench.data.cache import DiskCache
 
 RANKED = ("image_auroc", "aupro@0.3")
 
@@ -200,7 +200,7 @@ class _Category:
             yield {"method": column.label, "file": written[0].name}
 
     def _pixel_curves(self, column: Column) -> dict[str, Curve]:
-        from adbench.images import load_masks
+        from adbench.data.images import load_masks
 
         subject = column.subject
         protocol = subject.record.protocol

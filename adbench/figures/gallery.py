@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from adbench import atomic
 from adbench.figures.cases import gallery_cases
 from adbench.figures.curves import Curve
 from adbench.figures.grid import COLOURMAP
 from adbench.figures.maps import Scale
 from adbench.figures.names import file_part
 from adbench.figures.sheets import Column, widest
+from adbench.store import atomic
 
 if TYPE_CHECKING:
     from adbench.figures.subjects import Subject

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adbench.comparability import on_newest_data
 from adbench.figures.names import series
 from adbench.figures.style import folded, in_inches, new_figure, point_style
-from adbench.reports.tables import TITLES
-from adbench.storage.records import Record
+from adbench.report.tables import TITLES
+from adbench.store.comparability import on_newest_data
+from adbench.store.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

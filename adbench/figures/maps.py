@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbench.errors import AdbenchError, StoreError
-from adbench.storage.predictions import PredictionChunks, chunk_bounds
-from adbench.storage.record_blocks import key_path
-from adbench.storage.records import Record
+from adbench.store.predictions import PredictionChunks, chunk_bounds
+from adbench.store.record_blocks import key_path
+from adbench.store.records import Record
 
 LOW, HIGH = 0.5, 0.999
 """Quantiles of a category's map values that are the ends of a method's colour scale."""

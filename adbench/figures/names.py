@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from adbench.comparability import data_versions, newness, place_of
-from adbench.storage.records import Record
+from adbench.store.comparability import data_versions, newness, place_of
+from adbench.store.records import Record
 
 _LONGEST = 80  # of a file name's part, in bytes; file systems allow 255 for the whole
 

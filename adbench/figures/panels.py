@@ -17,7 +17,7 @@ from adbench.figures.style import (
     line_style,
     new_figure,
 )
-from adbench.storage.records import Record
+from adbench.store.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,8 @@ from adbench.figures.cases import Case, ImageScores, describe, extreme_cases
 from adbench.figures.grid import COLOURMAP, PictureGrid, scale_title
 from adbench.figures.sheets import Column, sheet_note
 from adbench.plan import told_of
-from adbench.storage.model_files import read_model_report
-from adbench.storage.record_blocks import key_path
+from adbench.store.model_files import read_model_report
+from adbench.store.record_blocks import key_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +70,7 @@ def _intermediates(
 ) -> dict[str, NDArray[Any]]:
     import numpy as np
 
-    from adbench.storage.checkpoint import FileCheckpoint
+    from adbench.store.checkpoint import FileCheckpoint
 
     record = subject.record
     folder = key_path(results / "cells", record.keys["fit"])

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adbench import atomic
+from adbench.store import atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adbench.contracts import Geometry, Method, Sample
-from adbench.data import DataSelection, select_data
+from adbench.data.selection import DataSelection, select_data
 from adbench.errors import AdbenchError, DataError
 from adbench.plan import Cell
-from adbench.storage.records import Record
+from adbench.store.records import Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ class Subject:
 
     def image(self, image_id: str) -> NDArray[np.uint8]:
         """The image as the method saw it, uint8 (S, S, 3)."""
-        from adbench.images import decode_image, prepare_image
+        from adbench.data.images import decode_image, prepare_image
 
         return prepare_image(decode_image(self.data.root / image_id), self.geometry)
 
@@ -52,7 +52,7 @@ class Subject:
         """The ground truth as it was scored, bool (S, S); None for a defect without a mask."""
         import numpy as np
 
-        from adbench.images import decode_mask, resize_mask
+        from adbench.data.images import decode_mask, resize_mask
 
         path = self._sample_of[image_id].mask_path
         if not self._sample_of[image_id].has_pixel_labels:

@@ -15,9 +15,9 @@ from typing import Literal
 from adbench import __version__
 from adbench.errors import AdbenchError, DataError
 from adbench.machine.environment import package_versions
-from adbench.output import print_json, show
 from adbench.registry import dataset_names, load_dataset, load_method, method_names
-from adbench.store import Store
+from adbench.store.folders import Store
+from adbench.text import print_json, show
 
 FAISS = ("faiss-cpu", "faiss-gpu")
 LITTLE_SPACE_GB = 5.0
@@ -165,7 +165,7 @@ def _one_set(name: str, data_root: Path) -> list[Check]:
 
 
 def _cache() -> Check:
-    from adbench.cache import default_cache_folder
+    from adbench.data.cache import default_cache_folder
 
     folder = default_cache_folder()
     files = [p for p in folder.rglob("*") if p.is_file()] if folder.is_dir() else []

@@ -74,7 +74,7 @@ class Synthetic(MVTecLayout):
                 if (folder / MARKER).exists() and self.layout_at(folder) is not None:
                     return folder
         # numpy and Pillow are needed for drawing only, and listing data sets stays instant.
-        from adbench.cache import default_cache_folder
+        from adbench.data.cache import default_cache_folder
         from adbench.datasets.synthetic.generate import ensure_generated
 
         folder = default_cache_folder() / "data" / f"synthetic-{VERSION}"

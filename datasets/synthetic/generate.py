@@ -19,7 +19,7 @@ from PIL import Image
 from adbench.datasets.synthetic.contents import CATEGORIES, MARKER, VERSION, Picture, pictures
 from adbench.datasets.synthetic.render import render
 from adbench.errors import StoreError
-from adbench.output import say
+from adbench.text import say
 
 
 def ensure_generated(folder: Path) -> None:

@@ -97,9 +97,7 @@ def fit_base(
         centers, diagnostics["coreset"] = _coreset(hyperparameters, features, key, context)
         editor = create_editor(hyperparameters, centers, context.device)
     network = create_network(hyperparameters, extractor.channels, context)
-    diagnostics["training"] = _train(
-        network, hyperparameters, features, images.categories, context
-    )
+    diagnostics["training"] = _train(network, hyperparameters, features, images.categories, context)
     return UniADDetector(extractor, network, editor), diagnostics
 
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from adbench import atomic
 from adbench.errors import UsageError
+from adbench.store import atomic
 
 COLUMNS = (
     "method", "selector", "preset", "name", "dataset", "dataset_version", "category", "metric",

@@ -23,7 +23,7 @@ sys.path.append(str(Path(__file__).parents[1] / "support"))
 
 from toy import PIXEL, TOY_CARD, Toy, write_toy  # noqa: E402
 
-from adbench.commands.progress import SilentReporter  # noqa: E402
+from adbench.cli.progress import SilentReporter  # noqa: E402
 from adbench.session import Request, RunOptions, execute, pending_cells  # noqa: E402
 
 

@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adbench.cache import DiskCache
 from adbench.contracts import Geometry, Sample
-from adbench.images import load_images
+from adbench.data.cache import DiskCache
+from adbench.data.images import load_images
 
 GEOMETRY = Geometry(256)
 

@@ -22,10 +22,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from adbench import atomic
 from adbench.hyperparameters import build_hyperparameters
 from adbench.registry import load_dataset, load_method
-from adbench.storage.records import METRICS, Record
+from adbench.store import atomic
+from adbench.store.records import METRICS, Record
 
 DATASETS = ("mpdd", "mvtec", "visa", "btad")
 METHODS: list[tuple[str, dict[str, Any]]] = [

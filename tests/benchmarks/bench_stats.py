@@ -34,8 +34,8 @@ from simulation import (  # noqa: E402
     rate,
 )
 
-from adbench.regression.verdicts import POWER, TOO_FEW  # noqa: E402
-from adbench.reports.tables import TITLES  # noqa: E402
+from adbench.compare.verdicts import POWER, TOO_FEW  # noqa: E402
+from adbench.report.tables import TITLES  # noqa: E402
 from adbench.stats.bootstrap import IMAGE_METRICS, image_resamples, percentiles  # noqa: E402
 from adbench.stats.resampled import stratified_weights  # noqa: E402
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from adbench.data.images import decode_image, decode_mask
+from adbench.data.verify import verify
 from adbench.errors import DataError
-from adbench.images import decode_image, decode_mask
 from adbench.registry import dataset_names, load_dataset
-from adbench.verification.verify import verify
 
 DOWNLOADED = [n for n in dataset_names() if n != "synthetic"]
 

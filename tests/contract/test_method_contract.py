@@ -14,10 +14,10 @@ import pytest
 import torch
 from toy import PIXEL, Toy, write_toy
 
-from adbench.cache import DiskCache
 from adbench.contracts import Context, Images, Method, Prediction
+from adbench.data.cache import DiskCache
+from adbench.data.images import load_images
 from adbench.hyperparameters import PRESETS, build_hyperparameters
-from adbench.images import load_images
 from adbench.registry import load_dataset, load_method, method_names
 
 METHODS = [*method_names(), PIXEL]

@@ -11,7 +11,7 @@ from toy import Invoke, Outcome
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
 MEAN_IMAGE = f"{Path(__file__).parents[2] / 'examples' / 'mean_image.py'}:MeanImage"
-CARD = '''
+CARD = """
 from adbench.contracts import DatasetCard
 from adbench.datasets.mvtec_layout import MVTecLayout
 
@@ -21,7 +21,7 @@ class Own(MVTecLayout):
         name="own", title="Own", licence="CC0", page="none", citation="",
         layout="<category>/train/good", directory_names=("own",), categories={},
     )
-'''
+"""
 
 
 @pytest.fixture

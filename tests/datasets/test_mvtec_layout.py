@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from adbench.contracts import Sample
+from adbench.data.verify import quick_check
 from adbench.datasets.btad import BTAD
 from adbench.datasets.mpdd import MPDD
 from adbench.datasets.mvtec import MVTecAD
 from adbench.errors import DataError, UnknownNameError
-from adbench.verification.verify import quick_check
 
 TUBES = [
     "tubes/train/good/000.png",

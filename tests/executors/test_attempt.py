@@ -10,14 +10,14 @@ import pytest
 from ends import ROUGH
 from toy import PIXEL, Toy
 
+from adbench.cell.settings import Settings
+from adbench.contracts.interruptions import ClaimLost, OutOfMemory, is_out_of_memory
 from adbench.executors import attempt as attempts
 from adbench.executors.attempt import Ticket, attempt
-from adbench.interruptions import ClaimLost, OutOfMemory, is_out_of_memory
 from adbench.plan import Cell
 from adbench.session import Request
-from adbench.settings import Settings
-from adbench.storage.claims import ClaimWatch
-from adbench.store import Store
+from adbench.store.claims import ClaimWatch
+from adbench.store.folders import Store
 
 
 class Deaf:
@@ -90,7 +90,7 @@ def test_a_try_after_the_end_runs_nothing(
 def test_the_deadline_ends_training_and_prediction_without_an_outcome(
     request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adbench.storage.predictions.CHUNK_IMAGES", 4)
+    monkeypatch.setattr("adbench.store.predictions.CHUNK_IMAGES", 4)
     cell, store, settings, ticket = _parts(replace(request_, methods=f"{PIXEL}[steps=1]"))
     folder = store.cell(cell)
     late = replace(ticket, seconds_left=0.0)

@@ -16,8 +16,8 @@ from ends import PATIENCE, children, claims, interrupt, records, until
 from outcomes import the_error
 from toy import Invoke, spawn
 
+from adbench.cell.settings import Settings
 from adbench.methods.uniad.method import UniAD
-from adbench.settings import Settings
 
 pytest.importorskip("accelerate", reason="the extra adbench-diffusion[accelerate]")
 

@@ -18,8 +18,8 @@ from adbench.executors.submitit_jobs import read_end
 from adbench.executors.submitit_share import ShareTask
 from adbench.plan import Cell
 from adbench.session import Request, RunOptions
-from adbench.storage import claims
-from adbench.storage.claims import ClaimWatch, Look
+from adbench.store import claims
+from adbench.store.claims import ClaimWatch, Look
 
 
 @pytest.fixture

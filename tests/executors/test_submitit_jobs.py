@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from toy import PIXEL, Toy
 
-from adbench import atomic
 from adbench.executors import submitit_arrays
 from adbench.executors.attempt import Ticket
 from adbench.executors.base import Ended, Event
@@ -17,7 +16,8 @@ from adbench.executors.shares import Share, ShareEnd
 from adbench.executors.submitit_arrays import SubmititExecutor
 from adbench.executors.submitit_share import ShareTask
 from adbench.session import Request, RunOptions
-from adbench.storage.owners import process_start
+from adbench.store import atomic
+from adbench.store.owners import process_start
 
 submitit = pytest.importorskip("submitit", reason="needs the extra 'submitit'")
 

@@ -9,9 +9,9 @@ from ends import arguments
 from outcomes import the_error
 from toy import PIXEL, Invoke, Toy
 
-from adbench.commands.durations import parse_duration
 from adbench.errors import UsageError
 from adbench.executors import parse_executor
+from adbench.text import parse_duration
 
 
 def test_a_name_with_options(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,19 +20,19 @@ import torch
 from outcomes import warnings_of
 from toy import PIXEL, Invoke, Toy
 
-from adbench import atomic, regular_files
-from adbench.cache import DiskCache
 from adbench.contracts import Prediction
-from adbench.digests import content_digests
+from adbench.data.cache import DiskCache
+from adbench.data.digests import content_digests
 from adbench.errors import AdbenchError, StoreError
 from adbench.executors.submitit_jobs import read_end, read_share
 from adbench.figures import gallery
-from adbench.selection.study import read_point
-from adbench.storage.checkpoint import FileCheckpoint
-from adbench.storage.model_files import read_model_report
-from adbench.storage.plan_files import read_plans
-from adbench.storage.predictions import PredictionChunks
-from adbench.store import Store, read_timing
+from adbench.select.study import read_point
+from adbench.store import atomic, regular_files
+from adbench.store.checkpoint import FileCheckpoint
+from adbench.store.folders import Store, read_timing
+from adbench.store.model_files import read_model_report
+from adbench.store.plan_files import read_plans
+from adbench.store.predictions import PredictionChunks
 
 BOUND = (0, 8)
 
@@ -270,7 +270,7 @@ def test_a_flip_in_a_header_of_the_cache_is_found_wherever_it_is(tmp_path: Path)
 
 @pytest.mark.parametrize("pattern", ["results/cells/*/*/chunk-*", "cache/*.array", "cache/*.index"])
 @pytest.mark.parametrize("size", [0, 100, -1])
-@pytest.mark.filterwarnings("ignore::adbench.cache.CacheWarning")
+@pytest.mark.filterwarnings("ignore::adbench.data.cache.CacheWarning")
 def test_a_run_over_damaged_files_ends_in_the_same_table(
     invoke: Invoke, toy: Toy, tmp_path: Path, pattern: str, size: int
 ) -> None:

@@ -12,11 +12,11 @@ from outcomes import the_error, warnings_of
 from scored import scored_record, write_results
 from toy import PIXEL, Invoke, Toy
 
-from adbench.atomic import read_json, write_json
-from adbench.cache import DiskCache
+from adbench.data.cache import DiskCache
 from adbench.errors import StoreError
 from adbench.figures.maps import KeptMaps
-from adbench.storage.pixel_statistics import pixel_statistics_path
+from adbench.store.atomic import read_json, write_json
+from adbench.store.pixel_statistics import pixel_statistics_path
 
 ENTRY = "0" * 64 + ".array"
 TEMPORARY = f"{ENTRY}.{'1' * 32}.tmp"

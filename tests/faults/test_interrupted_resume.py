@@ -42,7 +42,7 @@ def cut_off(words: list[str], folder: Path, how: signal.Signals) -> tuple[int, s
 
 
 def steps_done(folder: Path) -> int:
-    from adbench.storage.checkpoint import FileCheckpoint
+    from adbench.store.checkpoint import FileCheckpoint
 
     (path,) = folder.glob("results/cells/*/checkpoint.pt")
     state = FileCheckpoint(path, 0).load()

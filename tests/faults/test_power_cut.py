@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from toy import PIXEL, Invoke, Toy
 
-from adbench import atomic
-from adbench.storage.model_files import publish_model, read_model_report
+from adbench.store import atomic
+from adbench.store.model_files import publish_model, read_model_report
 from adbench.testing import PixelGaussian
 
 REPORT: dict[str, Any] = {"protocol": {}, "diagnostics": {}, "timing": {}}
@@ -93,7 +93,7 @@ def test_nothing_of_training_stays_after_a_cut_beside_the_record(
     invoke: Invoke, toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A finished cell is not run again: what is left in it then stays for good."""
-    from adbench.store import CellFolder
+    from adbench.store.folders import CellFolder
 
     write = CellFolder.write_record
 

@@ -19,12 +19,12 @@ import pytest
 from sandbox import Hang, Outcome, call
 from toy import PIXEL, Toy, write_toy
 
-from adbench import atomic, grid, regular_files
+from adbench import grid
 from adbench.datasets.synthetic import generate
 from adbench.errors import StoreError
 from adbench.figures import gallery
-from adbench.storage import claims
-from adbench.storage.model_files import read_model_report
+from adbench.store import atomic, claims, regular_files
+from adbench.store.model_files import read_model_report
 
 T = TypeVar("T")
 LONGEST_SECONDS = 10
@@ -175,7 +175,7 @@ def plant(folder: Path, kind: Kind, strange: Callable[[Path], None]) -> Path:
 
 @pytest.mark.parametrize("strange", STRANGE)
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.filterwarnings("ignore::adbench.cache.CacheWarning")
+@pytest.mark.filterwarnings("ignore::adbench.data.cache.CacheWarning")
 def test_every_command_answers_and_names_what_is_no_file_of_ours(
     whole: Path, toy_a: Toy, tmp_path: Path, name: str, strange: str
 ) -> None:

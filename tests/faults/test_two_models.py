@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from toy import PIXEL, Invoke, Toy
 
-from adbench.storage import predictions
+from adbench.store import predictions
 from adbench.testing import PixelGaussian
 
 

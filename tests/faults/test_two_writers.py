@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from toy import PIXEL, Toy, spawn
 
-from adbench import atomic
 from adbench.contracts import Prediction
-from adbench.storage.predictions import PredictionChunks
+from adbench.store import atomic
+from adbench.store.predictions import PredictionChunks
 
 ROUNDS = 60
 

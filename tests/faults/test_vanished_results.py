@@ -16,8 +16,8 @@ from ends import claims
 from outcomes import warnings_of
 from toy import PIXEL, Invoke, Outcome, Toy
 
-from adbench.storage.claims import FORGOTTEN_SECONDS
-from adbench.storage.owners import host_identity
+from adbench.store.claims import FORGOTTEN_SECONDS
+from adbench.store.owners import host_identity
 from adbench.testing import PixelGaussian
 
 METHOD = ["--methods", PIXEL, "--preset", "smoke", "--no-timing", "--json"]

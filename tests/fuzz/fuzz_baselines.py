@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mutations import damaged_bytes, damaged_json
 from sandbox import call, check_outcome, guarded
 
-from adbench.regression.baseline import make_baseline
-from adbench.storage.records import Record
+from adbench.compare.baseline import make_baseline
+from adbench.store.records import Record
 
 _COMMANDS = (
     ("gate", "--baseline", "FILE"), ("gate", "--baseline", "FILE", "--json"),

@@ -14,15 +14,15 @@ from mutations import NAMES
 from sandbox import check_message, fingerprint, guarded, usable
 
 from adbench.contracts import Dataset
-from adbench.data import DataSelection, select_data
+from adbench.data.selection import DataSelection, select_data
+from adbench.data.verify import verify
 from adbench.datasets.btad import BTAD
 from adbench.datasets.magnetic_tile import MagneticTile
 from adbench.datasets.mpdd import MPDD
 from adbench.datasets.mvtec_layout import MVTecLayout
 from adbench.datasets.visa import VisA
 from adbench.datasets.visa_split import SPLIT_FILE
-from adbench.printable import printable
-from adbench.verification.verify import verify
+from adbench.text import printable
 
 
 class AnyFolder(MVTecLayout):
@@ -126,7 +126,7 @@ def select_data_of(
 ) -> DataSelection:
     """`select_data` for an instance, where the command line has a name."""
     text = dataset.card.name + (f":{category}" if category else "")
-    with mock.patch("adbench.data.load_dataset", lambda _reference: dataset):
+    with mock.patch("adbench.data.selection.load_dataset", lambda _reference: dataset):
         return select_data(text, root, limit=None, index_folder=cache)
 
 

@@ -14,12 +14,12 @@ from PIL import Image
 from sandbox import guarded, usable
 
 from adbench.contracts import Geometry, Sample
-from adbench.decode import decode_image, decode_mask, image_header, image_size
-from adbench.images import resize_mask
+from adbench.data.decode import decode_image, decode_mask, image_header, image_size
+from adbench.data.doubts import Looked, doubts
+from adbench.data.images import resize_mask
+from adbench.data.looks import look_at_image, look_at_mask
+from adbench.data.pixels import look_at
 from adbench.metrics import count_regions
-from adbench.verification.doubts import Looked, doubts
-from adbench.verification.looks import look_at_image, look_at_mask
-from adbench.verification.pixels import look_at
 
 SUFFIXES = (".png", ".jpg", ".bmp", ".tif", ".webp", ".JPG", "")
 

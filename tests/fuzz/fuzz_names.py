@@ -11,9 +11,9 @@ from markdown_it import MarkdownIt
 from mutations import NAMES
 from sandbox import guarded
 
-from adbench.printable import printable
-from adbench.reports import report
-from adbench.storage.records import Record
+from adbench.report import report
+from adbench.store.records import Record
+from adbench.text import printable
 
 _MARKUP = st.sampled_from(
     ["*", "_", "`", "~~", "|", "<", ">", "&", "&lt;", "&#60;", "[", "]", "(", ")", "!", "#", "-",

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mutations import damaged_bytes, damaged_json
 from sandbox import call, check_outcome, guarded
 
-from adbench import atomic
-from adbench.storage.records import METRICS, Record
+from adbench.store import atomic
+from adbench.store.records import METRICS, Record
 
 COMMANDS = (
     ("report",), ("report", "--json"), ("report", "--format", "markdown"),

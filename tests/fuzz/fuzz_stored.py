@@ -20,15 +20,15 @@ from hypothesis import strategies as st
 from mutations import damaged_bytes, damaged_json
 from sandbox import guarded, usable
 
-from adbench.cache import DiskCache
 from adbench.contracts import Prediction
-from adbench.digests import content_digests
-from adbench.interruptions import is_out_of_memory
-from adbench.storage.checkpoint import FileCheckpoint
-from adbench.storage.claims import ClaimWatch
-from adbench.storage.model_files import read_model_report
-from adbench.storage.predictions import PredictionChunks
-from adbench.store import Store
+from adbench.contracts.interruptions import is_out_of_memory
+from adbench.data.cache import DiskCache
+from adbench.data.digests import content_digests
+from adbench.store.checkpoint import FileCheckpoint
+from adbench.store.claims import ClaimWatch
+from adbench.store.folders import Store
+from adbench.store.model_files import read_model_report
+from adbench.store.predictions import PredictionChunks
 
 BOUND = (0, 2)
 REPORT = {"protocol": {}, "diagnostics": {}, "timing": {}, "files": {"weights": "0" * 64}}
@@ -174,7 +174,7 @@ def _marker_reader(place: Path, content: bytes) -> None:
 
 
 def _timing_reader(place: Path, content: bytes) -> None:
-    from adbench.store import read_timing
+    from adbench.store.folders import read_timing
 
     (place / "timing.json").write_bytes(content)
     found = read_timing(place / "timing.json")
@@ -182,7 +182,7 @@ def _timing_reader(place: Path, content: bytes) -> None:
 
 
 def _plan_reader(place: Path, content: bytes) -> None:
-    from adbench.storage.plan_files import FOLDER, read_plans
+    from adbench.store.plan_files import FOLDER, read_plans
 
     (place / FOLDER).mkdir()
     (place / FOLDER / f"plan-{'0' * 24}.json").write_bytes(content)
@@ -207,7 +207,7 @@ def _claim_name_reader(place: Path, content: bytes) -> None:
 
 
 def _pixels_reader(place: Path, content: bytes) -> None:
-    from adbench.storage.pixel_statistics import read_pixel_statistics
+    from adbench.store.pixel_statistics import read_pixel_statistics
 
     (place / "pixels-x.json").write_bytes(content)
     found = read_pixel_statistics(place / "pixels-x.json")
@@ -215,7 +215,7 @@ def _pixels_reader(place: Path, content: bytes) -> None:
 
 
 def _point_reader(place: Path, content: bytes) -> None:
-    from adbench.selection.study import read_point
+    from adbench.select.study import read_point
 
     (place / "point.json").write_bytes(content)
     read_point(place / "point.json")
@@ -230,7 +230,7 @@ def _pictures_reader(place: Path, content: bytes) -> None:
 
 
 def _selection_reader(place: Path, content: bytes) -> None:
-    from adbench.selection.file import read_selection
+    from adbench.select.file import read_selection
 
     (place / "chosen.json").write_bytes(content)
     read_selection(place / "chosen.json")
@@ -265,7 +265,7 @@ def _array_reader(place: Path, content: bytes) -> None:
 
 @cache
 def _array_name() -> str:
-    from adbench.storage.cache_files import entry_name, head_of
+    from adbench.store.cache_files import entry_name, head_of
 
     return entry_name("key", head_of((3, 5), "uint8"))
 

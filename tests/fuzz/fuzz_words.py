@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from mutations import Draw, anything, texts
 from sandbox import check_message, guarded, usable
 
-from adbench.atomic import canonical_json
 from adbench.contracts import Method
 from adbench.errors import AdbenchError
 from adbench.hyperparameters import PRESETS, build_hyperparameters, variant_name
@@ -25,6 +24,7 @@ from adbench.selectors import (
     parse_seeds,
     parse_shard,
 )
+from adbench.store.atomic import canonical_json
 
 PIXEL = "adbench.testing:PixelGaussian"
 

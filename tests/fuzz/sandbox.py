@@ -14,9 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from adbench.commands.exits import CRASHED
+from adbench.cli.exits import CRASHED
 from adbench.errors import AdbenchError
-from adbench.printable import printable, printable_lines
+from adbench.text import printable, printable_lines
 
 LONGEST_SECONDS = 30
 """One input may take; tiny as they all are, more is a hang."""

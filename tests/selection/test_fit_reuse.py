@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adbench.cache import DiskCache
 from adbench.code_digest import method_code
 from adbench.contracts import Context, Images, Prediction
+from adbench.data.cache import DiskCache
 from adbench.methods.lafite import card
 from adbench.methods.lafite.card import SELECTION
 from adbench.methods.lafite.method import LafitE

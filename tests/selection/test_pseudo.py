@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adbench.cache import DiskCache
 from adbench.contracts import Images, Sample
+from adbench.data.cache import DiskCache
 from adbench.errors import DataError, UsageError
-from adbench.selection.held_out import split_normals, training_selection
-from adbench.selection.pseudo import MIN_CHANGE, PER_NORMAL, pseudo_set
-from adbench.selection.shapes import SHAPES, random_mask
+from adbench.select.held_out import split_normals, training_selection
+from adbench.select.pseudo import MIN_CHANGE, PER_NORMAL, pseudo_set
+from adbench.select.shapes import SHAPES, random_mask
 
 SIDE = 48
 

@@ -91,7 +91,7 @@ def run_stage(stage: str, folder: Path, side: int) -> Iterator[None]:
         data_root=folder, device="cpu",
     )  # fmt: skip
     if stage == "verify":
-        from adbench.commands.data import verify
+        from adbench.cli.data import verify
 
         yield
         try:
@@ -99,7 +99,7 @@ def run_stage(stage: str, folder: Path, side: int) -> Iterator[None]:
         except SystemExit as end:
             assert not end.code, end.code
     elif stage in ("plan", "whole run", "rerun"):
-        from adbench.commands.progress import SilentReporter
+        from adbench.cli.progress import SilentReporter
 
         yield
         plan = request.plan()
@@ -108,7 +108,7 @@ def run_stage(stage: str, folder: Path, side: int) -> Iterator[None]:
             result = execute(request, plan, RunOptions(timing=False), SilentReporter())
             assert result.exit_code == 0 and result.reused == (stage == "rerun")
     elif stage == "report":
-        from adbench.commands.results import report
+        from adbench.cli.results import report
 
         yield
         report(folder / "results", "terminal", folder / "report.txt", {})
@@ -118,11 +118,11 @@ def run_stage(stage: str, folder: Path, side: int) -> Iterator[None]:
 
 
 def _stage_of_a_cell(stage: str, request: Any, folder: Path) -> None:
-    from adbench.images import load_images, load_masks
+    from adbench.cell.predicting import predict_missing
+    from adbench.cell.scoring import ground_truth_notes, image_columns, score_categories
+    from adbench.data.images import load_images, load_masks
     from adbench.plan import AUPRO_LIMITS
-    from adbench.predicting import predict_missing
-    from adbench.scoring import ground_truth_notes, image_columns, score_categories
-    from adbench.storage.predictions import PredictionChunks, chunk_bounds
+    from adbench.store.predictions import PredictionChunks, chunk_bounds
 
     (cell,) = request.plan().cells
     cache, geometry = request.open_cache(), cell.build().geometry
@@ -134,7 +134,7 @@ def _stage_of_a_cell(stage: str, request: Any, folder: Path) -> None:
             load_images(cell.data.root, samples, geometry, cache)
     elif stage == "fit and predict":
         from adbench.contracts import Context
-        from adbench.storage.checkpoint import FileCheckpoint
+        from adbench.store.checkpoint import FileCheckpoint
 
         checkpoint = FileCheckpoint(folder / "checkpoint.pt", 60.0)
         context = Context("cpu", "fp32", 0, checkpoint, cache)

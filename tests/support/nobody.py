@@ -12,7 +12,7 @@ import pytest
 
 EVERYTHING = (
     "scoring, testing, images, stats\n"
-    "import adbench.reports.report, adbench.machine.timing\n"
+    "import adbench.report.report, adbench.cell.timing\n"
     "import encodings.cp437, pandas, statistics, torch"
 )
 """Modules that a whole run needs, for `imports`."""
@@ -28,7 +28,7 @@ def start_as_nobody(
     if os.geteuid() != 0:
         pytest.skip("only root can become another user; root may write anywhere")
     script = (
-        "import os, sys, rich.console, adbench.cache, adbench.commands.run\n"
+        "import os, sys, rich.console, adbench.data.cache, adbench.cli.run\n"
         f"from adbench.cli import main\nfrom adbench import {imports}\n"
         f"os.setgid(65534); os.setuid(65534)\nsys.argv = ['adbench', *{arguments!r}]\nmain()\n"
     )

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from adbench.atomic import digest, write_json
 from adbench.metrics import image_metrics, pixel_metrics
 from adbench.stats.pixels import PixelHistograms
-from adbench.storage.pixel_statistics import encode_pixel_statistics, pixel_statistics_path
-from adbench.storage.records import METRICS, Failure, Record, encode_scores, jsonable
+from adbench.store.atomic import digest, write_json
+from adbench.store.pixel_statistics import encode_pixel_statistics, pixel_statistics_path
+from adbench.store.records import METRICS, Failure, Record, encode_scores, jsonable
 
 PROTOCOL: dict[str, Any] = {
     "dataset": "toy", "dataset_version": "1", "scope": "separate", "image_size": 32, "crop": None,

@@ -9,16 +9,16 @@ import numpy as np
 from scipy import special
 from scored import scored_record
 
-from adbench.regression.gate import GateResult, run_gate
-from adbench.regression.regress import DEFAULT_METRICS
-from adbench.regression.sides import Side
-from adbench.regression.verdicts import Judged, Rules
+from adbench.compare.gate import GateResult, run_gate
+from adbench.compare.regress import DEFAULT_METRICS
+from adbench.compare.sides import Side
+from adbench.compare.verdicts import Judged, Rules
 from adbench.stats.bootstrap import IMAGE_METRICS
 from adbench.stats.delong import auroc_difference
 from adbench.stats.estimate import Estimate
 from adbench.stats.paired import image_differences, pixel_differences
 from adbench.stats.pixels import PixelHistograms, pixel_histograms
-from adbench.storage.records import Record
+from adbench.store.records import Record
 
 Kept = dict[str, PixelHistograms]
 SEED = 20261122

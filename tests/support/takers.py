@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from adbench.storage.claims import ClaimWatch
+from adbench.store.claims import ClaimWatch
 
 
 def take(folder: Path, start: float, won: Any) -> None:

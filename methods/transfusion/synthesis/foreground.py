@@ -86,8 +86,7 @@ def _mask_files(folder: Path) -> dict[str, Path]:
             "image, named as the image; leave the option out to use the Otsu fall-back"
         )
     return {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in image_files(folder)
+        path.relative_to(folder).with_suffix("").as_posix(): path for path in image_files(folder)
     }
 
 

@@ -1,0 +1,1 @@
+"""One cell: fit, predict, score, time and record it."""

@@ -1,0 +1,257 @@
+"""One cell: fit -> predict -> score -> time -> record; each stage is skipped where it is done."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from adbench.cell.cell_records import cell_environment, cell_record, data_notes, failed_record
+from adbench.cell.predicting import predict_missing
+from adbench.cell.protocol import protocol_as_scored, protocol_of
+from adbench.cell.settings import Progress, Settings, cell_context
+from adbench.contracts import Images, Method, Sample, Team
+from adbench.contracts.interruptions import OutOfMemory, TimeLimitReached, is_out_of_memory
+from adbench.errors import StoreError
+from adbench.machine.devices import device_name
+from adbench.machine.load import ForeignLoad
+from adbench.machine.memory import PeakMemory
+from adbench.plan import AUPRO_LIMITS, Cell
+from adbench.store.checkpoint import FileCheckpoint
+from adbench.store.claims import Claim
+from adbench.store.folders import CellFolder, Store
+from adbench.store.model_files import publish_model, read_model_report
+from adbench.store.pixel_statistics import pixel_statistics_path, write_pixel_statistics
+from adbench.store.predictions import PredictionChunks, chunk_bounds
+from adbench.store.records import Record
+from adbench.text import say
+
+if TYPE_CHECKING:
+    pass
+
+
+def run_cell(
+    cell: Cell,
+    store: Store,
+    settings: Settings,
+    progress: Progress,
+    claim: Claim | None = None,
+) -> Record:
+    """Finish one claimed cell and publish its record, done, skipped or failed.
+
+    Only `StoreError` (no place to write), KeyboardInterrupt and an `Interruption` (claim lost,
+    deadline, the first time out of memory) pass through.
+    """
+    folder = store.cell(cell)
+    folder.sweep()
+    reason = cell.build().unsupported(cell.scope, cell.category_cards())
+    if reason is not None:
+        record = cell_record(cell, "skipped", reason=reason)
+    else:
+        work = _CellRun(cell, folder, settings, progress, claim)
+        try:
+            record = work.run()
+        except StoreError:
+            raise
+        except (Exception, SystemExit) as error:  # one failing cell never stops the others
+            if work.checkpoint.out_of_time:  # a method made an error of what ended its training
+                raise TimeLimitReached from error
+            if settings.batch_divisor == 1 and is_out_of_memory(error):
+                raise OutOfMemory from error
+            record = failed_record(cell, error, settings)
+    if claim is not None:
+        claim.require()
+    record = folder.write_record(record)
+    if record.status != "failed":
+        folder.tidy(keep_maps=settings.keep_maps)
+        if not settings.keep_model and folder.model.is_dir():
+            shutil.rmtree(folder.model)
+    return record
+
+
+def is_timed(record: Record) -> bool:
+    """Whether a record has an inference timing that was measured undisturbed."""
+    return record.status != "done" or bool((record.timing.get("inference") or {}).get("valid"))
+
+
+def time_again(
+    cell: Cell,
+    record: Record,
+    store: Store,
+    settings: Settings,
+    progress: Progress,
+    claim: Claim | None = None,
+) -> Record:
+    """Measure a finished cell's inference again with its kept model; scores stay as they are.
+
+    Without a model the cell is run again from the start.
+    """
+    folder = store.cell(cell)
+    if read_model_report(folder.model) is None:
+        return run_cell(cell, store, settings, progress, claim)
+    inference = _CellRun(cell, folder, settings, progress, claim).time()
+    timed = record.model_copy(update={"timing": {**record.timing, "inference": inference}})
+    if claim is not None:
+        claim.require()
+    return folder.write_record(timed)
+
+
+class _CellRun:
+    def __init__(
+        self,
+        cell: Cell,
+        folder: CellFolder,
+        settings: Settings,
+        progress: Progress,
+        claim: Claim | None,
+    ) -> None:
+        self.cell, self.folder, self.settings, self.progress = cell, folder, settings, progress
+        self._require_claim = claim.require if claim is not None else lambda: None
+        self.checkpoint = FileCheckpoint(
+            folder.checkpoint,
+            settings.checkpoint_seconds,
+            before_save=self._require_claim,
+            division=settings.division(cell),
+            deadline=settings.deadline,
+        )
+        self.context = cell_context(cell, settings, self.checkpoint, progress)
+        self._method: Method | None = None
+
+    def run(self) -> Record:
+        from adbench.cell.scoring import ground_truth_notes, image_columns, score_categories
+        from adbench.data.images import load_masks
+
+        cell, settings = self.cell, self.settings
+        samples = cell.data.split(cell.categories, "test")
+        report = read_model_report(self.folder.model) or self._fit()
+        # It is whole and on the disk. After the record it might stay for good: a kill between the
+        # two, and nobody works on the cell again.
+        self.folder.drop_checkpoint()
+        if cell.prediction_options:  # the model may come from a cell with other ones
+            report |= self._describe(self._fitted())
+        images = self._images(samples)
+        chunks = PredictionChunks(self.folder.predictions, chunk_bounds(images.categories))
+        self.progress("predict", 0, len(images))
+        for done in predict_missing(self._fitted, images, chunks, settings.batch_divisor):
+            self.progress("predict", done, len(images))
+            self._require_claim()
+            if done < len(images) and self.checkpoint.is_late():
+                raise TimeLimitReached
+        masks = load_masks(
+            cell.data.root,
+            samples,
+            cell.build().geometry,
+            rule=cell.mask_rule,
+            threshold=cell.data.mask_threshold,
+            cache=settings.cache,
+        )
+        self.progress("score", 0, 1)
+        metrics = score_categories(samples, chunks, masks, AUPRO_LIMITS)
+        parts = {
+            name: score_categories(samples, part, masks, AUPRO_LIMITS)
+            for name, part in chunks.parts().items()
+        }
+        statistics = pixel_statistics_path(self.folder.path, cell.score_key)
+        write_pixel_statistics(statistics, samples, chunks, masks)
+        return cell_record(
+            cell,
+            "done",
+            protocol=protocol_as_scored(cell, report["protocol"]),
+            metrics=metrics,
+            parts=parts,
+            images=image_columns(samples, chunks),
+            timing={"fit": report["timing"], "inference": self._time(images)},
+            diagnostics=report["diagnostics"],
+            data=data_notes(cell) | {"ground_truth": ground_truth_notes(samples, masks)},
+            environment=cell_environment(cell, settings),
+        )
+
+    def _fit(self) -> dict[str, Any]:
+        """Train, and publish the model and its report by one rename."""
+        cell = self.cell
+        train = self._images(cell.data.split(cell.categories, "train"))
+        memory, load = PeakMemory(self.settings.device), ForeignLoad()
+        hits = self.settings.cache.hits
+        with self._team() as team:
+            method = cell.build().fit(train, replace(self.context, team=team))
+        self._require_whole_training()
+        reused = self.settings.cache.hits - hits
+        report = {
+            **self._describe(method),
+            "timing": {
+                "seconds": self.checkpoint.seconds(),
+                "resumes": self.checkpoint.resumes,
+                "images": len(train),
+                **load.verdict(reused == 0),
+                "cached_arrays": reused,
+                "peak_rss_bytes": memory.host_bytes(),
+                "peak_device_bytes": memory.device_bytes(),
+                "device": self.settings.device.partition(":")[0],
+                "device_name": device_name(self.settings.device),
+                "divisions": [list(division) for division in self.checkpoint.divisions],
+            },
+        }
+        self._require_claim()
+        self.folder.forget_maps()
+        publish_model(method, report, self.folder.model)
+        self._method = method
+        return report
+
+    def _require_whole_training(self) -> None:
+        """Raise `TimeLimitReached` where `fit` came back although its time was over."""
+        checkpoint = self.checkpoint
+        if checkpoint.out_of_time:
+            raise TimeLimitReached
+        if checkpoint.is_late() and not (checkpoint.saves or checkpoint.resumes):
+            say(
+                f"warning: {self.cell.title}: its training went on beyond the time limit to its "
+                f"end, because {self.cell.method.card.name} never saved a state to go on from "
+                "(context.checkpoint)"
+            )
+
+    def _team(self) -> AbstractContextManager[Team | None]:
+        recruit = self.settings.recruit
+        if recruit is None or not self.cell.build().splits_batches:
+            return nullcontext()
+        return recruit(self.cell, self.settings.batch_divisor)
+
+    def _describe(self, fitted: Method) -> dict[str, Any]:
+        """What a fitted method says of itself."""
+        return {
+            "protocol": protocol_of(self.cell, fitted),
+            "diagnostics": fitted.diagnostics(),
+        }
+
+    def _fitted(self) -> Method:
+        """The fitted method, from memory or from disk."""
+        if self._method is None:
+            self._method = self.cell.build().load(self.folder.model, self.context)
+        return self._method
+
+    def _images(self, samples: list[Sample]) -> Images:
+        from adbench.data.images import load_images
+
+        data = self.cell.data
+        self.progress("read", 0, len(samples))
+        return load_images(data.root, samples, self.cell.build().geometry, self.settings.cache)
+
+    def time(self) -> dict[str, Any] | None:
+        """Time the kept model on the test images."""
+        return self._time(self._images(self.cell.data.split(self.cell.categories, "test")))
+
+    def _time(self, images: Images) -> dict[str, Any] | None:
+        """Timings measured before on this kind of device, else measured now."""
+        from adbench.cell.timing import measure_inference
+
+        if not self.settings.timing:
+            return None
+        kept = self.folder.timing()
+        if kept and kept["device_name"] == device_name(self.settings.device) and kept["valid"]:
+            return kept
+        self.progress("time", 0, 1)
+        if self.settings.batch_divisor > 1:  # a batch is at most as large as what there is
+            images = images[: max(1, self._fitted().batch_size // self.settings.batch_divisor)]
+        measured = measure_inference(self._fitted(), images, self.settings.device)
+        self.folder.write_timing(measured)
+        return measured

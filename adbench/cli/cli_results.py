@@ -1,0 +1,114 @@
+"""The words of commands that show a results folder: report, figures, runs, status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adbench.cli.app import app
+from adbench.cli.options import (
+    CacheFolder,
+    DataRoot,
+    Json,
+    OnlyDataset,
+    OnlyMethod,
+    OnlyPreset,
+    OutFile,
+    Results,
+)
+
+
+@app.command()
+def report(
+    results: Results = Path("results"),
+    style: Annotated[
+        str,
+        typer.Option("--format", metavar="NAME", help="terminal, markdown, csv, latex or html"),
+    ] = "terminal",
+    out: OutFile = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="long (a row a method, a column a metric) or paper (a row a category, a column a "
+            "method); default: paper for latex, else long",
+        ),
+    ] = None,
+    cells: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC[/METRIC]",
+            help="what a cell of the paper layout shows (default: image_auroc/pixel_auroc)",
+        ),
+    ] = None,
+    transpose: Annotated[
+        bool, typer.Option("--transpose", help="paper layout with a row a method")
+    ] = False,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published", help="the papers' numbers too, marked, with what sets ours apart"
+        ),
+    ] = False,
+    fragment: Annotated[
+        bool,
+        typer.Option(
+            "--fragment", help=r"latex: only the tables, to \input; else a whole document"
+        ),
+    ] = False,
+    method: OnlyMethod = None,
+    dataset: OnlyDataset = None,
+    preset: OnlyPreset = None,
+    as_json: Json = False,
+) -> None:
+    """Print the tables of a results folder; runs nothing and needs neither data nor a GPU.
+
+    \b
+    adbench report --format latex --out table.tex       a document that pdflatex compiles
+    adbench report --layout paper --cells image_auroc/aupro@0.3 --published
+    """
+    from adbench.cli import results as results_commands
+
+    style = "json" if as_json else style
+    shape = results_commands.report_layout(layout, style, cells, transpose, published)
+    only = {"method": method, "dataset": dataset, "preset": preset}
+    results_commands.report(results, style, out, only, shape, fragment)
+
+
+@app.command()
+def figures(
+    results: Results = Path("results"),
+    data_root: DataRoot = None,
+    cache: CacheFolder = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N")] = "auto",
+) -> None:
+    """Draw a finished results folder: sheets from kept maps, curves, histograms, latency, ranks.
+
+    Writes PNG and PDF into RESULTS/figures, and what the HTML report shows of them. Contact sheets
+    and steps need the data set and a run with --keep-maps or --figures; the rest needs neither.
+    """
+    from adbench.cli import figures as figures_commands
+
+    figures_commands.figures(results, data_root, cache, device)
+
+
+@app.command()
+def runs(
+    results: Results = Path("results"),
+    every: Annotated[bool, typer.Option("--all", help="superseded records too")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the records of a results folder, oldest first."""
+    from adbench.cli import results as results_commands
+
+    results_commands.runs(results, every, as_json)
+
+
+@app.command()
+def status(results: Results = Path("results"), as_json: Json = False) -> None:
+    """Show how far the runs on a results folder are: finished, running, interrupted, failed."""
+    from adbench.cli import status as states
+
+    states.status(results, as_json)

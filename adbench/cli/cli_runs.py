@@ -1,0 +1,198 @@
+"""The words of commands that run cells: run, plan, select, selected."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adbench.cli.app import app
+from adbench.cli.options import (
+    Accumulate,
+    CacheFolder,
+    DataRoot,
+    Datasets,
+    ExecutorName,
+    ExplainCache,
+    FitDevices,
+    Json,
+    Limit,
+    Methods,
+    Overrides,
+    Overwrite,
+    Plot,
+    PresetName,
+    Results,
+    ScopeName,
+    Slots,
+    TimeLimit,
+    selecting_cells,
+)
+from adbench.text import at_home
+
+if TYPE_CHECKING:
+    from adbench.session import Request
+
+
+@app.command()
+@selecting_cells
+def run(
+    request: Request,
+    overwrite: Overwrite = "failed",
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N")] = "auto",
+    timing: Annotated[bool, typer.Option(help="measure inference after each fit")] = True,
+    keep_maps: Annotated[bool, typer.Option("--keep-maps", help="keep anomaly maps")] = False,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="draw input, mask and maps per category; keeps maps")
+    ] = False,
+    keep_model: Annotated[bool, typer.Option(help="keep fitted models")] = True,
+    wait: Annotated[bool, typer.Option(help="wait for cells that another run has claimed")] = True,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="training time between checkpoints")
+    ] = 60.0,
+    cache_limit: Annotated[
+        float, typer.Option(min=0.1, metavar="GB", help="size of the cache; oldest go first")
+    ] = 50.0,
+    executor: ExecutorName = "serial",
+    slots: Slots = None,
+    time_limit: TimeLimit = None,
+    fit_devices: FitDevices = 1,
+    accumulate: Accumulate = 1,
+    yes: Annotated[bool, typer.Option("--yes", help="run even where it takes days")] = False,
+    explain_cache: ExplainCache = False,
+    as_json: Json = False,
+) -> None:
+    """Train and score every cell of a grid that is not there yet, then print the table.
+
+    Cells are methods x hyper-parameters x categories x seeds. What is finished is reused; what was
+    interrupted goes on from its checkpoint. Several processes, on several machines that share the
+    results folder, divide the work.
+
+    \b
+    adbench run --methods all --dataset mpdd --data-root DIR
+    adbench run --methods 'lafite[tau=200|300]' --dataset mpdd:tubes --seeds 0-4 --preset fast
+    adbench run --methods all --dataset mpdd --executor local --slots 4 --time-limit 8h
+    """
+    from adbench.cli import run as commands
+
+    commands.run(
+        replace(request, device=device, cache_limit_gb=cache_limit),
+        commands.run_options(
+            overwrite,
+            wait,
+            keep_maps or figures,
+            keep_model,
+            timing,
+            checkpoint_every,
+            executor,
+            slots,
+            time_limit,
+            fit_devices,
+            accumulate,
+        ),  # fmt: skip
+        explain=explain_cache,
+        figures=figures,
+        assume_yes=yes,
+        as_json=as_json,
+        command=sys.argv[1:],
+    )
+
+
+@app.command()
+@selecting_cells
+def plan(
+    request: Request,
+    overwrite: Overwrite = "failed",
+    explain_cache: ExplainCache = False,
+    as_json: Json = False,
+) -> None:
+    """Show the cells of a run, which are there already and a rough estimate; run nothing."""
+    from adbench.cli import run as commands
+
+    commands.plan(request, overwrite, explain=explain_cache, as_json=as_json)
+
+
+@app.command()
+def select(
+    methods: Methods,
+    dataset: Datasets,
+    preset: PresetName = "paper",
+    overrides: Overrides = [],  # noqa: B006 - Typer reads it once and never changes it
+    grid: Annotated[
+        list[str],
+        typer.Option(
+            metavar="METHOD.NAME=V1|V2",
+            help="values to try instead of the method's own grid; repeatable, chosen in this order",
+        ),
+    ] = [],  # noqa: B006
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="of the split and the fits")] = 0,
+    scope: ScopeName = None,
+    limit: Limit = None,
+    held_out: Annotated[
+        float, typer.Option(metavar="FRACTION", help="of each category's normals; at least 10")
+    ] = 0.1,
+    data_root: DataRoot = None,
+    results: Results = Path("results"),
+    cache: CacheFolder = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N")] = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="what to write (default: RESULTS/selections/NAME.json)"),
+    ] = None,
+    plot: Plot = None,
+    yes: Annotated[bool, typer.Option("--yes", help="run even where it takes days")] = False,
+    as_json: Json = False,
+) -> None:
+    """Choose hyper-parameters on normal images alone, and write them for `run --selected`.
+
+    Some normals are held out and fragments of them pasted onto others; of the values tried on
+    these images, one hyper-parameter after the other, the best is chosen. No test image is
+    opened. What was interrupted goes on where it stopped.
+
+    \b
+    adbench select --methods lafite --dataset mpdd --preset fast
+    adbench select --methods patchcore --dataset mpdd:tubes --grid 'patchcore.num_neighbours=1|5|9'
+    """
+    from adbench.cli import select as select_commands
+    from adbench.session import Request
+
+    request = Request(
+        methods=methods,
+        datasets=tuple(dataset),
+        preset=preset,
+        seeds=str(seed),
+        scope=scope,
+        data_root=data_root,
+        results=results,
+        overrides=tuple(overrides),
+        limit=limit,
+        cache_folder=cache,
+        device=device,
+    )
+    select_commands.select(request, grid, held_out, out, plot, yes, as_json)
+
+
+@app.command()
+def selected(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="what `adbench select` wrote", callback=at_home),
+    ],
+    compare_with_test: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RESULTS",
+            help="show finished test records of the same values too",
+            callback=at_home,
+        ),
+    ] = None,
+    plot: Plot = None,
+    as_json: Json = False,
+) -> None:
+    """Show a selection again, on request beside test curves from finished records."""
+    from adbench.cli import select as select_commands
+
+    select_commands.selected(file, compare_with_test, plot, as_json)

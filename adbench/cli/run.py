@@ -1,0 +1,267 @@
+"""What `adbench run` and `adbench plan` do: plan, say what it will cost, run, print the outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from adbench.cell.cell_records import data_notes
+from adbench.cli.explain import explain_cell
+from adbench.cli.progress import ConsoleReporter
+from adbench.cli.results import tables_text
+from adbench.data.inspection import with_root
+from adbench.errors import DataError, StoreError, UnknownNameError, UsageError
+from adbench.executors import parse_executor
+from adbench.executors.attempt import OVERWRITES, Overwrite
+from adbench.grid import GridResult
+from adbench.machine.environment import package_versions
+from adbench.plan import Cell, Plan
+from adbench.report.tables import part_rows, public, rows
+from adbench.session import (
+    Request,
+    RunOptions,
+    estimate_seconds,
+    execute,
+    pending_cells,
+    refuse_if_hopeless,
+    work_of,
+)
+from adbench.store.comparability import library_versions
+from adbench.store.folders import Store
+from adbench.store.records import Record, now
+from adbench.text import (
+    counted,
+    duration,
+    parse_duration,
+    print_json,
+    say,
+    show,
+    show_lines,
+    stderr_console,
+)
+
+
+def run_options(
+    overwrite: str,
+    wait: bool,
+    keep_maps: bool,
+    keep_model: bool,
+    timing: bool,
+    checkpoint_seconds: float,
+    executor: str,
+    slots: int | None,
+    time_limit: str | None,
+    fit_devices: int = 1,
+    accumulate: int = 1,
+) -> RunOptions:
+    """Check `--overwrite`, `--executor` and `--time-limit` and bundle the rest."""
+    parse_executor(executor)
+    return RunOptions(
+        _overwrite(overwrite),
+        wait,
+        keep_maps,
+        keep_model,
+        timing,
+        checkpoint_seconds,
+        executor,
+        slots,
+        None if time_limit is None else parse_duration(time_limit),
+        fit_devices,
+        accumulate,
+    )
+
+
+def run(
+    request: Request,
+    options: RunOptions,
+    *,
+    explain: bool,
+    figures: bool,
+    assume_yes: bool,
+    as_json: bool,
+    command: Sequence[str],
+) -> None:
+    """`adbench run`; exits by the outcome. `command` is what the user typed after `adbench`."""
+    store = request.store()
+    store.check_format()
+    plan = request.plan()
+    _refuse_results_in_data(plan, request.results)
+    pending = pending_cells(plan, store, options.overwrite)
+    _announce(plan, pending)
+    if explain:
+        _explain(plan, store)
+    runs_here = parse_executor(options.executor)[0] in ("serial", "local")
+    if pending and runs_here and not assume_yes:
+        refuse_if_hopeless(pending, request.preset, _fast_command(command))
+    reporter = ConsoleReporter(stderr_console(), work_of(pending))
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # a method's prints are no part of the table
+            result = execute(request, plan, options, reporter)
+    finally:
+        reporter.close()
+    records = [record_as_asked(cell, record) for cell, record in result.records]
+    _print_outcome(records, result, request.results, as_json)
+    _point_at_data(result.records)
+    if figures:
+        from adbench.cli.figures import draw_run
+
+        outcomes = [(cell, r) for (cell, _), r in zip(result.records, records, strict=True)]
+        draw_run(outcomes, store.root, request.open_cache(), request.device)
+    raise SystemExit(result.exit_code)
+
+
+def record_as_asked(cell: Cell, record: Record) -> Record:
+    """A reused record under the preset and variant by which this command names the cell.
+
+    Its scores are of the files that the cell uses; what else lies there may have changed, and is
+    said as it is now, as it was before the run.
+    """
+    data = record.data | data_notes(cell) if record.status == "done" else record.data
+    named = {"preset": cell.preset, "variant": cell.variant}
+    return record.model_copy(update={**named, "data": data})
+
+
+def plan(request: Request, overwrite: str, *, explain: bool, as_json: bool) -> None:
+    """`adbench plan`."""
+    what = _overwrite(overwrite)
+    store = request.store()
+    store.check_format()
+    planned = request.plan()
+    pending = {id(cell) for cell in pending_cells(planned, store, what)}
+    if as_json:
+        print_json([_cell_summary(cell, id(cell) not in pending) for cell in planned.cells])
+    else:
+        _announce(planned, [c for c in planned.cells if id(c) in pending])
+        for cell in planned.cells:
+            cost = f"about {duration(estimate_seconds([cell]))}"
+            show(f"{cell.title}: {cost if id(cell) in pending else 'there already'}")
+    if explain:
+        _explain(planned, store)
+
+
+def _cell_summary(cell: Cell, cached: bool) -> dict[str, Any]:
+    return {
+        **cell.identity,
+        "preset": cell.preset,
+        "variant": cell.variant,
+        "key": cell.score_key,
+        "cached": cached,
+        "estimate_seconds": estimate_seconds([cell]),
+    }
+
+
+def _print_outcome(records: list[Record], result: GridResult, results: Path, as_json: bool) -> None:
+    _warn_of_other_libraries(records)
+    if as_json:
+        print_json(public([*rows(records), *part_rows(records)]))
+    elif records:
+        show_lines(tables_text(records), coloured=True)
+    if records:
+        say(_written(records, result, results))
+    if result.left:
+        say(_left(result, results))
+
+
+def _written(records: list[Record], result: GridResult, results: Path) -> str:
+    """Write the tables into the results folder, and say where; a run that had nothing else to
+    write does not need to."""
+    from adbench.report.report import write_reports
+
+    stem = f"table-{now().replace(':', '').replace('-', '')}"
+    try:
+        written = write_reports(records, results / "tables", stem)
+    except StoreError as error:
+        if result.reused < len(records):
+            raise
+        return f"note: all was there already and nothing was written: {error}"
+    return f"wrote {', '.join(map(str, written))}; records are in {results / 'cells'}"
+
+
+def _left(result: GridResult, results: Path) -> str:
+    """Where the cells without an outcome are."""
+    cells = counted(result.left, "cell")
+    if result.submitted:
+        return f"{cells} left to the jobs: adbench status --results {shlex.quote(str(results))}"
+    if result.out_of_time:
+        return f"{cells} left: the time limit is reached; run the same command again to go on"
+    return f"{cells} left to the runs that claimed them"
+
+
+def _refuse_results_in_data(plan: Plan, results: Path) -> None:
+    """Nothing is ever written into a data set."""
+    for root in {cell.data.root for cell in plan.cells}:
+        if results.resolve().is_relative_to(root.resolve()):
+            raise UsageError(
+                f"--results {results} is inside the data set {root}: expected a folder of its own"
+            )
+
+
+def _point_at_data(outcomes: Sequence[tuple[Cell, Record]]) -> None:
+    """What to type where data made cells fail; each names its first flaw alone."""
+    commands = {
+        cell.data.verify_command
+        for cell, record in outcomes
+        if record.failure is not None and record.failure.exit_code == DataError.exit_code
+    }
+    for command in sorted(commands):
+        say(f"to see all that is wrong with the data: {command}")
+
+
+def _warn_of_other_libraries(records: Sequence[Record]) -> None:
+    """Reused numbers are those of the libraries that made them."""
+    here = package_versions()
+    changes = dict.fromkeys(
+        f"{name} {version}, here {here[name]}"
+        for record in records
+        for name, version in (library_versions(record) or {}).items()
+        if here.get(name) not in (None, version)
+    )
+    if changes:
+        say(
+            f"note: reused numbers were made with other libraries ({'; '.join(changes)}); "
+            "--overwrite all makes them anew"
+        )
+
+
+def _announce(plan: Plan, pending: Sequence[Cell]) -> None:
+    for note in plan.notes:
+        say(f"note: {note}")
+    # One data set stands behind many cells, and two selections may share a finding.
+    findings = {
+        (c.data.name, finding, c.data.root) for c in plan.cells for finding in c.data.findings
+    }
+    for name, finding, root in sorted(findings, key=str):
+        text = with_root(str(finding).removeprefix(f"{finding.severity}: "), root)
+        say(f"{finding.severity}: {name}: {text}")
+    there = len(plan.cells) - len(pending)
+    text = f"{counted(len(plan.cells), 'cell')}, {there} there already"
+    if pending:
+        text += f", {len(pending)} to run, about {duration(estimate_seconds(pending))}"
+    say(text)
+
+
+def _explain(plan: Plan, store: Store) -> None:
+    records = list(store.records())
+    for cell in plan.cells:
+        say(explain_cell(cell, store, records))
+
+
+def _fast_command(command: Sequence[str]) -> str:
+    """The same command with `--preset fast`."""
+    words = list(command)
+    if "--preset" in words:
+        words[words.index("--preset") + 1] = "fast"
+        return shlex.join(["adbench", *words])
+    words = [w for w in words if not w.startswith("--preset=")]
+    return shlex.join(["adbench", *words, "--preset", "fast"])
+
+
+def _overwrite(text: str) -> Overwrite:
+    for choice in OVERWRITES:
+        if text == choice:
+            return choice
+    raise UnknownNameError("--overwrite", text, OVERWRITES)

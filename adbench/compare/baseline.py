@@ -1,0 +1,85 @@
+"""A baseline: the scores that later runs are held against, in one file for version control.
+
+It holds finished records whole, per-image scores included, so that paired tests need nothing else,
+and the pixel statistics that lie beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from adbench import __version__
+from adbench.errors import StoreError, shortened
+from adbench.store import atomic
+from adbench.store.record_blocks import Items
+from adbench.store.records import Record, now
+from adbench.store.regular_files import LARGE_TEXT_BYTES
+
+_KEY_PARTS = ("train", "test", "masks", "mask_rule", "mask_threshold")
+"""What a comparison needs of a record's key parts; the rest is in the records themselves."""
+
+
+class Baseline(BaseModel):
+    """What `adbench baseline save` writes.
+
+    Attributes:
+        records: finished ones, without diagnostics and most key parts.
+        pixels: score key to category to encoded pixel statistics.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["adbench-baseline"] = "adbench-baseline"
+    format: Literal[1] = 1
+    created: str
+    adbench: str
+    records: Items[Record]
+    pixels: dict[str, dict[str, str]] = {}
+
+
+def make_baseline(records: Sequence[Record], pixels: dict[str, dict[str, str]]) -> Baseline:
+    """Of finished records, what a comparison needs."""
+    return Baseline(
+        created=now(),
+        adbench=__version__,
+        records=[_slim(record) for record in records],
+        pixels=pixels,
+    )
+
+
+def write_baseline(baseline: Baseline, path: Path) -> None:
+    """Replace the file atomically, with a checksum."""
+    atomic.write_json(path, baseline.model_dump(mode="json"))
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Read and check a baseline; raises `StoreError` naming the file and the way out."""
+    remedy = (
+        f"restore it from version control, or write a new one with "
+        f"`adbench baseline save {path} --results DIR`"
+    )
+    try:
+        return Baseline.model_validate(atomic.read_json(path, LARGE_TEXT_BYTES))
+    except FileNotFoundError:
+        raise StoreError(
+            f"there is no baseline {path}: `adbench baseline save {path} --results DIR` makes one"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"cannot read the baseline {path}: {error.strerror or error}") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = shortened(".".join(map(str, problem["loc"]))) or "content"
+        what = f"{where}: {shortened(problem['msg'])}"
+        raise StoreError(f"{path} is no baseline of this version ({what}): {remedy}") from None
+    except ValueError as error:
+        raise StoreError(f"the baseline {path} is damaged ({error}): {remedy}") from error
+
+
+def _slim(record: Record) -> Record:
+    parts = {name: record.key_parts[name] for name in _KEY_PARTS if name in record.key_parts}
+    data = {name: record.data[name] for name in ("digests",) if name in record.data}
+    return record.model_copy(update={"key_parts": parts, "diagnostics": {}, "data": data})

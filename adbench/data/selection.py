@@ -1,0 +1,265 @@
+"""One `--dataset` selection made concrete: a root, its samples, their digests, what is odd."""
+
+from __future__ import annotations
+
+import shlex
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from adbench.contracts import JSON, NORMAL, Dataset, Sample
+from adbench.data.digests import content_digests
+from adbench.data.names import unprintable_name
+from adbench.data.selection_doubts import selection_doubts
+from adbench.data.verify import Finding, quick_check
+from adbench.errors import DataError, UnknownNameError, UsageError
+from adbench.registry import load_dataset, refuse_shared_names
+from adbench.selectors import parse_dataset, split_categories
+from adbench.store.atomic import digest
+from adbench.text import is_printable
+
+
+@dataclass(frozen=True)
+class DataSelection:
+    """The images of one data set that a run uses.
+
+    Attributes:
+        reference: how the data set was named on the command line.
+        root: folder that holds the categories.
+        categories: selected categories, in the card's order.
+        complete: False where the root lacks categories that the card has and that were asked for.
+        samples: per category, in the order used everywhere.
+        limit: images per category and split, or None.
+        quick_findings: what the checks saw that open no image.
+        index_folder: where content digests and looks at files are remembered.
+        threshold_given: what is greater in a mask is anomalous; None: as the card says.
+    """
+
+    reference: str
+    dataset: Dataset
+    root: Path
+    layout: str
+    categories: tuple[str, ...]
+    complete: bool
+    samples: dict[str, tuple[Sample, ...]]
+    limit: int | None
+    quick_findings: tuple[Finding, ...]
+    index_folder: Path
+    threshold_given: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The data set's name on its card."""
+        return self.dataset.card.name
+
+    @property
+    def mask_threshold(self) -> int:
+        """A mask value is anomalous when it is greater than this, at native size."""
+        card = self.dataset.card.mask_threshold
+        return card if self.threshold_given is None else self.threshold_given
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """All that is doubtful, as `data verify` says it; only new files are opened for it."""
+        return (*self.quick_findings, *selection_doubts(self, self._digest_of))
+
+    @property
+    def verify_command(self) -> str:
+        """What shows all that is wrong here, to be pasted in the user's folder."""
+        words = ("adbench", "data", "verify", self.reference, "--data-root", str(self.root))
+        return shlex.join(words)
+
+    def split(self, categories: Sequence[str], split: str) -> list[Sample]:
+        """Samples of one split of these categories, category by category."""
+        return [s for c in categories for s in self.samples[c] if s.split == split]
+
+    @cached_property
+    def _digest_of(self) -> dict[str, str]:
+        everything = [s for rows in self.samples.values() for s in rows]
+        paths = {s.path for s in everything} | {s.mask_path for s in everything if s.mask_path}
+        ordered = sorted(paths)
+        try:
+            digests = content_digests(self.root, ordered, self.index_folder)
+        except DataError as error:
+            raise DataError(f"{error}. To see all: {self.verify_command}") from None
+        return dict(zip(ordered, digests, strict=True))
+
+    def digest(self, categories: Sequence[str], part: str) -> str:
+        """Digest of names, labels and bytes of "train", "test" (images) or "masks" (test masks)."""
+        return digest([self._category_digest(c, part) for c in categories])
+
+    def file_digests(self, categories: Sequence[str]) -> dict[str, JSON]:
+        """By category and part: how many files, and `digest` of that category alone."""
+        found: dict[str, JSON] = {}
+        for category in categories:
+            test = self.split([category], "test")
+            counts = {
+                "train": len(self.split([category], "train")),
+                "test": len(test),
+                "masks": sum(s.mask_path is not None for s in test),
+            }
+            found[category] = {
+                part: {"files": count, "sha256": self.digest([category], part)}
+                for part, count in counts.items()
+            }
+        return found
+
+    def _category_digest(self, category: str, part: str) -> str:
+        if (category, part) not in self._digests:
+            self._digests[category, part] = self._compute_digest(category, part)
+        return self._digests[category, part]
+
+    @cached_property
+    def _digests(self) -> dict[tuple[str, str], str]:
+        return {}
+
+    def _compute_digest(self, category: str, part: str) -> str:
+        rows: list[list[object]] = []
+        for s in self.split([category], "train" if part == "train" else "test"):
+            if part != "masks":
+                rows.append([s.path, s.category, s.defect, s.label, self._digest_of[s.path]])
+            elif s.mask_path is not None:
+                rows.append([s.path, self._digest_of[s.mask_path]])
+        return digest(rows)
+
+
+def select_data(
+    text: str,
+    data_root: Path | None,
+    *,
+    limit: int | None,
+    index_folder: Path,
+    mask_threshold: int | None = None,
+) -> DataSelection:
+    """Resolve `NAME[:CATEGORY,...]`.
+
+    Raises:
+        UsageError: an impossible limit, or a name that nothing has.
+        PluginError: the data set cannot be imported.
+        DataError: the data set or a category is missing or cannot be used.
+    """
+    if limit is not None and limit < 2:
+        raise UsageError(f"--limit {limit}: expected 2 or more, a normal and a defect test image")
+    reference, wanted = parse_dataset(text)
+    dataset = load_dataset(reference)
+    refuse_unknown(dataset, wanted, dataset.card.categories)
+    root = dataset.find_root(data_root)
+    present = dataset.available_categories(root)
+    if not present:
+        raise DataError(f"{dataset.card.name}: no category found in {root}")
+    categories = choose_categories(dataset, present, wanted)
+    rows = dataset.samples(root, categories)
+    samples = {c: tuple(_limit([s for s in rows if s.category == c], limit)) for c in categories}
+    _refuse_unusable(dataset.card.name, reference, root, samples)
+    return DataSelection(
+        reference=reference,
+        dataset=dataset,
+        root=root,
+        layout=dataset.recognise_layout(root),
+        categories=categories,
+        complete=wanted is not None or set(dataset.card.categories) <= set(present),
+        samples=samples,
+        limit=limit,
+        quick_findings=tuple(quick_check(dataset, root, categories)),
+        index_folder=index_folder,
+        threshold_given=mask_threshold,
+    )
+
+
+def check_threshold(threshold: int | None) -> None:
+    """Raise `UsageError` for what no 8-bit mask could exceed, or every one would."""
+    if threshold is not None and not 0 <= threshold <= 254:
+        raise UsageError(
+            f"--mask-threshold {threshold}: expected 0 to 254; what is greater is anomalous"
+        )
+
+
+def refuse_shared_dataset_names(texts: Sequence[str]) -> None:
+    """Raise `UsageError` where two of `NAME[:CATEGORY,...]` are different data sets of one name."""
+    references = [parse_dataset(text)[0] for text in texts]
+    refuse_shared_names("data set", [(r, load_dataset(r)) for r in references])
+
+
+def _refuse_unusable(
+    name: str, reference: str, root: Path, samples: Mapping[str, Sequence[Sample]]
+) -> None:
+    """Raise `DataError` for names that no record or file of ours can hold, and for empty splits."""
+    for category, own in samples.items():
+        if category in ("", ".", "..") or "/" in category:
+            raise DataError(
+                f"{name}: the category {category!a} is no plain name, as a folder has: rename it"
+            )
+        for path in (category, *(p for s in own for p in (s.path, s.mask_path or ""))):
+            if not is_printable(path):
+                raise DataError(f"{name}: under {root} {unprintable_name(path)}")
+            if path.startswith("/") or ".." in path.split("/"):
+                raise DataError(
+                    f"{name}: {path!a} is not inside {root}; expected paths relative to the data "
+                    "set's root, without '..'"
+                )
+        for split in ("train", "test"):
+            if not any(s.split == split for s in own):
+                raise DataError(
+                    f"{name}:{category} has no {split} image under {root}; add some, or select "
+                    f"other categories with --dataset {reference}:CATEGORY,..."
+                )
+
+
+def refuse_unknown(dataset: Dataset, wanted: str | None, known: Collection[str]) -> None:
+    """Raise `UnknownNameError` for a wanted category that is not known; without known ones, pass.
+
+    Asked of the card first, so that a wrong name is told even where the data are missing.
+    """
+    for category in split_categories(wanted or "", known):
+        if known and category not in known:
+            raise UnknownNameError(f"category of {dataset.card.name}", category, known)
+
+
+def choose_categories(
+    dataset: Dataset, present: tuple[str, ...], wanted: str | None
+) -> tuple[str, ...]:
+    """The selected ones of the present categories, in the card's order; all by default."""
+    chosen = present
+    if wanted is not None:
+        known = {*dataset.card.categories, *present}
+        refuse_unknown(dataset, wanted, known)
+        names = split_categories(wanted, known)
+        absent = [c for c in names if c not in present]
+        if absent:
+            raise DataError(
+                f"{dataset.card.name}:{absent[0]} is not under the data root, which has "
+                f"{', '.join(present)}; add it, or select among these"
+            )
+        chosen = tuple(c for c in present if c in names)
+    _refuse_twins(dataset.card.name, chosen)
+    return chosen
+
+
+def _refuse_twins(name: str, categories: Sequence[str]) -> None:
+    """Raise `DataError` for names that differ in nothing that a reader could see."""
+    first: dict[str, str] = {}
+    for category in categories:
+        other = first.setdefault(unicodedata.normalize("NFC", category), category)
+        if other != category:
+            raise DataError(
+                f"{name}: two categories are called {category}, {other!a} and {category!a}: one "
+                "name in two Unicode normal forms; expected one folder, rename or merge them"
+            )
+
+
+def _limit(samples: list[Sample], limit: int | None) -> list[Sample]:
+    """At most `limit` training and `limit` test images, the latter dealt over the defects."""
+    ordered = sorted(samples)
+    if limit is None:
+        return ordered
+    train = [s for s in ordered if s.split == "train"][:limit]
+    by_defect: dict[str, list[Sample]] = {}
+    for sample in ordered:
+        if sample.split == "test":
+            by_defect.setdefault(sample.defect, []).append(sample)
+    queues = [by_defect.pop(NORMAL, []), *by_defect.values()]
+    longest = max((len(q) for q in queues), default=0)
+    dealt = [q[i] for i in range(longest) for q in queues if i < len(q)]
+    return sorted(train + dealt[:limit])

@@ -1,5 +1,0 @@
-"""The report as one HTML file that needs nothing else: no network, no neighbour, no server."""
-
-from adbench.html.document import document as document
-
-__all__ = ["document"]

@@ -1,0 +1,139 @@
+"""`run --selected FILE`: the chosen values on a plan, where the file fits it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from adbench.code_digest import method_code
+from adbench.errors import UsageError
+from adbench.hyperparameters import build_hyperparameters
+from adbench.plan import Cell, Plan, Selected
+from adbench.registry import load_method
+from adbench.select.file import Choice, SelectionFile
+from adbench.selectors import parse_methods, parse_overrides
+
+
+def apply_selection(
+    plan: Plan, selection: SelectionFile, path: Path, methods: str, overrides: Sequence[str]
+) -> Plan:
+    """The plan with each cell's chosen hyper-parameters.
+
+    Methods of which the file has nothing stay as they are, with a note. Seeds are free: values
+    chosen with one are used for all.
+
+    Args:
+        plan: of the same command, without the selection.
+        selection: what `read_selection` gave.
+        path: where it was read from, for messages.
+        methods: `--methods`.
+        overrides: `--set`.
+
+    Raises:
+        UsageError: the file has nothing for any method, or for a cell of a method that it has;
+            it was made with other settings or training images; or the command sets a value that
+            the file chooses.
+    """
+    known = {choice.method for choice in selection.choices}
+    used = {cell.method.card.name for cell in plan.cells}
+    if plan.cells and not used & known:
+        raise UsageError(
+            f"--selected {path} chooses for {', '.join(sorted(known))}, and this command runs "
+            f"{', '.join(sorted(used))}: select with the same --methods, or leave it out"
+        )
+    _refuse_conflicts(selection, path, methods, overrides)
+    notes = [
+        f"{name}: {path} has nothing on it, it runs with the values of the command"
+        for name in sorted(used - known)
+    ]
+    cells = [
+        _selected(cell, selection, path, notes) if cell.method.card.name in known else cell
+        for cell in plan.cells
+    ]
+    return Plan(tuple(cells), (*plan.notes, *dict.fromkeys(notes)))
+
+
+def _refuse_conflicts(
+    selection: SelectionFile, path: Path, methods: str, overrides: Sequence[str]
+) -> None:
+    given = {name: set(own) for name, own in parse_overrides(tuple(overrides)).items()}
+    for selector in parse_methods(methods):
+        if selector.options:
+            name = load_method(selector.name).card.name
+            given.setdefault(name, set()).update(option for option, _ in selector.options)
+    for choice in selection.choices:
+        for name in choice.chosen:
+            if name in given.get(choice.method, ()):
+                raise UsageError(
+                    f"{choice.method}.{name} is set by the command and chosen by {path}: leave "
+                    "one of the two out"
+                )
+
+
+def _selected(cell: Cell, selection: SelectionFile, path: Path, notes: list[str]) -> Cell:
+    choice = _choice_for(cell, selection, path)
+    values = {n: getattr(cell.hyperparameters, n) for n in type(cell.hyperparameters).model_fields}
+    built = build_hyperparameters(cell.method, cell.preset, {**values, **choice.chosen})
+    _refuse_other_settings(built.canonical(), choice, path)
+    if cell.data.digest(cell.categories, "train") != choice.train_sha256:
+        raise UsageError(
+            f"{path} was made with other training images of {cell.data.name}:"
+            f"{','.join(cell.categories)}: run `adbench select` again on these"
+        )
+    if set(method_code(cell.method).modules.values()) != set(choice.code.values()):
+        notes.append(
+            f"{choice.method}: its code has changed since {path} was made; the chosen values are "
+            "used as they are, `adbench select` chooses anew"
+        )
+    chosen = Selected(selection.digest, tuple(choice.chosen))
+    return replace(cell, hyperparameters=built, selected=chosen)
+
+
+def _choice_for(cell: Cell, selection: SelectionFile, path: Path) -> Choice:
+    own = [c for c in selection.choices if c.method == cell.method.card.name]
+    wanted = {
+        "data set": f"{cell.data.name} version {cell.data.dataset.card.version}",
+        "scope": cell.scope,
+        "categories": ",".join(cell.categories),
+        "preset": cell.preset,
+        "--limit": cell.data.limit,
+    }
+    for choice in own:
+        if wanted == _settings(choice):
+            return choice
+    nearest = max(own, key=lambda c: sum(wanted[n] == v for n, v in _settings(c).items()))
+    differs = [
+        f"{name} {value} (here: {wanted[name]})"
+        for name, value in _settings(nearest).items()
+        if wanted[name] != value
+    ]
+    raise UsageError(
+        f"{path} has nothing on {cell.title}; the nearest it has was made with "
+        f"{', '.join(differs)}: run `adbench select` with the options of this command"
+    )
+
+
+def _settings(choice: Choice) -> dict[str, Any]:
+    return {
+        "data set": f"{choice.dataset} version {choice.dataset_version}",
+        "scope": choice.scope,
+        "categories": ",".join(choice.categories),
+        "preset": choice.preset,
+        "--limit": choice.limit,
+    }
+
+
+def _refuse_other_settings(own: dict[str, Any], choice: Choice, path: Path) -> None:
+    names = sorted({*own, *choice.hyperparameters})
+    differs = [
+        f"{n}={choice.hyperparameters.get(n)} (here: {own.get(n)})"
+        for n in names
+        if own.get(n) != choice.hyperparameters.get(n)
+    ]
+    if differs:
+        raise UsageError(
+            f"{path} was made with {choice.method} {', '.join(differs)}: give this run the same "
+            "values with --set, or select with these"
+        )

@@ -1,0 +1,114 @@
+"""Which records of a results folder count: the newest of each cell, under the newest settings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from adbench.store.atomic import canonical_json
+from adbench.store.comparability import PART_WORDS, different_parts, newness
+from adbench.store.records import Record, family_of
+from adbench.text import counted
+
+
+def latest(records: Iterable[Record]) -> list[Record]:
+    """The newest record of each cell under each mask rule, sorted; older ones are superseded.
+
+    Where a default or a preset changed its values, the newest ones alone stand. What is left out,
+    and is not merely of older code, is told by the records that stand for it (`Record.left_out`).
+    """
+    given = list(records)
+    numbers = Counter(record.number for record in given if record.number)
+    is_merged = len(numbers) < numbers.total()  # a store gives each number once
+    cells: dict[str, list[Record]] = {}
+    for record in given:
+        rule = [record.key_parts.get(name) for name in ("mask_rule", "mask_threshold")]
+        cells.setdefault(canonical_json([record.identity, rule]), []).append(record)
+    found = [_newest_of(own, is_merged=is_merged) for own in cells.values()]
+    families: dict[str, list[Record]] = {}
+    for record in found:
+        own = family_of(record.identity, record.preset, record.variant)
+        families.setdefault(own, []).append(record)
+    kept = [
+        record for own in families.values() for record in _newest_settings(own, is_merged=is_merged)
+    ]
+    return sorted(kept, key=_order)
+
+
+def _newest_of(own: Sequence[Record], *, is_merged: bool) -> Record:
+    """Of one cell's records; it tells of those that rest on other files."""
+    newest = max(own, key=newness)
+    if len(own) == 1:
+        return newest
+    changed: dict[tuple[str, ...], int] = {}
+    for record in own:
+        categories = record.identity["categories"]
+        parts = {p for c in categories for p in different_parts(newest, record, c)}
+        if parts:
+            listed = tuple(words for part, words in PART_WORDS.items() if part in parts)
+            changed[listed] = changed.get(listed, 0) + 1
+    notes = tuple(
+        f"{newest.method} {newest.preset} on {newest.place}, seed {newest.identity['seed']}: "
+        f"{counted(count, 'older record')} of other {' and '.join(parts)} left out."
+        for parts, count in changed.items()
+    )
+    notes += _doubt(newest, own) if is_merged else ()
+    return newest.standing_for(notes) if notes else newest
+
+
+def _doubt(newest: Record, others: Sequence[Record]) -> tuple[str, ...]:
+    """Where folders were merged, numbers of one say nothing of those of another."""
+    later = [r for r in others if r.number and not r.is_ahead and r.created > newest.created]
+    if not later:
+        return ()
+    latest_of_them = max(later, key=lambda record: record.created)
+    return (
+        f"{newest.method} {newest.preset} on {newest.place}, seed {newest.identity['seed']}: "
+        f"the record made {newest.created} stands and {counted(len(later), 'record')} made later "
+        f"(up to {latest_of_them.created}) do not: records here share numbers (folders "
+        "merged, or written at once), so that it is unknown which is newer.",
+    )
+
+
+def _newest_settings(family: Sequence[Record], *, is_merged: bool) -> list[Record]:
+    """Those with the settings of the newest one; it tells of the others."""
+    known = [record for record in family if record.settings is not None]
+    if len({record.settings for record in known}) < 2:
+        return list(family)
+    newest = max(known, key=newness)
+    own = newest.settings
+    older = [record for record in known if record.settings != own]
+    changes = dict.fromkeys(c for record in older for c in _changes(record, newest))
+    left_out: tuple[str, ...] = (
+        f"{newest.method} {newest.preset} on {newest.identity['dataset']}: "
+        f"{counted(len(older), 'record')} of older settings left out ({', '.join(changes)}).",
+    )
+    left_out += _doubt(newest, older) if is_merged else ()
+    return [
+        record.standing_for((*record.left_out, *left_out)) if record is newest else record
+        for record in family
+        if record not in older
+    ]
+
+
+def _changes(older: Record, newest: Record) -> list[str]:
+    """What differs in the hyper-parameters, `tau 300, now 200`; not in those that were chosen."""
+    then, now = older.identity["hyperparameters"], newest.identity["hyperparameters"]
+    chosen = {*older.protocol.get("selected", ()), *newest.protocol.get("selected", ())}
+    names = [n for n in dict.fromkeys([*then, *now]) if then.get(n) != now.get(n)]
+    names = [n for n in names if n not in chosen]
+    return [f"{n} {_text(then.get(n))}, now {_text(now.get(n))}" for n in names]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _order(record: Record) -> tuple[Any, ...]:
+    identity = record.identity
+    names = ("dataset", "scope", "method")
+    place = [identity[name] for name in names]
+    return (*place, record.variant, record.preset, identity["categories"], identity["seed"])
