@@ -18,7 +18,3 @@ from adbench.cli.exits import end
 def main() -> None:
     """Entry point: one line for a user's mistake, never a traceback."""
     end(app)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,5 @@
+"""`python -m adbench.cli` is `adbench`."""
+
+from adbench.cli import main
+
+main()
