@@ -1,6 +1,6 @@
 # make demo   a virtual environment, adbench in it, and a real run that ends with a table
 # make test   the same environment with the test tools, and the whole test suite
-# make lint   ruff and mypy
+# make lint   ruff, the arrows between the folders, mypy
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -19,6 +19,8 @@ test: $(VENV)/.installed-dev
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 $(BIN)/python:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from adbench import __version__
 from adbench.cli.exits import CommandGroup
 from adbench.errors import AdbenchError
 from adbench.text import show, show_lines
+from adbench.version import __version__
 
 _WIDTH = {"max_content_width": 100}
 app = typer.Typer(

@@ -12,12 +12,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adbench import __version__
 from adbench.errors import StoreError, shortened
 from adbench.store import atomic
 from adbench.store.record_blocks import Items
 from adbench.store.records import Record, now
 from adbench.store.regular_files import LARGE_TEXT_BYTES
+from adbench.version import __version__
 
 _KEY_PARTS = ("train", "test", "masks", "mask_rule", "mask_threshold")
 """What a comparison needs of a record's key parts; the rest is in the records themselves."""

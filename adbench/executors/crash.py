@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from adbench import __version__
 from adbench.cell.cell_records import cell_record, plugin_environment
 from adbench.executors.attempt import cached_outcome
 from adbench.executors.base import Crash
@@ -19,6 +18,7 @@ from adbench.plan import Cell
 from adbench.store.claims import ClaimWatch
 from adbench.store.folders import Store
 from adbench.store.records import Failure, Record
+from adbench.version import __version__
 
 STDERR_LINES = 30
 _QUOTED = re.compile(r'"(/[^"\n]+)"')

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from adbench import __version__
 from adbench.errors import AdbenchError, DataError
 from adbench.machine.environment import package_versions
 from adbench.registry import dataset_names, load_dataset, load_method, method_names
 from adbench.store.folders import Store
 from adbench.text import print_json, show
+from adbench.version import __version__
 
 FAISS = ("faiss-cpu", "faiss-gpu")
 LITTLE_SPACE_GB = 5.0

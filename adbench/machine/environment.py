@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from adbench import __version__
+from adbench.version import __version__
 
 PACKAGES = (
     "torch",

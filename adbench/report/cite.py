@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from adbench import __version__
 from adbench.errors import AdbenchError, UsageError
 from adbench.registry import expand_group, load_dataset, load_method
 from adbench.store.folders import Store
 from adbench.text import print_json, say, show_lines
+from adbench.version import __version__
 
 OWN = f"""@misc{{adbench,
   author = {{{{The adbench developers}}}},

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from adbench import __version__
 from adbench.cell.settings import Settings
 from adbench.contracts import Hyperparameters, Method
 from adbench.data.cache import default_cache_folder
@@ -22,6 +21,7 @@ from adbench.select.steps import Step, parse_grids, steps_of
 from adbench.select.study import Study
 from adbench.selectors import parse_overrides, parse_seeds
 from adbench.store.records import now
+from adbench.version import __version__
 
 if TYPE_CHECKING:
     from adbench.session import Request

@@ -18,7 +18,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from adbench import __version__
 from adbench.report.comparison import notes, timing_table
 from adbench.report.footnotes import protocol_notes
 from adbench.report.html.cells import METRIC_TITLES, cell_views, environments_of, settings_of
@@ -30,6 +29,7 @@ from adbench.report.parts_table import parts_tables
 from adbench.report.report import LONG, Layout
 from adbench.store.records import Record
 from adbench.text import printable
+from adbench.version import __version__
 
 
 def document(records: Sequence[Record], results: Path, layout: Layout = LONG) -> str:
