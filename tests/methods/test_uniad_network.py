@@ -4,22 +4,23 @@ import pytest
 import torch
 from torch import nn
 
-from adbench.methods.training import autocast
-from adbench.methods.uniad import attention
-from adbench.methods.uniad.attention import Attention, Dropout
-from adbench.methods.uniad.network import (
+from adbench.methods.reconstruction import network as attention
+from adbench.methods.reconstruction.network import (
+    Attention,
     DecoderLayer,
+    Dropout,
     EncoderLayer,
+    FeatureTransformer,
     PositionTable,
-    UniADTransformer,
     neighbour_mask,
 )
+from adbench.methods.training import autocast
 
 
 def small(**options):
     settings = {"channels": 10, "feature_size": 8, "hidden": 16, "heads": 2, "ffn": 24, "layers": 2}
     torch.manual_seed(0)
-    return UniADTransformer(**{**settings, **options})
+    return FeatureTransformer(**{**settings, **options})
 
 
 def as_torch(own, hidden, heads):
@@ -37,7 +38,7 @@ def as_torch(own, hidden, heads):
 
 
 def test_parameter_count_is_the_papers():
-    network = UniADTransformer(272)
+    network = FeatureTransformer(272)
     count = sum(parameter.numel() for parameter in network.parameters())
     attention_count = 4 * (256 * 256 + 256)
     feed_forward = 2 * 256 * 1024 + 1024 + 256
@@ -59,7 +60,7 @@ def test_network_keeps_the_shape_and_the_row_major_order(feature_size):
 
 
 def test_linear_maps_start_by_xaviers_law_with_zero_biases():
-    network = UniADTransformer(272)
+    network = FeatureTransformer(272)
     for name, parameter in network.named_parameters():
         if name.endswith("bias"):
             assert (parameter == 0).all(), name
@@ -79,7 +80,7 @@ def test_linear_maps_start_by_xaviers_law_with_zero_biases():
 
 
 def test_every_decoder_layer_has_a_query_of_its_own():
-    network = UniADTransformer(16, 8, 32, 4, 64, 3)
+    network = FeatureTransformer(16, 8, 32, 4, 64, 3)
     queries = [network.get_parameter(f"decoder.{layer}.query") for layer in range(3)]
     assert len({query.data_ptr() for query in queries}) == 3
     assert not torch.equal(queries[0], queries[1])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from torch.nn import functional as F
 
-from adbench.methods.drdc.maps import ErrorMean, Units, enlarged, fuse, mean_filter, scale_errors
+from adbench.methods.drdc.scoring import ErrorMean, Units, enlarged, fuse, mean_filter, scale_errors
 
 
 def random(*shape, seed=0):

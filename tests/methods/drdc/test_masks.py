@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adbench.methods.drdc.masks import grid_masks, inference_masks, split_cells, training_masks
+from adbench.methods.drdc.process import grid_masks, inference_masks, split_cells, training_masks
 
 
 def generator(seed=0):

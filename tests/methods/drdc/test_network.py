@@ -5,10 +5,9 @@ import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from adbench.methods.drdc.blocks import Attention, ResidualBlock
-from adbench.methods.drdc.costs import forward_flops
-from adbench.methods.drdc.group_norm import SMALL, SmallMapGroupNorm
-from adbench.methods.drdc.network import ConditionalUNet
+from adbench.methods.drdc.method import unet_flops
+from adbench.methods.drdc.network import Attention, ConditionalUNet, ResidualBlock
+from adbench.methods.group_norm import SMALL, SmallMapGroupNorm
 
 PLAIN = {"multipliers": (1, 1, 2, 2, 4, 4), "attention_factors": (8, 16, 32)}
 SMALL_LAYOUT = {"multipliers": (1, 1, 2, 3, 4), "attention_factors": (4, 8, 16)}
@@ -44,7 +43,7 @@ def test_sizes_and_costs_are_those_of_the_table(size, width, layout, parameters,
     assert count(network) / 1e6 == pytest.approx(parameters, abs=0.05)
     assert flops(network, size) / 1e9 == pytest.approx(gflop, rel=0.01)
     assert flops(network, size) == pytest.approx(
-        forward_flops(size, 6, width, **layout, blocks=2), rel=0.01
+        unet_flops(size, 6, width, **layout, blocks=2), rel=0.01
     )
 
 
@@ -53,7 +52,7 @@ def test_without_condition_it_is_the_published_network():
     network = on_meta(False, 256)
     assert count(network) / 1e6 == pytest.approx(552.8, abs=0.05)
     assert flops(network, 256, 3) / 2e9 == pytest.approx(1120, rel=0.01)
-    assert forward_flops(256, 3, 256, **PLAIN, blocks=2) / 2e9 == pytest.approx(1120, rel=0.01)
+    assert unet_flops(256, 3, 256, **PLAIN, blocks=2) / 2e9 == pytest.approx(1120, rel=0.01)
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
@@ -61,7 +60,7 @@ def test_the_estimate_follows_other_layouts(blocks):
     layout = {"multipliers": (1, 2, 3), "attention_factors": (2,)}
     network = on_meta(base_width=32, blocks=blocks, **layout)
     assert flops(network, 64) == pytest.approx(
-        forward_flops(64, 6, 32, **layout, blocks=blocks), rel=0.01
+        unet_flops(64, 6, 32, **layout, blocks=blocks), rel=0.01
     )
 
 

@@ -1,14 +1,15 @@
-"""UniAD's training loss on jittered features, and its error on normals that it did not see."""
+"""The training loss on jittered features, and the error on normals that training did not see."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-
-from adbench.methods.uniad.hyperparameters import UniADHyperparameters
 
 
 def jitter(
@@ -34,18 +35,18 @@ def jitter(
 
 def reconstruction_loss(
     network: Callable[[Tensor], Tensor],
-    hyperparameters: UniADHyperparameters,
     batch: Callable[[Tensor], Tensor],
+    scale: float = 20.0,
+    probability: float = 1.0,
 ) -> Callable[[Tensor, torch.Generator], Tensor]:
     """The training loss: mean squared error between the clean features and what the network makes
     of jittered ones, over all entries (official code; the paper's formula sums over channels).
 
     Args:
         network: from features (B, S, S, C) to features.
-        hyperparameters: of the jitter.
         batch: indices (B,) to clean features.
+        scale: of the jitter, as `probability`.
     """
-    scale, probability = hyperparameters.jitter_scale, hyperparameters.jitter_probability
 
     def loss(indices: Tensor, generator: torch.Generator) -> Tensor:
         features = batch(indices)
@@ -104,3 +105,32 @@ def held_out_error(
         "training": error(training),
         "position_mean": float((held_out - means).square().mean()),
     }
+
+
+def position_means(
+    features: NDArray[Any], categories: Sequence[str], own: Tensor, held_out: Tensor
+) -> Tensor:
+    """The mean feature of each position, over the images `own`, in each held-out one's category.
+
+    Over all of `own` where none of them is of that category.
+
+    Args:
+        features: (N, S, S, C).
+        categories: N names.
+        own: indices of the images that training sees.
+        held_out: indices (B,) of others.
+
+    Returns:
+        float32 (B, S, S, C) on the CPU.
+    """
+    of = {name: [i for i in own.tolist() if categories[i] == name] for name in set(categories)}
+
+    def mean(indices: list[int]) -> Tensor:
+        total = np.zeros(features.shape[1:], np.float64)
+        for index in indices:  # one at a time: they may be a memory map larger than memory
+            total += features[index]
+        return torch.from_numpy((total / len(indices)).astype(np.float32))
+
+    wanted = [categories[i] for i in held_out.tolist()]
+    means = {name: mean(of[name] or own.tolist()) for name in set(wanted)}
+    return torch.stack([means[name] for name in wanted])
