@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from adbench.datasets.synthetic.canvas import SIZE, Bools, Scene
-from adbench.datasets.synthetic.dataset import CATEGORIES, MARKER, VERSION, Picture, pictures
+from adbench.datasets.synthetic.contents import CATEGORIES, MARKER, VERSION, Picture, pictures
 from adbench.datasets.synthetic.defects import SURFACE
 from adbench.datasets.synthetic.parts import BUILDERS, Change
 from adbench.datasets.synthetic.shading import draw_light, photograph

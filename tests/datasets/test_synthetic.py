@@ -10,7 +10,7 @@ from scipy import ndimage
 from adbench.contracts import Geometry
 from adbench.data.images import resize_mask
 from adbench.datasets.synthetic import Synthetic, generate
-from adbench.datasets.synthetic.dataset import CATEGORIES, VERSION, pictures
+from adbench.datasets.synthetic.contents import CATEGORIES, VERSION, pictures
 from adbench.datasets.synthetic.generate import HALO, ensure_generated, render
 from adbench.errors import StoreError
 
