@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from toy import Invoke, Outcome, Toy, write_toy
 
-
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # cores are shared: nobody's threads wait spinning
     threads = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads)))
