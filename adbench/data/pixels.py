@@ -18,7 +18,7 @@ from adbench.data.inspection import Inspected, without_root
 from adbench.data.looks import MaskLook, look_at_mask
 from adbench.data.names import digests_match
 from adbench.errors import DataError
-from adbench.metrics import count_regions
+from adbench.metrics.exact import count_regions
 from adbench.store.regular_files import open_regular
 
 _CHECKS = ("decode", "transparency", "mask decode", "mask size", "lost mask")
