@@ -396,7 +396,7 @@ def test_a_pipe_in_place_of_a_file_hangs_nothing(tmp_path: Path) -> None:
 
 def test_no_upright_copy_is_made_of_a_device(toy: Toy, tmp_path: Path) -> None:
     os.symlink("/dev/zero", toy.root / "a" / "zero.png")
-    command = [sys.executable, "-m", "adbench.data.upright", str(toy.root), str(tmp_path / "x")]
+    command = [sys.executable, "-m", "adbench.upright", str(toy.root), str(tmp_path / "x")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 4 and "Traceback" not in done.stderr
     assert f"error: {toy.root}/a/zero.png cannot be copied: " in done.stderr

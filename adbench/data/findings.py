@@ -14,7 +14,7 @@ Severity = Literal["error", "warning", "note"]
 
 SHOWN = 5
 """Paths named by one finding; the others are counted."""
-UPRIGHT_COPY = "python -m adbench.data.upright DIR DIR-upright"
+UPRIGHT_COPY = "python -m adbench.upright DIR DIR-upright"
 """Makes a copy of a data set whose files need no orientation tag; DIR is its folder."""
 EMPTY_MASK = "empty mask"
 """The check of masks without an anomalous pixel."""
