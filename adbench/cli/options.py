@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from adbench.errors import UsageError
+from adbench.metrics.table import shown
 from adbench.request import Request, declared
 from adbench.text import at_home
 
@@ -44,7 +45,7 @@ MetricNames = Annotated[
     str | None,
     typer.Option(
         metavar="LIST",
-        help="default: image_auroc,image_aupr,pixel_auroc,pixel_aupr,aupro@0.3,aupro@0.05",
+        help=f"default: {','.join(shown())}",
     ),
 ]
 TextFormat = Annotated[str, typer.Option("--format", metavar="NAME", help="terminal or markdown")]
