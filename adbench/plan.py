@@ -8,6 +8,7 @@ score key    predict key + masks + mask rule + metric definitions: names the rec
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -26,13 +27,18 @@ from adbench.contracts import (
 from adbench.data.selection import DataSelection
 from adbench.errors import UnknownNameError, UsageError
 from adbench.hyperparameters import build_hyperparameters, variant_name
+from adbench.machine.devices import gpu_visible
+from adbench.metrics.table import aupro_limits
 from adbench.registry import expand_group, load_method, refuse_shared_names
 from adbench.selectors import MethodSelector, parse_methods, parse_overrides
 from adbench.store.atomic import digest
 
 MaskRule = Literal["nearest", "area_max"]
 MASK_RULES: tuple[MaskRule, ...] = ("nearest", "area_max")
-AUPRO_LIMITS = (0.3, 0.05)
+AUPRO_LIMITS = aupro_limits()
+CPU_FLOPS_PER_CORE = 8e10
+GPU_FLOPS = 4e13
+"""Sustained rates for rough estimates: a convolution network in bf16 or fp32."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,9 @@ class Cell:
     seed: int
     mask_rule: MaskRule = "nearest"
     selected: Selected | None = None
+    fitted_with: Hyperparameters | None = None
+    """What to fit with instead, where one model serves cells that differ in more than what only
+    prediction reads."""
 
     @property
     def title(self) -> str:
@@ -121,8 +130,13 @@ class Cell:
     @cached_property
     def prediction_options(self) -> dict[str, JSON]:
         """The hyper-parameters that only prediction reads; cells that differ here share a fit."""
-        names = self.hyperparameters.prediction_only
-        return {n: v for n, v in self.hyperparameters.canonical().items() if n in names}
+        names, fitted = self.hyperparameters.prediction_only, self._fitted.canonical()
+        own = self.hyperparameters.canonical()
+        return {n: v for n, v in own.items() if n in names or fitted[n] != v}
+
+    @property
+    def _fitted(self) -> Hyperparameters:
+        return self.fitted_with or self.hyperparameters
 
     @property
     def revisions(self) -> dict[str, JSON]:
@@ -143,8 +157,8 @@ class Cell:
         score_only = (
             "masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics", "selected"
         )  # fmt: skip
-        own = self.hyperparameters.canonical()
-        learned = {n: v for n, v in own.items() if n not in self.prediction_options}
+        unread = self.hyperparameters.prediction_only
+        learned = {n: v for n, v in self._fitted.canonical().items() if n not in unread}
         return self._key("test", *score_only, hyperparameters=learned)
 
     @cached_property
@@ -159,9 +173,9 @@ class Cell:
         """Names the record."""
         return self._key()
 
-    def build(self) -> Method:
-        """A fresh, unfitted method."""
-        return self.method(self.hyperparameters)
+    def build(self, *, to_fit: bool = False) -> Method:
+        """A fresh, unfitted method; `to_fit`: the one whose model this cell uses."""
+        return self.method(self._fitted if to_fit else self.hyperparameters)
 
     def category_cards(self) -> dict[str, CategoryCard]:
         """What a method may know of the trained categories: it is in the keys."""
@@ -172,7 +186,7 @@ class Cell:
         method = self.build()
         num_train = len(self.data.split(self.categories, "train"))
         num_test = len(self.data.split(self.categories, "test"))
-        training = method.training_flops(num_train) if trains else 0.0
+        training = self.build(to_fit=True).training_flops(num_train) if trains else 0.0
         return training + num_test * method.inference_flops(num_train)
 
 
@@ -197,9 +211,9 @@ class Plan:
 
 @cache
 def metrics_digest() -> str:
-    """Digest of the code that turns maps into numbers."""
-    folder = Path(__file__).parent / "metrics"
-    names = [f"adbench.metrics.{p.stem}" for p in sorted(folder.glob("*.py"))]
+    """Digest of the code that turns maps into numbers, without the table of their names."""
+    folder = Path(__file__).parent / "metrics" / "exact"
+    names = [f"adbench.metrics.exact.{p.stem}" for p in sorted(folder.glob("*.py"))]
     return modules_digest(*[n.removesuffix(".__init__") for n in names], "adbench.cell.scoring")
 
 
@@ -277,3 +291,25 @@ def _expand(selector: MethodSelector) -> list[MethodSelector]:
     if selector.options:
         raise UsageError(f"{selector.name} takes no options: name the method, like NAME[k=v]")
     return [MethodSelector(name) for name in names]
+
+
+def work_of(cells: Sequence[Cell]) -> dict[str, float]:
+    """Rough FLOPs of each cell by its score key; of those that share a fit, the first trains."""
+    fits: set[str] = set()
+    work = {}
+    for cell in cells:
+        work[cell.score_key] = cell.estimate_flops(trains=cell.fit_key not in fits)
+        fits.add(cell.fit_key)
+    return work
+
+
+def estimate_seconds(cells: Sequence[Cell], *, gpu: bool | None = None) -> float:
+    """Rough seconds for these cells on this machine, from the methods' own FLOP estimates."""
+    return sum(work_of(cells).values()) / flops_per_second(gpu=gpu)
+
+
+def flops_per_second(*, gpu: bool | None = None) -> float:
+    """A rough sustained rate of this machine; `gpu`: whether it has one, None to look."""
+    has_gpu = gpu_visible() if gpu is None else gpu
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return GPU_FLOPS if has_gpu else CPU_FLOPS_PER_CORE * cores

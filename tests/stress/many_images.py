@@ -84,14 +84,15 @@ def run_stage(stage: str, folder: Path, side: int) -> Iterator[None]:
 
     os.chdir(folder)
     os.environ["ADBENCH_CACHE"] = str(folder / "cache")
-    from adbench.session import Request, RunOptions, execute
+    from adbench.request import Request
+    from adbench.session import execute
 
     request = Request(
         methods=f"{METHOD}[image_size={side}]", datasets=("many.py:Many",), preset="smoke",
-        data_root=folder, device="cpu",
+        data_root=folder, device="cpu", timing=False,
     )  # fmt: skip
     if stage == "verify":
-        from adbench.cli.data import verify
+        from adbench.cli.catalogue import verify
 
         yield
         try:
@@ -105,13 +106,14 @@ def run_stage(stage: str, folder: Path, side: int) -> Iterator[None]:
         plan = request.plan()
         assert len(plan.cells) == 1 and plan.cells[0].score_key
         if stage != "plan":
-            result = execute(request, plan, RunOptions(timing=False), SilentReporter())
+            result = execute(request, plan, SilentReporter())
             assert result.exit_code == 0 and result.reused == (stage == "rerun")
     elif stage == "report":
-        from adbench.cli.results import report
+        from adbench.report.folder import report_text
 
         yield
-        report(folder / "results", "terminal", folder / "report.txt", {})
+        text = report_text(folder / "results", "terminal", {})
+        (folder / "report.txt").write_text(text)
     else:
         yield
         _stage_of_a_cell(stage, request, folder)
