@@ -163,22 +163,14 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 NUM_TRAIN_TIMESTEPS = 1000
 
-
-def _split(value: Any) -> Any:
-    """The text `1x16x32` is a list of numbers, and one number a list of one."""
-    if isinstance(value, int):
-        return [value]
-    return value.split("x") if isinstance(value, str) else value
-
-
-Numbers = Annotated[
-    tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_split), Field(min_length=1)
-]
-Timesteps = Annotated[
-    tuple[Annotated[int, Field(ge=0, lt=NUM_TRAIN_TIMESTEPS)], ...],
-    BeforeValidator(_split),
-    Field(min_length=1),
-]
+Text = BeforeValidator(
+    lambda value: str(value).split("x") if isinstance(value, int | str) else value
+)
+"""The text `1x16x32` is a list of numbers, and one number a list of one."""
+Positive = Annotated[int, Field(ge=1)]
+Timestep = Annotated[int, Field(ge=0, lt=NUM_TRAIN_TIMESTEPS)]
+Numbers = Annotated[tuple[Positive, ...], Text, Field(min_length=1)]
+Timesteps = Annotated[tuple[Timestep, ...], Text, Field(min_length=1)]
 
 
 class DRDCSettings(OptimiserSettings, BackboneSettings):
@@ -240,18 +232,11 @@ class DRDCSettings(OptimiserSettings, BackboneSettings):
     )
     steps: int = Field(50_000, ge=1, description="optimiser steps of the UNet")
     batch_size: int = Field(16, ge=1, description="images in one step of the UNet")
-    learning_rate: float = Field(1e-4, gt=0, le=1, description="of the UNet's AdamW")
     learning_rate_drop: float = Field(
         1.0, gt=0, le=1, description="fraction of the UNet's steps at the full rate; then 0.1"
     )
-    gradient_clip: float = Field(
-        1.0, ge=0, description="largest gradient norm of the UNet; 0: no limit"
-    )
     ema_decay: float = Field(0.999, ge=0, lt=1, description="of the UNet's weights; 0: last ones")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="of both networks' AdamW")
-    held_out_fraction: float = Field(
-        0.05, ge=0, le=0.5, description="normals kept from training, for fusion=calibrated"
-    )
 
     output: Literal["fused", "base", "diffusion"] = Field(
         "fused", description="map of both branches, of the base or of the diffusion refinement"
@@ -293,7 +278,8 @@ class DRDCSettings(OptimiserSettings, BackboneSettings):
     def _consistent(self) -> Self:
         self._check_sides()
         if any(later >= earlier for earlier, later in pairwise(self.timesteps)):
-            raise ValueError(f"timesteps={_text(self.timesteps)}: expected decreasing numbers")
+            listed = "x".join(map(str, self.timesteps))
+            raise ValueError(f"timesteps={listed}: expected decreasing numbers")
         if self.timesteps[0] >= self.t_max:
             raise ValueError(
                 f"timesteps begin at {self.timesteps[0]}, but t_max={self.t_max} trains on those "
@@ -341,13 +327,12 @@ class DRDCSettings(OptimiserSettings, BackboneSettings):
     @property
     def base(self) -> ReconstructionSettings:
         """Those of the base branch, which is UniAD."""
-        shared = ("backbone", "weights", "image_size", "feature_size", "weight_decay", "precision",
-                  "held_out_fraction", "pool_kernel")  # fmt: skip
-        own = ("hidden", "heads", "ffn", "dropout", "epochs", "steps", "batch_size",
-               "learning_rate", "learning_rate_drop", "gradient_clip")  # fmt: skip
-        values = {name: getattr(self, name) for name in shared}
+        own = type(self).model_fields
+        names = {
+            n: f"base_{n}" if f"base_{n}" in own else n for n in ReconstructionSettings.model_fields
+        }
         return ReconstructionSettings(
-            **values, **{name: getattr(self, f"base_{name}") for name in own}
+            **{name: getattr(self, mine) for name, mine in names.items() if mine in own}
         )
 
     @property
@@ -356,7 +341,3 @@ class DRDCSettings(OptimiserSettings, BackboneSettings):
         if self.output == "base":
             return 0
         return len(self.grids) * self.num_masks * len(self.timesteps)
-
-
-def _text(numbers: tuple[int, ...]) -> str:
-    return "x".join(map(str, numbers))
