@@ -1,7 +1,5 @@
 """Frozen ImageNet backbones as feature extractors, their weights, and a cache of what they compute.
 
-A `FeatureExtractor` resizes the maps of several stages to one size and concatenates them
-(multi-scale aggregation, as UniAD, arXiv:2206.03687, section 3; LafitE, arXiv:2307.08059).
 Arrays of features are channels-last, (N, S, S, C): flattened they are a bank of slices or rows of
 tokens, and permuted they are a channels-last batch for a convolutional network.
 """
@@ -44,7 +42,8 @@ WAYS_OUT = (
 
 
 class FeatureExtractor(nn.Module):
-    """A frozen timm backbone whose stages are resized to `map_size` and concatenated.
+    """A frozen timm backbone whose stages are resized to `map_size` and concatenated (multi-scale
+    aggregation: UniAD, arXiv:2206.03687, section 3; LafitE, arXiv:2307.08059).
 
     Args:
         backbone: a timm model name that supports `features_only`.
@@ -88,14 +87,8 @@ class FeatureExtractor(nn.Module):
             self.register_buffer(name, per_channel, persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Features of RGB images.
-
-        Args:
-            pixels: uint8 (B, H, W, 3).
-
-        Returns:
-            float32 (B, S, S, C) on the extractor's device, S = `map_size`; signed, not bounded.
-        """
+        """From RGB images, uint8 (B, H, W, 3), to features, float32 (B, S, S, C) on the
+        extractor's device, S = `map_size`; signed, not bounded."""
         images = pixels.to(self.mean.device).permute(0, 3, 1, 2).float() / 255  # (B, 3, H, W)
         stages = self.network((images - self.mean) / self.std)
         maps = [resize_map(stage, self.map_size, self.resize) for stage in stages]
@@ -112,8 +105,8 @@ class FeatureExtractor(nn.Module):
     @property
     def key(self) -> str:
         """Digest of all that decides the features of given pixels."""
-        parts = (FEATURES_VERSION, self.backbone, self.weights_sha256, self.out_indices,
-                 self.resize, self.map_size)  # fmt: skip
+        network = (self.backbone, self.weights_sha256, self.out_indices)
+        parts = (FEATURES_VERSION, *network, self.resize, self.map_size)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

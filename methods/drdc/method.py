@@ -145,15 +145,8 @@ class DRDC(DeepMethod):
         from adbench.methods.drdc.network import ConditionalUNet
         from adbench.methods.training import seeded
 
-        own = self.hyperparameters
         with seeded(context, "drdc-network"):
-            network = ConditionalUNet(
-                own.model_condition,
-                own.base_width,
-                own.multipliers,
-                own.attention_factors,
-                own.blocks,
-            )
+            network = ConditionalUNet(*self.hyperparameters.network_shape)
         return network.to(memory_format=torch.channels_last).to(context.device)
 
     def _make_ready(self, context: Context) -> None:
@@ -209,14 +202,7 @@ class DRDC(DeepMethod):
 
     def _evaluation_flops(self) -> float:
         own = self.hyperparameters
-        return unet_flops(
-            own.inner_size,
-            6 if own.model_condition else 3,
-            own.base_width,
-            own.multipliers,
-            own.attention_factors,
-            own.blocks,
-        )
+        return unet_flops(own.inner_size, *own.network_shape)
 
 
 def _named(context: Context, branch: str) -> Context:
@@ -230,7 +216,7 @@ def _named(context: Context, branch: str) -> Context:
 
 def unet_flops(
     size: int,
-    in_channels: int,
+    model_condition: bool,
     base_width: int,
     multipliers: Sequence[int],
     attention_factors: Sequence[int],
@@ -244,7 +230,8 @@ def unet_flops(
     widths = [base_width * multiplier for multiplier in multipliers]
     attention = [2**level in attention_factors for level in range(len(widths))]
     block = costs.residual_block
-    total = costs.convolution(pixels[0], in_channels + 3, widths[0])  # both ends
+    ends = 9 if model_condition else 6
+    total = costs.convolution(pixels[0], ends, widths[0])
     channels = widths[0]
     for level, (n, c) in enumerate(zip(pixels, widths, strict=True)):
         above = widths[max(level - 1, 0)]

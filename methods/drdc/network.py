@@ -59,7 +59,10 @@ class ConditionalUNet(nn.Module):
         self.time_embedding = TimeEmbedding(base_width)
         self.stem = nn.Conv2d(inputs, widths[0], 3, padding=1)
         self.down = nn.ModuleList(_down_path(widths, attention, blocks, time_dim))
-        self.middle = Middle(widths[-1], time_dim)
+        deepest = widths[-1]
+        self.middle = nn.ModuleList(
+            [Block(deepest, deepest, time_dim, True), ResidualBlock(deepest, deepest, time_dim)]
+        )
         self.up = nn.ModuleList(_up_path(widths, attention, blocks, time_dim))
         self.norm = nn.GroupNorm(NORM_GROUPS, widths[0])
         self.head = zeroed(nn.Conv2d(widths[0], IMAGE_CHANNELS, 3, padding=1))
@@ -81,7 +84,8 @@ class ConditionalUNet(nn.Module):
         for module in self.down:
             x = module(x, embedding)
             skips.append(x)
-        x = self.middle(x, embedding)
+        for module in self.middle:
+            x = module(x, embedding)
         for module in self.up:
             if isinstance(module, Block):
                 x = torch.cat([x, skips.pop()], 1)
@@ -138,15 +142,12 @@ class TimeEmbedding(nn.Module):
         self.project = nn.Linear(4 * width, 4 * width)
 
     def forward(self, t: Tensor) -> Tensor:
-        embedding: Tensor = self.project(F.silu(self.expand(self.sinusoids(t))))
-        return embedding
-
-    def sinusoids(self, t: Tensor) -> Tensor:
-        """(B, width), float32."""
         half = self.width // 2
         exponents = torch.arange(half, device=t.device) / half
         angles = t[:, None] * torch.exp(-math.log(10_000) * exponents)
-        return torch.cat([angles.cos(), angles.sin()], 1)
+        sinusoids = torch.cat([angles.cos(), angles.sin()], 1)  # (B, width), float32
+        embedding: Tensor = self.project(F.silu(self.expand(sinusoids)))
+        return embedding
 
 
 class ResidualBlock(nn.Module):
@@ -211,21 +212,6 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         mixed: Tensor = self.attention(self.residual(x, embedding))
-        return mixed
-
-
-class Middle(nn.Module):
-    """Residual block, attention, residual block at the lowest resolution."""
-
-    def __init__(self, channels: int, time_dim: int) -> None:
-        super().__init__()
-        self.residual1 = ResidualBlock(channels, channels, time_dim)
-        self.attention = Attention(channels)
-        self.residual2 = ResidualBlock(channels, channels, time_dim)
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        x = self.attention(self.residual1(x, embedding))
-        mixed: Tensor = self.residual2(x, embedding)
         return mixed
 
 

@@ -5,7 +5,7 @@ Equation numbers are the paper's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,13 +110,13 @@ class Scorer:
     def diffusion(self, images: Images) -> Tensor:
         """H_SST (N, image_size, image_size): errors of the inpainted images, smoothed."""
         own, maps = self._own, []
+        everything = own.spatio_temporal_fusion
         for batch, steps in self._refinements(images):
             # Without fusion: the last step and the finest scale (our reading of Table 5).
-            mean = ErrorMean(batch, own.scales if own.spatio_temporal_fusion else (1,))
-            for step in steps:
-                if own.spatio_temporal_fusion or step.timestep == own.timesteps[-1]:
-                    mean.add(step.images)
-            maps.append(enlarged(mean_filter(mean.map(), own.smoothing_kernel), own.image_size))
+            last = own.timesteps[-1]
+            used = (step.images for step in steps if everything or step.timestep == last)
+            mean = mean_error(batch, used, own.scales if everything else (1,))
+            maps.append(enlarged(mean_filter(mean, own.smoothing_kernel), own.image_size))
         return torch.cat(maps)
 
     def units(self) -> Units:
@@ -216,34 +216,21 @@ def scale_errors(images: Tensor, refined: Tensor, scale: int) -> Tensor:
     return distances
 
 
-class ErrorMean:
-    """The mean error map over steps, grids and scales (eq. 17), summed in place.
+def mean_error(images: Tensor, refined: Iterable[Tensor], scales: Sequence[int]) -> Tensor:
+    """The mean error map (B, H, W) over the predicted images (B, G, 3, H, W) of all steps, over
+    grids and over scales (eq. 17).
 
     Bilinear resizing is linear, so that sums are kept at the size of each scale and resized once.
-
-    Args:
-        images: (B, 3, H, W).
-        scales: sides in pixels over which images are averaged before they are compared.
     """
-
-    def __init__(self, images: Tensor, scales: Sequence[int]) -> None:
-        self._images, self._scales = images, scales
-        self._sums: list[Tensor | None] = [None] * len(scales)
-        self._count = 0
-
-    def add(self, refined: Tensor) -> None:
-        """Add the predicted images (B, G, 3, H, W) of one step."""
-        for index, scale in enumerate(self._scales):
-            errors = scale_errors(self._images, refined, scale).sum(1)
-            total = self._sums[index]
-            self._sums[index] = errors if total is None else total.add_(errors)
-        self._count += refined.shape[1]
-
-    def map(self) -> Tensor:
-        """(B, H, W)."""
-        size = self._images.shape[-1]
-        resized = [enlarged(total, size) for total in self._sums if total is not None]
-        return torch.stack(resized).sum(0) / (self._count * len(self._scales))
+    sums: list[Tensor | None] = [None] * len(scales)
+    count = 0
+    for predicted in refined:
+        for index, scale in enumerate(scales):
+            errors, total = scale_errors(images, predicted, scale).sum(1), sums[index]
+            sums[index] = errors if total is None else total.add_(errors)
+        count += predicted.shape[1]
+    resized = [enlarged(total, images.shape[-1]) for total in sums if total is not None]
+    return torch.stack(resized).sum(0) / (count * len(scales))
 
 
 def enlarged(errors: Tensor, size: int) -> Tensor:

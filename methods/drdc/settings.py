@@ -325,6 +325,12 @@ class DRDCSettings(OptimiserSettings, BackboneSettings):
         return self.diffusion_size or self.image_size
 
     @property
+    def network_shape(self) -> tuple[bool, int, tuple[int, ...], tuple[int, ...], int]:
+        """What the UNet is built from."""
+        levels = (self.base_width, self.multipliers, self.attention_factors)
+        return (self.model_condition, *levels, self.blocks)
+
+    @property
     def base(self) -> ReconstructionSettings:
         """Those of the base branch, which is UniAD."""
         own = type(self).model_fields

@@ -22,9 +22,6 @@ def jitter(
         scale: the deviation is `scale` times a token's norm over C; the paper's alpha.
         probability: of jittering the batch, which is jittered as a whole or not at all.
         generator: on the features' device.
-
-    Returns:
-        Of the same shape.
     """
     norms = features.square().sum(-1, keepdim=True).sqrt() / features.shape[-1]
     device = features.device
@@ -79,19 +76,10 @@ def _dropout_seeded(generator: torch.Generator) -> Iterator[None]:
 def held_out_error(
     network: Callable[[Tensor], Tensor], held_out: Tensor, training: Tensor, means: Tensor
 ) -> dict[str, float]:
-    """Mean squared errors without jitter and dropout, beside one that needs no network.
-
-    Args:
-        network: in evaluation mode.
-        held_out: features of normals that training did not see (B, S, S, C).
-        training: features of some that it saw, of the same shape but for B.
-        means: for each held-out image, the mean feature of each position over all images of its
-            category that training saw (B, S, S, C).
-
-    Returns:
-        The error of the `network` on the held-out features and on the `training` ones, and of
-        predicting `means` (`position_mean`) for the held-out ones. A network that learned nothing
-        of the single image does not beat the last.
+    """Mean squared errors without jitter and dropout: of the `network`, in evaluation mode, on
+    features (B, S, S, C) of normals that training did not see and on some that it saw
+    (`training`), and of predicting `position_means` for the held-out ones, which a network that
+    learned nothing of the single image does not beat.
     """
 
     def error(features: Tensor) -> float:
@@ -110,14 +98,13 @@ def held_out_error(
 def position_means(
     features: NDArray[Any], categories: Sequence[str], own: Tensor, held_out: Tensor
 ) -> Tensor:
-    """The mean feature of each position, over the images `own`, in each held-out one's category.
-
-    Over all of `own` where none of them is of that category.
+    """The mean feature of each position over those images of `own`, which training sees, that are
+    of the category of a held-out one, or over all of `own` where none is.
 
     Args:
         features: (N, S, S, C).
         categories: N names.
-        own: indices of the images that training sees.
+        own: indices.
         held_out: indices (B,) of others.
 
     Returns:

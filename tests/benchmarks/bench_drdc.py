@@ -25,7 +25,7 @@ from adbench.methods.drdc.losses import noise_loss
 from adbench.methods.drdc.method import DRDC
 from adbench.methods.drdc.network import Attention, ConditionalUNet
 from adbench.methods.drdc.process import refine
-from adbench.methods.drdc.scoring import ErrorMean, mean_filter
+from adbench.methods.drdc.scoring import mean_error, mean_filter
 from adbench.methods.drdc.settings import DRDCSettings
 from adbench.methods.group_norm import SmallMapGroupNorm
 from adbench.methods.training import autocast
@@ -64,9 +64,7 @@ def naive_copy(network: ConditionalUNet, own: DRDCSettings) -> ConditionalUNet:
 
 def create(own: DRDCSettings) -> ConditionalUNet:
     """The preset's network."""
-    return ConditionalUNet(
-        own.model_condition, own.base_width, own.multipliers, own.attention_factors, own.blocks
-    )
+    return ConditionalUNet(*own.network_shape)
 
 
 def main() -> None:
@@ -151,10 +149,8 @@ def refined_map(
             return network(inputs, t)
 
     generators = [[torch.Generator().manual_seed(100 * index + c) for c in own.grids]]
-    mean = ErrorMean(image, own.scales)
-    for step in refine(predict, image, generators, own):
-        mean.add(step.images)
-    return mean_filter(mean.map(), own.smoothing_kernel)
+    steps = (step.images for step in refine(predict, image, generators, own))
+    return mean_filter(mean_error(image, steps, own.scales), own.smoothing_kernel)
 
 
 def draw_images(count: int, size: int) -> Tensor:
