@@ -179,9 +179,9 @@ def test_reconstruction_is_of_edited_and_distance_to_original_features(fitted, e
 
 @pytest.mark.parametrize("feature_size", [14, 28, 56])
 def test_the_papers_map_sizes_run(feature_size, test_images):
-    method = build("uniad", feature_size=feature_size, steps=1, batch_size=2)
+    method = build("uniad", feature_size=feature_size, steps=1, batch_size=1)
     method.fit(make_images(3), make_context())
-    assert np.isfinite(method.predict(test_images[:2]).maps).all()
+    assert np.isfinite(method.predict(test_images[:1]).maps).all()
 
 
 def test_other_backbone_weights_are_refused(fitted, tmp_path):
