@@ -1,13 +1,16 @@
-"""The words of commands that hold scores against each other: compare, baseline, gate, history."""
+"""The commands that hold scores against each other: compare, baseline, gate, history."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adbench.cli.app import app, baseline_app, help_unless_called
+from adbench.cli import exits
+from adbench.cli.app import app, baseline_app, deliver, help_unless_called
 from adbench.cli.options import (
     Json,
     MetricNames,
@@ -18,7 +21,25 @@ from adbench.cli.options import (
     Results,
     TextFormat,
 )
-from adbench.text import at_home
+from adbench.errors import UnknownNameError, UsageError
+from adbench.text import at_home, counted, json_text, print_json, say
+
+if TYPE_CHECKING:
+    from adbench.compare.page import Page
+    from adbench.compare.sides import Filters
+    from adbench.store.records import Record
+
+FORMATS = ("terminal", "markdown")
+_NAMED = 5
+"""Cells in one message."""
+_CODES = {
+    "passed": exits.OK,
+    "UNDECIDED": exits.OK,
+    "FAILED: regression": exits.REGRESSION,
+    "FAILED: cells failed": exits.CELLS_FAILED,
+    "FAILED: a problem with the data": exits.DATA_PROBLEM,
+}
+"""Outcome of the gate to exit code; of every other one it is `NOTHING_COMPARABLE`."""
 
 
 @app.command()
@@ -48,13 +69,22 @@ def compare(
     adbench compare results-main results
     adbench compare lafite 'lafite[reconstruction=false]' --preset fast
     """
-    from adbench.cli import regress as regress_commands
+    from adbench.compare.compare import compare, comparison_json, comparison_page
+    from adbench.compare.differences import check_metrics
+    from adbench.compare.sides import side_of
 
-    regress_commands.compare(
-        base, head, results, metrics=metrics, any_protocol=any_protocol, every=every, out=out,
-        only={"method": method, "dataset": dataset, "preset": preset},
-        style="json" if as_json else style,
-    )  # fmt: skip
+    _check_style(style)
+    names = check_metrics(metrics)
+    only = _filters(method, dataset, preset)
+    left, right = (side_of(side, results).only(only) for side in (base, head))
+    result = compare(left, right, names, any_protocol=any_protocol)
+    if as_json:
+        deliver(json_text(comparison_json(result)) + "\n", out)
+    else:
+        _deliver_page(comparison_page(result, every=every), style, f"{base} → {head}", out)
+    if not result.compared:
+        say(f"nothing comparable in {base} and {head}")
+        raise SystemExit(exits.NOTHING_COMPARABLE)
 
 
 @baseline_app.callback(invoke_without_command=True)
@@ -77,10 +107,52 @@ def save_baseline(
     ] = False,
 ) -> None:
     """Write the finished records of a results folder, per-image scores included, to one file."""
-    from adbench.cli import regress as regress_commands
+    from adbench.compare.baseline import make_baseline, write_baseline
+    from adbench.compare.sides import folder_side
 
-    only = {"method": method, "dataset": dataset, "preset": preset}
-    regress_commands.save_baseline(file, results, only, strict=strict)
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder: expected a file to write, like baseline.json")
+    only = _filters(method, dataset, preset)
+    side = folder_side(results).only(only)
+    done = [r for r in side.records if r.status == "done"]
+    if not done:
+        raise UsageError(
+            f"no finished record in {results}: `adbench run --results {results}` makes some"
+        )
+    doubts = list(_doubts(done))
+    if strict and doubts:
+        again = ["adbench", "baseline", "save", file.resolve(), "--results", results.resolve()]
+        again += [word for name, value in only.items() if value for word in (f"--{name}", value)]
+        raise UsageError(
+            f"{'; '.join(doubts)}: expected runs of another preset without --limit; "
+            f"`{shlex.join(map(str, again))}`, without --strict, saves these all the same"
+        )
+    pixels = {r.keys["score"]: side.encoded_pixels(r) for r in done}
+    write_baseline(make_baseline(done, {k: v for k, v in pixels.items() if v}), file)
+    for line in doubts:
+        say(f"warning: {line}; saved all the same (--strict refuses)")
+    left_out = len(side.records) - len(done)
+    more = f"; {left_out} failed or skipped left out" if left_out else ""
+    say(f"wrote {file}: {counted(len(done), 'cell')}{more}")
+
+
+def _doubts(records: Sequence[Record]) -> Iterator[str]:
+    """A line with count and names for each reason why records are no benchmark results."""
+    smoke = [r for r in records if r.preset == "smoke"]
+    limited = [r for r in records if r.identity["limit"] is not None]
+    for reason, own in (
+        ("of preset smoke, whose scores mean nothing", smoke),
+        ("of a part of the images (--limit)", limited),
+    ):
+        names = list(dict.fromkeys(map(_name, own)))
+        if names:
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            yield f"{counted(len(own), 'cell')} {reason}: {', '.join(names[:_NAMED])}{more}"
+
+
+def _name(record: Record) -> str:
+    own = record.identity
+    return f"{own['dataset']}:{','.join(own['categories'])} {record.method} {record.preset}"
 
 
 @app.command()
@@ -144,16 +216,29 @@ def gate(
     4 a cell failed for its data, 5 nothing comparable or (--strict) too few images to tell; the
     first of 2, 4, 3, 1, 5 that applies.
     """
-    from adbench.cli import regress as regress_commands
+    from adbench.compare.differences import check_metrics
+    from adbench.compare.gate import run_gate
+    from adbench.compare.gate_output import gate_headline, gate_json, gate_page
+    from adbench.compare.sides import baseline_side, folder_side
+    from adbench.compare.verdicts import CATEGORIES, MEANS, Rules
 
-    rules = regress_commands.make_rules(
-        metrics, on, tolerance=tolerance, alpha=alpha, max_drop=max_drop, strict=strict,
-        require_all=require_all, timing_tolerance=timing_tolerance if timing else None,
+    if on not in (None, MEANS, CATEGORIES):
+        raise UnknownNameError("--on", on, (MEANS, CATEGORIES))
+    rules = Rules(
+        check_metrics(metrics), tolerance, alpha, timing_tolerance if timing else None,
+        require_all, max_drop, on, strict,
     )  # fmt: skip
-    regress_commands.gate(
-        baseline, results, rules, out=out, style="json" if as_json else style,
-        only={"method": method, "dataset": dataset, "preset": preset},
-    )  # fmt: skip
+    _check_style(style)
+    only = _filters(method, dataset, preset)
+    result = run_gate(baseline_side(baseline).only(only), folder_side(results).only(only), rules)
+    code = _CODES.get(result.outcome, exits.NOTHING_COMPARABLE)
+    if as_json:
+        deliver(json_text(gate_json(result, code)) + "\n", out)
+    else:
+        _deliver_page(gate_page(result), style, "adbench gate", out)
+    if out is not None or as_json:
+        say(gate_headline(result))
+    raise SystemExit(code)
 
 
 @app.command()
@@ -173,7 +258,45 @@ def history(
     as_json: Json = False,
 ) -> None:
     """Show a metric over the runs and commits of a results folder."""
-    from adbench.cli import regress as regress_commands
+    from adbench.compare import history as timeline
+    from adbench.compare.differences import check_metrics
+    from adbench.compare.sides import passes
+    from adbench.store.folders import Store
 
-    only = {"method": method, "dataset": dataset, "preset": preset}
-    regress_commands.history(results, metric, category, only=only, out=out, as_json=as_json)
+    name, *more = check_metrics(metric)
+    if more or not metric.strip():
+        raise UsageError(f"--metric {metric!r}: expected one metric, like image_auroc")
+    types = timeline.PLOT_TYPES
+    if out is not None and out.suffix.lower() not in types:
+        raise UsageError(f"--out {out}: expected a name that ends in {', '.join(types)}")
+    only = _filters(method, dataset, preset)
+    records = [r for r in Store(results).records() if passes(r, only)]  # all, not the latest alone
+    series = timeline.history(records, name, category)
+    if as_json:
+        print_json([timeline.series_json(own, name) for own in series])
+    elif series:
+        _deliver_page(timeline.history_page(series, name), "terminal", "", None)
+    else:
+        where = f" of category {category}" if category else ""
+        say(f"no {name}{where} in the records of {results}: `adbench runs` lists them")
+    if out is not None:
+        if not series:
+            raise UsageError(f"--out {out}: there is nothing to draw")
+        timeline.write_plot(series, name, out)
+        say(f"wrote {out}")
+
+
+def _filters(method: str | None, dataset: str | None, preset: str | None) -> Filters:
+    return {"method": method, "dataset": dataset, "preset": preset}
+
+
+def _check_style(style: str) -> None:
+    if style not in FORMATS:
+        raise UnknownNameError("--format", style, FORMATS)
+
+
+def _deliver_page(page: Page, style: str, title: str, out: Path | None) -> None:
+    from adbench.compare.page import markdown, terminal
+
+    text = markdown(page, title) if style == "markdown" else terminal(page)
+    deliver(text, out, coloured=style == "terminal")

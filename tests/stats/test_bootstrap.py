@@ -14,8 +14,7 @@ from simulation import binormal
 from adbench.metrics.exact import image_metrics
 from adbench.metrics.resampled import stratified_weights
 from adbench.metrics.table import image_names
-from adbench.stats.bootstrap import image_interval, image_resamples, seed_of
-from adbench.stats.paired import image_differences
+from adbench.stats.bootstrap import image_differences, image_interval, image_resamples, seed_of
 
 
 @given(st.lists(st.integers(-2, 2), min_size=6, max_size=24), st.integers(0, 99))

@@ -12,8 +12,7 @@ from simulation import histograms_of, maps_without_difference
 
 from adbench.metrics.exact import UndefinedMetricWarning, pixel_metrics
 from adbench.metrics.resampled import stratified_weights
-from adbench.stats.bootstrap import pixel_interval
-from adbench.stats.paired import pixel_differences
+from adbench.stats.bootstrap import pixel_differences, pixel_interval
 from adbench.stats.pixels import PixelHistograms, pixel_histograms
 
 BINNED = ("pixel_auroc", "pixel_aupr", "pixel_f1max", "aupro@0.3", "aupro@0.05")

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from adbench.stats.multiple import holm
-from adbench.stats.ranks import average_ranks, critical_difference, friedman, wilcoxon
+from adbench.stats.ranks import average_ranks, critical_difference, friedman, holm, wilcoxon
 
 TABLE = np.array(
     # Demšar (2006), table 6: AUC of C4.5 and three tuned variants on 14 data sets.

@@ -14,9 +14,9 @@ from adbench.compare.regress import DEFAULT_METRICS
 from adbench.compare.sides import Side
 from adbench.compare.verdicts import Judged, Rules
 from adbench.metrics.table import image_names
+from adbench.stats.bootstrap import image_differences, pixel_differences
 from adbench.stats.delong import auroc_difference
 from adbench.stats.estimate import Estimate
-from adbench.stats.paired import image_differences, pixel_differences
 from adbench.stats.pixels import PixelHistograms, pixel_histograms
 from adbench.store.records import Record
 
