@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adbench.cli import exits
+from adbench import errors
 from adbench.cli.app import app, baseline_app, deliver, help_unless_called
 from adbench.cli.options import (
     Json,
@@ -18,10 +18,10 @@ from adbench.cli.options import (
     OnlyMethod,
     OnlyPreset,
     OutFile,
-    Results,
     TextFormat,
 )
 from adbench.errors import UnknownNameError, UsageError
+from adbench.request import Results
 from adbench.text import at_home, counted, json_text, print_json, say
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ FORMATS = ("terminal", "markdown")
 _NAMED = 5
 """Cells in one message."""
 _CODES = {
-    "passed": exits.OK,
-    "UNDECIDED": exits.OK,
-    "FAILED: regression": exits.REGRESSION,
-    "FAILED: cells failed": exits.CELLS_FAILED,
-    "FAILED: a problem with the data": exits.DATA_PROBLEM,
+    "passed": errors.OK,
+    "UNDECIDED": errors.OK,
+    "FAILED: regression": errors.REGRESSION,
+    "FAILED: cells failed": errors.CELLS_FAILED,
+    "FAILED: a problem with the data": errors.DATA_PROBLEM,
 }
 """Outcome of the gate to exit code; of every other one it is `NOTHING_COMPARABLE`."""
 
@@ -84,7 +84,7 @@ def compare(
         _deliver_page(comparison_page(result, every=every), style, f"{base} → {head}", out)
     if not result.compared:
         say(f"nothing comparable in {base} and {head}")
-        raise SystemExit(exits.NOTHING_COMPARABLE)
+        raise SystemExit(errors.NOTHING_COMPARABLE)
 
 
 @baseline_app.callback(invoke_without_command=True)
@@ -231,7 +231,7 @@ def gate(
     _check_style(style)
     only = _filters(method, dataset, preset)
     result = run_gate(baseline_side(baseline).only(only), folder_side(results).only(only), rules)
-    code = _CODES.get(result.outcome, exits.NOTHING_COMPARABLE)
+    code = _CODES.get(result.outcome, errors.NOTHING_COMPARABLE)
     if as_json:
         deliver(json_text(gate_json(result, code)) + "\n", out)
     else:
