@@ -195,9 +195,9 @@ def series_json(series: Series, metric: str) -> dict[str, Any]:
     own = asdict(series)
     for point in own["points"]:
         del point["settings"], point["order"]
-    every = own.pop("points")
-    del own["told_apart"]
-    return {**own, **named(series.category), "metric": metric, "points": every}
+    head = {"dataset": series.dataset, **named(series.category)}
+    middle = {name: own[name] for name in ("method", "preset", "scope", "protocol", "data")}
+    return head | middle | {"metric": metric, "points": own["points"]}
 
 
 def write_plot(series: Sequence[Series], metric: str, path: Path) -> None:
