@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from outcomes import the_error
 from scored import scored_record
-from toy import PIXEL, TOY_CARD, Invoke, Toy, spawn
+from toy import PIXEL, TOY_CARD, Invoke, Toy, forget_plugins
 
 from adbench.cli.explain import explain_cell
 from adbench.registry import load_dataset, load_method
@@ -48,7 +48,7 @@ def auroc(out: str) -> float:
     return value
 
 
-def test_a_changed_helper_is_noticed_and_named(toy: Toy, tmp_path: Path) -> None:
+def test_a_changed_helper_is_noticed_and_named(invoke: Invoke, toy: Toy, tmp_path: Path) -> None:
     folder = tmp_path / "plug"
     folder.mkdir()
     (folder / "m.py").write_text(
@@ -57,11 +57,10 @@ def test_a_changed_helper_is_noticed_and_named(toy: Toy, tmp_path: Path) -> None
     found = []
     for text in ("SIGN = 1\n", "# it was 1\n\n\nSIGN = 1\n", "SIGN = -1\n"):
         (folder / "myhelper.py").write_text(text)
-        words = ["run", "--methods", "plug/m.py:Mine", *toy.arguments("a"), *RUN]
-        process = spawn(*words, cwd=tmp_path)
-        out, err = process.communicate(timeout=240)
-        assert process.returncode == 0, err
-        found.append((auroc(out), err))
+        forget_plugins()
+        outcome = invoke("run", "--methods", "plug/m.py:Mine", *toy.arguments("a"), *RUN)
+        assert outcome.code == 0, outcome.err
+        found.append((auroc(outcome.out), outcome.err))
     assert "reused" in found[1][1] and found[1][0] == found[0][0]
     assert "the method's code: myhelper changed" in found[2][1]
     assert found[2][0] == pytest.approx(1 - found[0][0]) != found[0][0]
