@@ -226,10 +226,8 @@ def test_compiled_and_broken_neighbours_are_digested_by_their_bytes(tmp_path: Pa
 
 def test_a_class_of_a_file_is_not_another_one(tmp_path: Path) -> None:
     path = tmp_path / "two.py"
-    path.write_text(
-        "from adbench.testing import PixelGaussian\n\n\nclass A(PixelGaussian):\n    x = 1\n\n\n"
-        "class B(A):\n    x = 2\n"
-    )
+    own = "class {}(PixelGaussian):\n    x = 1\n\n\n"
+    path.write_text(MAIN[: MAIN.index("from helper")] + own.format("A") + own.format("B"))
     assert len({method_code(load_method(f"{path}:{name}")).digest for name in "AB"}) == 2
 
 

@@ -43,49 +43,47 @@ def executed(tmp_path: Path) -> Path:
     return tmp_path / "executed"
 
 
-def plain_pickle(payload: Payload) -> bytes:
-    return pickle.dumps(payload)
-
-
-def state_dict(payload: Payload) -> bytes:
-    return pickle.dumps({"conv.weight": payload})
-
-
-def torch_archive(payload: Payload) -> bytes:
+def archive(files: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
-    torch.save({"state_dict": {"conv.weight": payload}}, buffer)
+    with zipfile.ZipFile(buffer, "w") as opened:
+        for name, content in files.items():
+            opened.writestr(name, content)
     return buffer.getvalue()
 
 
-def old_torch_file(payload: Payload) -> bytes:
+def saved(value: object, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    torch.save({"conv.weight": payload}, buffer, _use_new_zipfile_serialization=False)
+    torch.save(value, buffer, **options)
     return buffer.getvalue()
 
 
-def script_archive(payload: Payload) -> bytes:
-    """What `torch.load` would hand over to TorchScript."""
+def pickled_array(payload: Payload) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("x/constants.pkl", pickle.dumps(payload))
-        archive.writestr("x/data.pkl", pickle.dumps(payload))
-        archive.writestr("x/version", "3")
+    np.save(buffer, np.array([payload], object), allow_pickle=True)
     return buffer.getvalue()
 
 
-PICKLES = [plain_pickle, state_dict, torch_archive, old_torch_file, script_archive]
+PICKLES: dict[str, Callable[[Payload], bytes]] = {
+    "plain": pickle.dumps,
+    "state_dict": lambda payload: pickle.dumps({"conv.weight": payload}),
+    "torch": lambda payload: saved({"state_dict": {"conv.weight": payload}}),
+    "old torch": lambda payload: saved(
+        {"conv.weight": payload}, _use_new_zipfile_serialization=False
+    ),
+    "script": lambda payload: archive(  # what `torch.load` would hand over to TorchScript
+        {"x/constants.pkl": pickle.dumps(payload), "x/data.pkl": b"", "x/version": b"3"}
+    ),
+}
 
 
 def test_the_payload_is_a_real_one(executed: Path) -> None:
-    pickle.loads(plain_pickle(Payload(executed)))
+    pickle.loads(PICKLES["plain"](Payload(executed)))
     assert executed.is_dir()
 
 
-@pytest.mark.parametrize("make", PICKLES)
-def test_weights_and_checkpoints_run_no_code(
-    tmp_path: Path, executed: Path, make: Callable[[Payload], bytes]
-) -> None:
-    body = make(Payload(executed))
+@pytest.mark.parametrize("kind", PICKLES)
+def test_weights_and_checkpoints_run_no_code(tmp_path: Path, executed: Path, kind: str) -> None:
+    body = PICKLES[kind](Payload(executed))
     for suffix in (".pth", ".pkl", ".safetensors"):
         file = tmp_path / f"weights{suffix}"
         file.write_bytes(body)
@@ -99,12 +97,6 @@ def test_weights_and_checkpoints_run_no_code(
     except Exception as error:
         assert not isinstance(error, FileExistsError)
     assert not executed.exists()
-
-
-def pickled_array(payload: Payload) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, np.array([payload], object), allow_pickle=True)
-    return buffer.getvalue()
 
 
 def test_a_model_of_a_right_digest_runs_no_code(
@@ -209,7 +201,7 @@ def test_a_weights_file_that_is_none_is_one_line(
     method: type[Method] = load_method(name)
     if "weights" not in method.Hyperparameters.model_fields:
         pytest.skip("takes no weights")
-    (tmp_path / "w.pth").write_bytes(torch_archive(Payload(executed)))
+    (tmp_path / "w.pth").write_bytes(PICKLES["torch"](Payload(executed)))
     words = ["--preset", "smoke", *toy.arguments("a"), "--limit", "2"]
     missing = invoke("plan", "--methods", f"{name}[weights=absent.pth]", *words)
     assert "weights" in the_error(missing, 2)
