@@ -26,13 +26,14 @@ from adbench.contracts import (
 from adbench.data.selection import DataSelection
 from adbench.errors import UnknownNameError, UsageError
 from adbench.hyperparameters import build_hyperparameters, variant_name
+from adbench.metrics.table import aupro_limits
 from adbench.registry import expand_group, load_method, refuse_shared_names
 from adbench.selectors import MethodSelector, parse_methods, parse_overrides
 from adbench.store.atomic import digest
 
 MaskRule = Literal["nearest", "area_max"]
 MASK_RULES: tuple[MaskRule, ...] = ("nearest", "area_max")
-AUPRO_LIMITS = (0.3, 0.05)
+AUPRO_LIMITS = aupro_limits()
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ class Cell:
     seed: int
     mask_rule: MaskRule = "nearest"
     selected: Selected | None = None
+    fitted_with: Hyperparameters | None = None
+    """What to fit with instead, where one model serves cells that differ in more than what only
+    prediction reads."""
 
     @property
     def title(self) -> str:
@@ -121,8 +125,13 @@ class Cell:
     @cached_property
     def prediction_options(self) -> dict[str, JSON]:
         """The hyper-parameters that only prediction reads; cells that differ here share a fit."""
-        names = self.hyperparameters.prediction_only
-        return {n: v for n, v in self.hyperparameters.canonical().items() if n in names}
+        names, fitted = self.hyperparameters.prediction_only, self._fitted.canonical()
+        own = self.hyperparameters.canonical()
+        return {n: v for n, v in own.items() if n in names or fitted[n] != v}
+
+    @property
+    def _fitted(self) -> Hyperparameters:
+        return self.fitted_with or self.hyperparameters
 
     @property
     def revisions(self) -> dict[str, JSON]:
@@ -143,8 +152,8 @@ class Cell:
         score_only = (
             "masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics", "selected"
         )  # fmt: skip
-        own = self.hyperparameters.canonical()
-        learned = {n: v for n, v in own.items() if n not in self.prediction_options}
+        unread = self.hyperparameters.prediction_only
+        learned = {n: v for n, v in self._fitted.canonical().items() if n not in unread}
         return self._key("test", *score_only, hyperparameters=learned)
 
     @cached_property
@@ -159,9 +168,9 @@ class Cell:
         """Names the record."""
         return self._key()
 
-    def build(self) -> Method:
-        """A fresh, unfitted method."""
-        return self.method(self.hyperparameters)
+    def build(self, *, to_fit: bool = False) -> Method:
+        """A fresh, unfitted method; `to_fit`: the one whose model this cell uses."""
+        return self.method(self._fitted if to_fit else self.hyperparameters)
 
     def category_cards(self) -> dict[str, CategoryCard]:
         """What a method may know of the trained categories: it is in the keys."""
@@ -172,7 +181,7 @@ class Cell:
         method = self.build()
         num_train = len(self.data.split(self.categories, "train"))
         num_test = len(self.data.split(self.categories, "test"))
-        training = method.training_flops(num_train) if trains else 0.0
+        training = self.build(to_fit=True).training_flops(num_train) if trains else 0.0
         return training + num_test * method.inference_flops(num_train)
 
 
@@ -197,9 +206,9 @@ class Plan:
 
 @cache
 def metrics_digest() -> str:
-    """Digest of the code that turns maps into numbers."""
-    folder = Path(__file__).parent / "metrics"
-    names = [f"adbench.metrics.{p.stem}" for p in sorted(folder.glob("*.py"))]
+    """Digest of the code that turns maps into numbers, without the table of their names."""
+    folder = Path(__file__).parent / "metrics" / "exact"
+    names = [f"adbench.metrics.exact.{p.stem}" for p in sorted(folder.glob("*.py"))]
     return modules_digest(*[n.removesuffix(".__init__") for n in names], "adbench.cell.scoring")
 
 

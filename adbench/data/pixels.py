@@ -24,7 +24,7 @@ from adbench.data.looks import look_at_mask
 from adbench.data.names import digests_match
 from adbench.errors import DataError
 from adbench.machine.threads import in_threads
-from adbench.metrics import count_regions
+from adbench.metrics.exact import count_regions
 from adbench.store.regular_files import open_regular
 
 _CHECKS = ("decode", "transparency", "mask decode", "mask size", "lost mask")

@@ -9,11 +9,11 @@ from typing import Any
 
 from adbench.errors import AdbenchError
 from adbench.hyperparameters import build_hyperparameters
+from adbench.metrics.table import METRICS
 from adbench.registry import load_method
 from adbench.report.own_runs import OwnRun
 from adbench.report.reported import Reported, ReportedColumn, columns
 from adbench.report.tables import MEAN, SPREAD
-from adbench.store.records import METRICS
 
 UNCOMPARED = frozenset({"image_size", "crop", "backbone"})
 """Hyper-parameters that the protocol has, too, where they are compared."""
@@ -69,7 +69,7 @@ class Beside:
         if category in (MEAN, SPREAD) and ours != theirs:
             return Difference("categories", _text(ours), _text(theirs))
         rule, reported = self.run.protocol["mask_rule"], self.column.first.mask_rule
-        if not metric.startswith("image_") and reported and rule != reported:
+        if METRICS[metric].level == "pixel" and reported and rule != reported:
             return Difference("mask rule", rule, reported)
         return None
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from adbench.errors import AdbenchError
+from adbench.metrics import table as metrics_table
 from adbench.registry import load_method
 from adbench.report.beside import Beside, beside, shown
 from adbench.report.marks import Marks
@@ -42,7 +43,7 @@ from adbench.report.text_table import (
 )
 from adbench.store.records import Record
 
-SHOWN = ("image_auroc", "image_aupr", "pixel_auroc", "pixel_aupr", "aupro@0.3", "aupro@0.05")
+SHOWN = metrics_table.shown()
 DEFAULT_CELLS = ("image_auroc", "pixel_auroc")
 OURS, REPORTED = "ours", "as reported"
 
@@ -57,9 +58,14 @@ class Numbers:
     published: Sequence[Reported] = ()
 
     @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """Ours, one a method, category and seed."""
+        return rows(self.records, self.marks.versions)
+
+    @cached_property
     def summaries(self) -> list[dict[str, Any]]:
-        """Ours over seeds, one a method and category."""
-        return summarise_seeds(rows(self.records))
+        """The same over seeds."""
+        return summarise_seeds(self.rows)
 
     @cached_property
     def marks(self) -> Marks:

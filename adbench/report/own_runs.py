@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from adbench.metrics.table import image_names
 from adbench.report.marks import Marks
 from adbench.report.tables import MEAN, SPREAD, Group, group_of, grouped, spread
 from adbench.report.text_table import marked, run_name
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 Interval = tuple[float, float]
 LEVEL = 0.95
-IMAGE_METRICS = ("image_auroc", "image_aupr", "image_f1max")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class OwnRun:
     def interval(self, category: str, metric: str) -> Interval | None:
         """95 % interval of `value`: image metrics by resampling the test images, which the record
         keeps the scores of; others from two seeds on by Student's t over seeds; else None."""
-        if category != SPREAD and metric in IMAGE_METRICS and self._has_images:
+        if category != SPREAD and metric in image_names() and self._has_images:
             return self._image_interval(category, metric)
         value = self.summaries.get(category, {}).get(metric)
         if value is None or value["std"] is None:
@@ -127,9 +127,9 @@ class OwnRun:
         """Every image metric of every resample of a category, averaged over seeds."""
         import numpy as np
 
+        from adbench.metrics.resampled import stratified_weights
         from adbench.stats.bootstrap import RESAMPLES, image_resamples, seed_of
-        from adbench.stats.resampled import stratified_weights
-
+        
         if category not in self._resampled:
             seeds = self._images[category]
             labels = np.array([label != 0 for _, label, _ in seeds[-1]])
@@ -138,7 +138,7 @@ class OwnRun:
             scores = (np.array([score for _, _, score in own]) for own in seeds)
             each = [image_resamples(labels, own, weights) for own in scores]
             self._resampled[category] = {
-                name: np.mean([draws[name] for draws in each], axis=0) for name in IMAGE_METRICS
+                name: np.mean([draws[name] for draws in each], axis=0) for name in image_names()
             }
         return self._resampled[category]
 

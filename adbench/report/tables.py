@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from adbench.metrics.table import METRICS, titles
 from adbench.store.comparability import code_of, data_versions, is_known, libraries_of
-from adbench.store.records import METRICS, Record, mean_metrics
+from adbench.store.records import Record, mean_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,16 +29,7 @@ COLUMNS = (
 )  # fmt: skip
 """Of the rows in files and frames."""
 
-TITLES = {
-    "image_auroc": "image AUROC",
-    "image_aupr": "image AU-PR",
-    "image_f1max": "image F1-max",
-    "pixel_auroc": "pixel AUROC",
-    "pixel_aupr": "pixel AU-PR",
-    "pixel_f1max": "pixel F1-max",
-    "aupro@0.3": "AUPRO@0.3",
-    "aupro@0.05": "AUPRO@0.05",
-}
+TITLES = titles()
 
 Group = tuple[Any, ...]
 Key = TypeVar("Key", bound=Hashable)

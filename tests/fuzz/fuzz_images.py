@@ -19,7 +19,7 @@ from adbench.data.doubts import Looked, doubts
 from adbench.data.images import resize_mask
 from adbench.data.looks import look_at_image, look_at_mask
 from adbench.data.pixels import look_at
-from adbench.metrics import count_regions
+from adbench.metrics.exact import count_regions
 
 SUFFIXES = (".png", ".jpg", ".bmp", ".tif", ".webp", ".JPG", "")
 
