@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import reports
+from reports import TIMING
+from reports import failed_record as failed
 from toy import PIXEL, Invoke, write_toy
 
-from adbench.report.html import document
+from adbench.report.html.document import document
 from adbench.report.html.pictures import Budget, gallery_views
-from adbench.report.report import Layout
+from adbench.report.report import Report
 from adbench.report.reported import published_numbers
-from adbench.store.records import METRICS, Failure, Record
+from adbench.store.records import Record
 
 HOSTILE = '</script><img src=x onerror="window.broken=1">\'"&<b>{{7*7}}'
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -29,39 +32,14 @@ def make_record(
     method: str = "m", category: str = "a", value: float | None = 0.5, **changes: Any
 ) -> Record:
     """A finished record of six images."""
-    dataset = changes.pop("dataset", "toy")
-    identity = {
-        "method": method, "hyperparameters": changes.pop("hyperparameters", {}),
-        "dataset": dataset, "dataset_version": "1", "categories": [category],
-        "scope": "separate", "seed": changes.pop("seed", 0), "limit": changes.pop("limit", None),
+    images = {
+        "id": [f"{category}/test/{i}.png" for i in range(6)], "category": [category] * 6,
+        "label": [0, 0, 0, 1, 1, 1], "defect": ["good"] * 3 + ["hole"] * 3,
+        "score": [0.1, 0.4, "-inf", 0.3, 0.9, "inf"],
     }  # fmt: skip
-    protocol = {
-        "dataset": dataset, "dataset_version": "1", "scope": "separate",
-        "trained_categories": [category], "image_size": 32, "crop": None, "evaluation_size": 32,
-        "mask_rule": "nearest", "mask_threshold": 0, "metrics": "exact-1",
-        "aupro_limits": [0.3, 0.05], "selection": "last", "limit": None,
-    } | changes.pop("protocol", {})  # fmt: skip
-    values: dict[str, Any] = {
-        "status": "done", "created": "2026-01-01T00:00:00Z", "preset": "paper", "variant": "",
-        "keys": {"fit": "f", "predict": "p", "score": f"{method}-{dataset}-{category}"},
-        "key_parts": {"mask_rule": "nearest"}, "identity": identity, "protocol": protocol,
-        "metrics": {category: dict.fromkeys(METRICS, value)},
-        "images": {
-            "id": [f"{category}/test/{i}.png" for i in range(6)], "category": [category] * 6,
-            "label": [0, 0, 0, 1, 1, 1], "defect": ["good"] * 3 + ["hole"] * 3,
-            "score": [0.1, 0.4, "-inf", 0.3, 0.9, "inf"],
-        },
-        "environment": {"adbench": "0.1.0", "git": {"commit": "c" * 40, "dirty": True}},
-    }  # fmt: skip
-    return Record(**(values | changes))
-
-
-def failed(category: str = "b", message: str = "it broke") -> Record:
-    """A failed record."""
-    failure = Failure(type="ValueError", message=message, traceback=["File x.py", message])
-    return make_record(
-        category=category, status="failed", failure=failure, metrics={}, protocol={}, images={}
-    ).model_copy(update={"protocol": {}})
+    environment = {"adbench": "0.1.0", "git": {"commit": "c" * 40, "dirty": True}}
+    defaults = {"preset": "paper", "images": images, "environment": environment}
+    return reports.make_record(method, category, value, **(defaults | changes))
 
 
 class Page(HTMLParser):
@@ -128,7 +106,7 @@ def check_closed(page: Page) -> None:
 
 
 def render(records: list[Record], tmp_path: Path, **options: Any) -> Page:
-    page = Page(document(records, tmp_path, **options))
+    page = Page(document(Report(records, **options), tmp_path))
     check_closed(page)
     return page
 
@@ -205,7 +183,7 @@ def test_infinite_scores_are_counted_and_not_drawn(tmp_path: Path) -> None:
 def test_published_numbers_are_shown_as_reported(tmp_path: Path) -> None:
     record = make_record("patchcore", "metal_plate", dataset="mpdd")
     numbers = published_numbers()
-    page = render([record], tmp_path, layout=Layout(numbers=numbers))
+    page = render([record], tmp_path, published=numbers)
     assert any("reported" in (a.get("class") or "") for a in page.of("tr"))
     without = render([record], tmp_path)
     assert not any("reported" in (a.get("class") or "") for a in without.of("tr"))
@@ -217,22 +195,15 @@ def test_the_layout_of_papers_has_two_numbers_a_cell_and_its_best_in_bold(tmp_pa
         for method, value in (("patchcore", 0.75), ("lafite", 0.5))
         for category in ("metal_plate", "tubes")
     ]
-    layout = Layout("paper", numbers=published_numbers())
-    page = render(records, tmp_path, layout=layout)
+    page = render(records, tmp_path, layout="paper", published=published_numbers())
     assert "75.00 / 75.00" in page.text and "50.00 / 50.00" in page.text
     assert len(page.of("b")) >= 2 * 3  # both numbers, of two categories and their mean
     assert any("reported" in (a.get("class") or "") for a in page.of("td"))
 
 
 def test_plots_are_drawn_where_there_is_enough_and_explained_where_not(tmp_path: Path) -> None:
-    inference = {
-        "device_name": "GPU", "valid": True, "seconds_per_image": {"median": 0.1, "p95": 0.1},
-        "images_per_second": 1.0, "peak_rss_bytes": 1, "peak_device_bytes": None, "parameters": 1,
-        "flops_per_image": 1.0,
-    }  # fmt: skip
-    timing = {"fit": {"seconds": 1.0, "valid": True}, "inference": inference}
     records = [
-        make_record(method, f"c{c}", 0.5 + i / 10 + c / 100, timing=timing)
+        make_record(method, f"c{c}", 0.5 + i / 10 + c / 100, timing=TIMING)
         for i, method in enumerate(("low", "middle", "high"))
         for c in range(8)
     ]
@@ -255,7 +226,7 @@ def test_curves_beyond_the_limit_are_left_out_and_said(
 
 def test_the_same_records_give_the_same_file(tmp_path: Path) -> None:
     records = [make_record(), failed()]
-    assert document(records, tmp_path) == document(records, tmp_path)
+    assert document(Report(records), tmp_path) == document(Report(records), tmp_path)
 
 
 # ----------------------------------------------------------------------------- the pictures
@@ -394,7 +365,7 @@ def report(drawn: tuple[Path, list[Record]], tmp_path: Path) -> Path:
     values = {"c": 0.9, "d": None, "e": 0.1, HOSTILE: 0.5}
     more = [make_record("m", name, value, dataset="other") for name, value in values.items()]
     path = tmp_path / "report.html"
-    path.write_text(document([*records, *more, failed(HOSTILE, HOSTILE)], results), "utf-8")
+    path.write_text(document(Report([*records, *more, failed(HOSTILE, HOSTILE)]), results), "utf-8")
     return path
 
 
@@ -458,7 +429,7 @@ def test_browser_opens_the_cell_behind_a_row_and_filters_cells(
 ) -> None:
     records = [make_record("m", f"c{c}", 0.5, seed=s) for c in range(8) for s in range(2)]
     path = tmp_path / "report.html"
-    path.write_text(document(records, tmp_path), "utf-8")
+    path.write_text(document(Report(records), tmp_path), "utf-8")
     visit = Visit(browser, path)
     visit.page.locator("table.sortable a", has_text="m paper").nth(3).click()
     opened = visit.page.locator("details.cell[open]")

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reports import TIMING, notes, ranked, tables, texts
 from toy import Invoke
 
 from adbench.errors import AdbenchError
 from adbench.hyperparameters import build_hyperparameters
 from adbench.registry import load_dataset, load_method, method_names
-from adbench.report import comparison, paper_table
-from adbench.report.beside import beside, reported_rows
-from adbench.report.protocol_differences import selector_options
-from adbench.report.reported import KINDS, SECONDS, columns, published_numbers
-from adbench.report.tables import MEAN, SPREAD, rows, summarise_seeds
+from adbench.report.beside import reported_rows, selector_options
+from adbench.report.report import Report
+from adbench.report.reported import SECONDS, columns, published_numbers
+from adbench.report.tables import MEAN, SPREAD
 from adbench.store import atomic
 from adbench.store.records import METRICS, Record
 
@@ -66,8 +66,8 @@ def _lafite(**changes: Any) -> Record:
 
 
 def _nearest(records: list[Record], name: str = "LafitE") -> Any:
-    found = beside(records, summarise_seeds(rows(records)), NUMBERS)
-    return next(b for b in found if b.column.name == name and b.column.paper == "lafite")
+    found = Report(records, NUMBERS).beside
+    return next(b for b in found if b.name == name and b.column.first.paper == "lafite")
 
 
 # ---------------------------------------------------------------------------- the files
@@ -110,7 +110,7 @@ def test_a_word_without_a_translation_is_an_error_that_names_its_row() -> None:
 
 def test_numbers_are_in_our_words() -> None:
     for number in NUMBERS:
-        assert number.scope in ("separate", "unified") and number.kind in KINDS
+        assert number.scope in ("separate", "unified")
         assert number.metric in (*METRICS, SECONDS), number
         if number.dataset in ("mvtec", "mpdd", "visa", "btad"):
             names = {*load_dataset(number.dataset).card.categories, MEAN, SPREAD}
@@ -142,7 +142,7 @@ def test_where_two_tables_print_a_number_twice_they_agree() -> None:
 
 
 def test_a_printed_difference_becomes_a_number_beside_its_full_method() -> None:
-    found = {c.name: c for c in columns(NUMBERS, ["mvtec"]) if c.paper == "transfusion"}
+    found = {c.first.name: c for c in columns(NUMBERS, ["mvtec"]) if c.first.paper == "transfusion"}
     full = found["TransFusion"].numbers[MEAN, "image_auroc"].value
     without = found["TransFusion w/o PE"].numbers[MEAN, "image_auroc"].value
     (delta,) = [
@@ -155,11 +155,11 @@ def test_a_printed_difference_becomes_a_number_beside_its_full_method() -> None:
 
 def test_known_numbers() -> None:
     """LafitE, arXiv:2307.08059, Table 2."""
-    lafite = next(c for c in columns(NUMBERS, ["mpdd"]) if c.name == "LafitE")
+    lafite = next(c for c in columns(NUMBERS, ["mpdd"]) if c.first.name == "LafitE")
     assert lafite.numbers["tubes", "image_auroc"].text == "94.8 ± 0.46"
     assert lafite.numbers[MEAN, "pixel_auroc"].value == Decimal("0.990")
-    assert lafite.categories == set(MPDD) and lafite.scope == "unified"
-    assert {c.paper for c in columns(NUMBERS, ["mpdd"])} == {"lafite"}
+    assert lafite.categories == set(MPDD) and lafite.first.scope == "unified"
+    assert {c.first.paper for c in columns(NUMBERS, ["mpdd"])} == {"lafite"}
 
 
 def test_the_folder_is_linked_into_the_package_and_lists_its_files() -> None:
@@ -207,7 +207,7 @@ def test_each_protocol_difference_alone_forbids_a_comparison(
         assert item.difference(category, "image_auroc") is None
         assert item.difference_text(category, "image_auroc") == ""
     assert f"≠ {what}" in item.head
-    (note,) = [n for n in comparison.notes([_lafite(**changes)], NUMBERS) if "LafitE [1] is" in n]
+    (note,) = [n for n in notes([_lafite(**changes)], published=NUMBERS) if "LafitE [1] is" in n]
     assert what in note.lower() and "not compared" in note
 
 
@@ -218,8 +218,8 @@ def test_other_rules_and_other_means_forbid_single_numbers_only() -> None:
     assert item.difference_text(MEAN, "pixel_auroc") == "≠ mask rule"
     # TransFusion's categories are trained apart: each is comparable where the mean is not.
     record = _transfusion("bottle")
-    found = beside([record], summarise_seeds(rows([record])), NUMBERS)
-    item = next(b for b in found if b.column.paper == "transfusion" and b.run is not None)
+    found = Report([record], NUMBERS).beside
+    item = next(b for b in found if b.column.first.paper == "transfusion" and b.run is not None)
     assert item.difference("bottle", "image_auroc") is not None
     assert item.difference_text(MEAN, "image_auroc") == "≠ categories"
 
@@ -239,10 +239,10 @@ def _transfusion(category: str) -> Record:
 def test_a_preset_is_recognised_by_its_values() -> None:
     """`paper` with a crop of 224 is what the preset paper_text is."""
     record = _transfusion("bottle")
-    found = beside([record], summarise_seeds(rows([record])), NUMBERS)
-    heads = {b.column.paper: b.head for b in found if b.column.name == "TransFusion"}
-    assert heads["transfusion"] == ["TransFusion", "reported [1]"]
-    assert heads["transfusion_code"] == ["TransFusion", "reported [2]", "≠ image size"]
+    found = Report([record], NUMBERS).beside
+    heads = {b.column.first.paper: b.head for b in found if b.name == "TransFusion"}
+    assert heads["transfusion"] == ("TransFusion", "reported [1]")
+    assert heads["transfusion_code"] == ("TransFusion", "reported [2]", "≠ image size")
 
 
 def test_an_ablation_stands_beside_its_own_published_number_only() -> None:
@@ -250,8 +250,8 @@ def test_an_ablation_stands_beside_its_own_published_number_only() -> None:
     assert _nearest(records, "LafitE w/o F.E.").run.first["variant"] == "feature_editing=False"
     assert _nearest(records).run.first["variant"] == ""
     assert _nearest(records[:1], "LafitE w/o F.E.").run is None
-    shown = [t.head for t in paper_table.paper_tables(records[:1], NUMBERS)]
-    assert not any("w/o F.E." in head for heads in shown for head in heads)
+    shown = tables(records[:1], published=NUMBERS, layout="paper")
+    assert not any("w/o F.E." in column.head for table in shown for column in table.columns)
 
 
 def _images(separation: float, categories: tuple[str, ...] = MPDD, count: int = 60) -> Any:
@@ -299,7 +299,7 @@ def test_seeds_that_scored_other_images_have_no_interval_over_images() -> None:
         for seed, count in ((1, 60), (2, 50))
     ]
     (row,) = [
-        row for row in reported_rows(beside(own, summarise_seeds(rows(own)), NUMBERS))
+        row for row in reported_rows(Report(own, NUMBERS).beside)
         if row["method"] == "LafitE" and row["category"] == MEAN and row["against"]
     ]  # fmt: skip
     assert row["covered"]["image_auroc"] is not None
@@ -347,22 +347,16 @@ def test_reported_numbers_are_blocked_by_scope_and_never_ranked(results: Path) -
         _lafite(categories=("metal_plate",), scope="separate"),
         _lafite(categories=("metal_plate",), scope="separate", options={"tau": 90}, value=0.9),
     ]
-    for tables in (
-        comparison.comparison(records, NUMBERS),
-        paper_table.paper_tables(records, NUMBERS),
-        paper_table.paper_tables(records, NUMBERS, transpose=True),
-    ):
-        ours, theirs = tables
-        assert ours.title.startswith("mpdd, separate") and ours.best
-        assert not (ours.reported_rows or ours.reported_columns)
+    for options in ({}, {"layout": "paper"}, {"layout": "paper", "transpose": True}):
+        ours, theirs = tables(records, published=NUMBERS, **options)
+        assert ours.title.startswith("mpdd, separate") and ranked(ours) and not ours.has_reported
         assert theirs.title.startswith("mpdd, unified") and "as reported" in theirs.title
-        assert theirs.best == theirs.second == frozenset() and not theirs.has_own
-    unified = [_lafite(), _lafite(value=0.9, options={"tau": 90})]
-    (table,) = paper_table.paper_tables(unified, NUMBERS)
-    assert table.best and table.reported_columns
-    assert not {column for _, column in table.best} & table.reported_columns
-    (long,) = comparison.comparison(unified, NUMBERS)
-    assert long.best and not {row for row, _ in long.best} & long.reported_rows
+        assert not ranked(theirs) and not ranked(theirs, "second") and not theirs.has_own
+        unified = [_lafite(), _lafite(value=0.9, options={"tau": 90})]
+        (table,) = tables(unified, published=NUMBERS, **options)
+        assert ranked(table) and table.has_reported
+        for row, column in ranked(table):
+            assert not table.rows[row].reported and not table.columns[column].reported
 
 
 def test_metal_plate_alone_is_not_the_papers_mpdd(results: Path, invoke: Invoke) -> None:
@@ -393,19 +387,13 @@ def test_csv_and_json_hold_every_reported_number(results: Path, invoke: Invoke) 
 
 
 def test_published_times_stand_below_ours_where_a_paper_timed_our_method() -> None:
-    inference = {
-        "valid": True, "device_name": "d", "seconds_per_image": {"median": 1.0, "p95": 2.0},
-        "images_per_second": 1.0, "peak_rss_bytes": 1, "peak_device_bytes": None,
-        "parameters": 1, "flops_per_image": 1.0,
-    }  # fmt: skip
-    timing = {"fit": {"seconds": 1.0, "valid": True}, "inference": inference}
-    ours = _lafite().model_copy(update={"timing": timing})
-    table = comparison.timing_table([ours], NUMBERS)
+    ours = _lafite().model_copy(update={"timing": TIMING})
+    table = Report([ours], NUMBERS).timing
     assert table is not None and len(table.rows) == 1
-    theirs = _transfusion("bottle").model_copy(update={"timing": timing})
-    table = comparison.timing_table([theirs], NUMBERS)
-    assert table is not None and len(table.reported_rows) == 4
-    assert ("all", "TransFusion, reported", "NVIDIA A100") in {row[:3] for row in table.rows}
+    theirs = _transfusion("bottle").model_copy(update={"timing": TIMING})
+    table = Report([theirs], NUMBERS).timing
+    assert table is not None and sum(row.reported for row in table.rows) == 4
+    assert ["all", "TransFusion, reported", "NVIDIA A100"] in [row[:3] for row in texts(table)]
 
 
 def test_rows_of_a_method_that_is_not_installed_are_not_compared() -> None:
@@ -413,6 +401,6 @@ def test_rows_of_a_method_that_is_not_installed_are_not_compared() -> None:
     stranger = record.model_copy(update={"identity": record.identity | {"method": "drdc9"}})
     with pytest.raises(AdbenchError):
         load_method("drdc9")
-    found = beside([stranger], summarise_seeds(rows([stranger])), NUMBERS)
+    found = Report([stranger], NUMBERS).beside
     assert all(item.run is None for item in found)
     assert reported_rows(found)

@@ -94,14 +94,14 @@ class Line:
 class Lane:
     """The cells of one method by line: ours, reported, or the difference of the two.
 
-    It has a heading in lines and a `name` in one line; `averaged` says over how many categories its
-    mean is, "5 of 6" where some are left out.
+    It has a heading in lines, reported ones a `name` in one line; `averaged` says over how many
+    categories its mean is, "5 of 6" where some are left out.
     """
 
     head: tuple[str, ...]
-    name: str
     cells: Mapping[Line, Cell]
     averaged: str
+    name: str = ""
     reported: bool = False
 
 
@@ -145,8 +145,7 @@ class Block:
                 Value("–" if value is None else f"{100 * value:.2f}") for value in spreads
             )
             head = _heading(own[MEAN], marks, with_preset=len(presets) > 1)
-            name = marked(run_name(own[MEAN]), marks.of(own[MEAN]))
-            lanes[group] = Lane(head, name, cells, averaged(own[MEAN]))
+            lanes[group] = Lane(head, cells, averaged(own[MEAN]))
         for number, item in enumerate(self.theirs):
             for kind, lane in _reported_lanes(item, metrics).items():
                 lanes[f"{number} {kind}"] = lane
@@ -240,10 +239,10 @@ def _reported_lanes(item: Beside, metrics: Sequence[str]) -> dict[str, Lane]:
             texts[line] = tuple(Value(n.text if n else "–") for n in numbers)
             apart[line] = tuple(Value(item.difference_text(category, m)) for m in metrics)
     name = f"{item.name}, {' '.join(item.head[1:])}"
-    lanes = {"reported": Lane(item.head, name, texts, str(len(over)), reported=True)}
+    lanes = {"reported": Lane(item.head, texts, str(len(over)), name, reported=True)}
     if (run := item.compared_with) is not None:
         head = (item.name, "ours −", "reported")
-        lanes["apart"] = Lane(head, f"{run.name} − reported", apart, str(len(over)), reported=True)
+        lanes["apart"] = Lane(head, apart, str(len(over)), f"{run.name} − reported", reported=True)
     return lanes
 
 
@@ -261,15 +260,17 @@ def _long(block: Block, marks: Marks) -> Table:
     found: list[Row] = []
     is_sum = len(block.categories) > 1
     for category in [*block.categories, MEAN] if is_sum or block.theirs else block.categories:
-        own = [group_of(s) for s in block.own if s["category"] == category]
+        own = [s for s in block.own if s["category"] == category]
         if category == MEAN and not is_sum:
             own = []  # the mean of one category is that category again
-        for lane in [*(lanes[g] for g in own), *(e for e in lanes.values() if e.reported)]:
+        named = [(marked(run_name(s), marks.of(s)), lanes[group_of(s)]) for s in own]
+        named += [(lane.name, lane) for lane in lanes.values() if lane.reported]
+        for name, lane in named:
             cell = next((c for line, c in lane.cells.items() if line.category == category), ())
             if cell:
                 label = f"mean of {lane.averaged}" if category == MEAN else category
-                heads = (Value(label),), (Value(lane.name),)
-                found.append(Row((*heads, *((v,) for v in cell)), reported=lane.reported))
+                cells = tuple((value,) for value in (Value(label), Value(name), *cell))
+                found.append(Row(cells, reported=lane.reported))
         if found:
             found[-1] = replace(found[-1], ends=True)
     seeds = seeds_text(block.seeds) if block.seeds else REPORTED
@@ -319,7 +320,9 @@ def _paper_lanes(block: Block, cells: Sequence[str], marks: Marks) -> list[Lane]
     own = [_told(lanes[group]) for group in block.groups]
     lines = set(_lines(block))
     order = sorted(range(len(block.theirs)), key=lambda n: block.theirs[n].run is None)
-    theirs = [lanes[f"{n} {k}"] for n in order for k in ("reported", "apart") if f"{n} {k}" in lanes]
+    theirs = [
+        lanes[f"{n} {k}"] for n in order for k in ("reported", "apart") if f"{n} {k}" in lanes
+    ]
     return [*own, *(lane for lane in theirs if lines & lane.cells.keys())]
 
 

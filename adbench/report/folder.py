@@ -55,9 +55,9 @@ def report_text(
     numbers = published_numbers() if published else ()
     report = Report(records, numbers, "paper" if is_paper else "long", metrics, transpose)
     if style == "html":
-        from adbench.report import html
+        from adbench.report.html.document import document
 
-        return html.document(report, results)
+        return document(report, results)
     if style == "latex":
         from adbench.report.latex import latex
 

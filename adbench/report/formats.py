@@ -99,9 +99,7 @@ def _plain_table(table: Table) -> str:
     # No gap where each row is a group, and none at the end.
     ends = [row.ends and number < len(lines) for number, row in enumerate(table.rows, 1)]
     is_grouped = not all(row.ends for row in table.rows)
-    body = [
-        text(line) + "\n" * (is_grouped and end) for line, end in zip(lines, ends, strict=True)
-    ]
+    body = [text(line) + "\n" * (is_grouped and end) for line, end in zip(lines, ends, strict=True)]
     return "\n".join([*map(text, heads), rule, *body, ""]) + "\n"
 
 
@@ -158,7 +156,10 @@ def _markdown_table(table: Table) -> str:
 
     heads = ["<br>".join(map(_escape, column.head.split("\n"))) for column in table.columns]
     align = ["---" if column.is_name else "---:" for column in table.columns]
-    rows = [[joined([_emphasised(value.text, value.rank) for value in cell]) for cell in row.cells] for row in table.rows]
+    rows = [
+        [joined([_emphasised(value.text, value.rank) for value in cell]) for cell in row.cells]
+        for row in table.rows
+    ]
     return f"**{_escape(table.title)}**\n\n" + "\n".join(map(line, (heads, align, *rows)))
 
 

@@ -21,7 +21,7 @@ from adbench.text import printable
 
 @dataclass(frozen=True)
 class Note:
-    """One sentence or two, about `protocol`s, our numbers (`ours`), `published` ones or `timing`."""
+    """One sentence or two, and whether about a protocol, our numbers, published ones or times."""
 
     about: Literal["protocol", "ours", "published", "timing"]
     text: str
@@ -125,9 +125,7 @@ def _short(value: Any) -> str:
 # --------------------------------------------------------------------------- categories
 
 
-def _categories(
-    records: Sequence[Record], summaries: Sequence[Mapping[str, Any]]
-) -> Iterable[str]:
+def _categories(records: Sequence[Record], summaries: Sequence[Mapping[str, Any]]) -> Iterable[str]:
     """Methods whose means are over different categories, and categories that no record has."""
     for (dataset, scope), own in grouped(summaries, lambda s: (s["dataset"], s["scope"])).items():
         sets = {

@@ -129,7 +129,7 @@ class OwnRun:
 
         from adbench.metrics.resampled import stratified_weights
         from adbench.stats.bootstrap import RESAMPLES, image_resamples, seed_of
-        
+
         if category not in self._resampled:
             seeds = self._images[category]
             labels = np.array([label != 0 for _, label, _ in seeds[-1]])

@@ -62,4 +62,3 @@ class Report(Numbers):
     def all_rows(self) -> list[dict[str, Any]]:
         """Of ours, of parts of methods, and of published numbers, for CSV and JSON."""
         return [*self.rows, *part_rows(self.records), *reported_rows(self.beside)]
-

@@ -35,7 +35,7 @@ def parts_tables(numbers: Numbers, metrics: Sequence[str]) -> list[Table]:
     A row a category, method and part; the last of a method is the method itself.
     """
     having = [record for record in numbers.records if record.parts]
-    parts = grouped(part_rows(having), lambda row: str(row["part"]))
+    parts = grouped(part_rows(numbers.records), lambda row: str(row["part"]))
     whole = {WHOLE: rows(having, numbers.marks.versions)} if having else {}
     found = [
         {**summary, "part": name}

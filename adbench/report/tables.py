@@ -74,7 +74,7 @@ def rows(
 def part_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     """The same rows for what each part of a method scores alone, with its name as `part`."""
     given = list(records)
-    versions = data_versions([record for record in given if record.parts])
+    versions = data_versions(given)
     return [
         {**row, "part": name}
         for name in dict.fromkeys(name for record in given for name in record.parts)

@@ -83,7 +83,8 @@ class Table:
     @property
     def has_reported(self) -> bool:
         """Whether any number is one that a paper reports."""
-        return any(part.reported for part in (*self.columns, *self.rows))
+        columns = any(column.reported for column in self.columns)
+        return columns or any(row.reported for row in self.rows)
 
     @property
     def has_own(self) -> bool:
@@ -199,5 +200,5 @@ def _numbered(parts: Iterable[Table]) -> list[Table]:
 def _width(table: Table, index: int) -> int:
     head = max(map(len, table.columns[index].head.split("\n")))
     cells = [[len(value.text) for value in row.cells[index]] for row in table.rows]
-    halves = [max(lengths) for lengths in zip(*cells, strict=True)]
+    halves: list[int] = [max(lengths) for lengths in zip(*cells, strict=True)]
     return max(head, sum(halves) + len(PAIR) * (len(halves) - 1)) + GAP
