@@ -1,11 +1,12 @@
-"""The comparison: methods as lanes, categories as lines, one grid that is set as a table long (a
-row a method, a column a metric), as in papers (a column a method) or transposed."""
+"""The comparison: one table a data set and scope, long (a row a method, a column a metric) or as
+papers print it (a row a category, a column a method, a cell one metric or two)."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress, zip_longest
 from typing import Any
 
 from adbench.errors import AdbenchError
@@ -83,29 +84,6 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Line:
-    """A category, or the mean or spread of those in `over`."""
-
-    category: str
-    over: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Lane:
-    """The cells of one method by line: ours, reported, or the difference of the two.
-
-    It has a heading in lines, reported ones a `name` in one line; `averaged` says over how many
-    categories its mean is, "5 of 6" where some are left out.
-    """
-
-    head: tuple[str, ...]
-    cells: Mapping[Line, Cell]
-    averaged: str
-    name: str = ""
-    reported: bool = False
-
-
-@dataclass(frozen=True)
 class Block:
     """All of one data set and scope: the summaries of ours, what papers report, the categories."""
 
@@ -114,9 +92,10 @@ class Block:
     own: Sequence[Summary]
     theirs: Sequence[Beside]
     categories: Sequence[str]
+    marks: Marks
 
     @cached_property
-    def groups(self) -> dict[Group, dict[str, Summary]]:
+    def methods(self) -> dict[Group, dict[str, Summary]]:
         """Each method's summaries by category."""
         groups = grouped(self.own, group_of)
         return {group: {s["category"]: s for s in own} for group, own in groups.items()}
@@ -126,38 +105,56 @@ class Block:
         """Of all methods."""
         return sorted({seed for s in self.own for seed in s["seeds"]})
 
-    def lanes(self, metrics: Sequence[str], marks: Marks) -> dict[Group | str, Lane]:
-        """Those of ours by group, then of the papers: the published first, then ours less it."""
-        presets = {s["preset"] for s in self.own}
-        ranked = self._ranked(metrics)
-        lanes: dict[Group | str, Lane] = {}
-        for group, own in self.groups.items():
-            over = _over(own)
-            cells = {
-                Line(c, over if c == MEAN else frozenset()): tuple(
-                    Value(percent(s[m], s["status"], len(self.seeds)), ranked[group, c, m])
-                    for m in metrics
-                )
-                for c, s in own.items()
-            }
-            spreads = [spread(own, metric) for metric in metrics]
-            cells[Line(SPREAD, over)] = tuple(
-                Value("–" if value is None else f"{100 * value:.2f}") for value in spreads
-            )
-            head = _heading(own[MEAN], marks, with_preset=len(presets) > 1)
-            lanes[group] = Lane(head, cells, averaged(own[MEAN]))
-        for number, item in enumerate(self.theirs):
-            for kind, lane in _reported_lanes(item, metrics).items():
-                lanes[f"{number} {kind}"] = lane
-        return lanes
+    @property
+    def unit(self) -> str:
+        """What stands behind a title: percent, of which seeds."""
+        return f"%, {seeds_text(self.seeds) if self.seeds else REPORTED}"
 
-    def _ranked(self, metrics: Sequence[str]) -> dict[tuple[Group, str, str], Rank]:
-        found: dict[tuple[Group, str, str], Rank] = {}
+    def cells(self, metrics: Sequence[str]) -> dict[tuple[Group, str], Cell]:
+        """The values of each method and category, ranked."""
+        found = {}
         for category, own in grouped(self.own, lambda s: str(s["category"])).items():
-            for metric in metrics:
-                ranks = _ranks({group_of(s): s for s in own}, metric, self.groups)
-                found |= {(group, category, metric): rank for group, rank in ranks.items()}
+            peers = {group_of(s): s for s in own}
+            ranks = [self._ranks(peers, metric) for metric in metrics]
+            for group, s in peers.items():
+                texts = [percent(s[metric], s["status"], len(self.seeds)) for metric in metrics]
+                found[group, category] = tuple(map(Value, texts, (own[group] for own in ranks)))
         return found
+
+    def _ranks(self, own: Mapping[Group, Summary], metric: str) -> dict[Group, Rank]:
+        """Best and second best among summaries of one category (or mean).
+
+        Only like with like: one protocol, one version of the data, one `--limit`, for means one set
+        of categories. A smoke run ranks nothing that it stands beside. Values are compared as
+        printed, because of two equal texts one in bold would mislead; two that share the first
+        place leave no second, and of two the second is just the other.
+        """
+
+        def kind(group: Group) -> Hashable:
+            s = own[group]
+            over = _over(self.methods[group]) if s["category"] == MEAN else None
+            return s["protocol"], s["data"], s["limit"], over
+
+        ranks: dict[Group, Rank] = dict.fromkeys(own, "")
+        for peers in grouped(own, kind).values():
+            if len(peers) < 2 or any(own[group]["preset"] == "smoke" for group in peers):
+                continue
+            values = {
+                group: round(own[group][metric]["mean"], 4)
+                for group in peers
+                if own[group][metric] is not None and own[group]["status"] == "done"
+            }
+            order = sorted(values.values(), reverse=True)
+            for group, value in values.items():
+                if value == order[0]:
+                    ranks[group] = "best"
+                elif value == order[1] and len(order) > 2:
+                    ranks[group] = "second"
+        return ranks
+
+
+def _over(own: Mapping[str, Summary]) -> frozenset[str]:
+    return frozenset(own) - {MEAN}
 
 
 def blocks(numbers: Numbers, metrics: Sequence[str]) -> list[Block]:
@@ -170,50 +167,134 @@ def blocks(numbers: Numbers, metrics: Sequence[str]) -> list[Block]:
     keys = dict.fromkeys([*ours, *theirs])
     datasets = list(dict.fromkeys(dataset for dataset, _ in keys))
     found = []
-    for dataset, scope in sorted(keys, key=lambda key: datasets.index(key[0])):
-        own = ours.get((dataset, scope), [])
-        names = (s["category"] for s in own or every[dataset])
-        categories = [name for name in dict.fromkeys(names) if name != MEAN]
-        found.append(Block(dataset, scope, own, theirs.get((dataset, scope), []), categories))
+    for key in sorted(keys, key=lambda key: datasets.index(key[0])):
+        own = ours.get(key, [])
+        names = dict.fromkeys(s["category"] for s in own or every[key[0]])
+        categories = [name for name in names if name != MEAN]
+        found.append(Block(*key, own, theirs.get(key, []), categories, numbers.marks))
     return found
 
 
-def _over(own: Mapping[str, Summary]) -> frozenset[str]:
-    return frozenset(own) - {MEAN}
+def _reported(item: Beside, category: str, metrics: Sequence[str]) -> list[Cell]:
+    """What a paper reports of a category, if anything, and how ours differ from it where they may
+    be compared."""
+    numbers = [item.number(category, metric) for metric in metrics]
+    if not any(numbers):
+        return []
+    cells = [tuple(Value(n.text if n else "–") for n in numbers)]
+    if item.compared_with is not None:
+        cells.append(tuple(Value(item.difference_text(category, metric)) for metric in metrics))
+    return cells
 
 
-def _ranks(
-    own: Mapping[Group, Summary], metric: str, groups: Mapping[Group, Mapping[str, Summary]]
-) -> dict[Group, Rank]:
-    """Best and second best among summaries of one category (or mean), data set and scope.
+# ----------------------------------------------------------------------- a row a method
 
-    Only like with like: one protocol, one version of the data, one `--limit`, for means one set of
-    categories. A smoke run ranks nothing that it stands beside. Values are compared as printed,
-    because of two equal texts one in bold would mislead; two that share the first place leave no
-    second, and of two the second is just the other.
-    """
 
-    def kind(group: Group) -> Hashable:
-        s = own[group]
-        over = _over(groups[group]) if s["category"] == MEAN else None
-        return s["protocol"], s["data"], s["limit"], over
+def comparison(numbers: Numbers) -> list[Table]:
+    """One table a block, a column a metric; published numbers in rows of their own below ours."""
+    return [table for block in blocks(numbers, SHOWN) if (table := _long(block)).rows]
 
-    ranks: dict[Group, Rank] = dict.fromkeys(own, "")
-    for peers in grouped(own, kind).values():
-        if len(peers) < 2 or any(own[group]["preset"] == "smoke" for group in peers):
-            continue
-        values = {
-            group: round(own[group][metric]["mean"], 4)
-            for group in peers
-            if own[group][metric] is not None and own[group]["status"] == "done"
-        }
-        order = sorted(values.values(), reverse=True)
-        for group, value in values.items():
-            if value == order[0]:
-                ranks[group] = "best"
-            elif value == order[1] and len(order) > 2:
-                ranks[group] = "second"
-    return ranks
+
+def _long(block: Block) -> Table:
+    own = block.cells(SHOWN)
+    is_sum = len(block.categories) > 1  # else the mean is that category again
+    found: list[Row] = []
+    for category in [*block.categories, MEAN] if is_sum or block.theirs else block.categories:
+        lines = [
+            (averaged(s), marked(run_name(s), block.marks.of(s)), own[group_of(s), category], False)
+            for s in block.own
+            if s["category"] == category and (is_sum or category != MEAN)
+        ]
+        for item in block.theirs:
+            names = [f"{item.name}, {' '.join(item.head[1:])}"]
+            names += [f"{run.name} − reported"] if (run := item.compared_with) else []
+            over = str(len(item.column.categories))
+            cells = _reported(item, category, SHOWN)
+            lines += [(over, n, cell, True) for n, cell in zip(names, cells, strict=False)]
+        for number, (over, name, cell, reported) in enumerate(lines, 1):
+            heads = (Value(f"mean of {over}" if category == MEAN else category), Value(name))
+            row = tuple((value,) for value in (*heads, *cell))
+            found.append(Row(row, ends=number == len(lines), reported=reported))
+    title = f"{block.dataset}, {block.scope} ({block.unit})"
+    is_ranked = any(value.rank for row in found for cell in row.cells for value in cell)
+    return Table(
+        title,
+        columns_of(("category", "method"), (TITLES[name] for name in SHOWN)),
+        tuple(found),
+        caption=f"{title}. {EMPHASIS}" if is_ranked else "",
+        key=f"{block.dataset}-{block.scope}",
+    )
+
+
+# ------------------------------------------------------------------------- as in papers
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a row is about: a category, or the mean or spread of those in `over`."""
+
+    category: str
+    over: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A column: its heading in lines, and its cell at each line, None where it has nothing."""
+
+    head: tuple[str, ...]
+    cells: Sequence[Cell | None]
+    reported: bool = False
+
+
+def paper_tables(
+    numbers: Numbers, metrics: Sequence[str] = DEFAULT_CELLS, transpose: bool = False
+) -> list[Table]:
+    """One table a block, with published numbers in columns of their own; `transpose` makes methods
+    the rows."""
+    turn = _transposed if transpose else _upright
+    tables = []
+    for block in blocks(numbers, metrics):
+        sets = [over for over in map(_over, block.methods.values()) if len(over) > 1]
+        sets += [item.column.categories for item in block.theirs]
+        sums = [Line(kind, over) for kind in (MEAN, SPREAD) for over in dict.fromkeys(sets)]
+        lines = [*map(Line, block.categories), *sums]
+        if lanes := _lanes(block, lines, metrics):
+            there = [any(cells) for cells in zip(*(lane.cells for lane in lanes), strict=True)]
+            lanes = [replace(lane, cells=list(compress(lane.cells, there))) for lane in lanes]
+            columns, rows = turn(list(compress(lines, there)), lanes, (Value(""),) * len(metrics))
+            title, caption = _titles(block, metrics)
+            key = f"{block.dataset}-{block.scope}"
+            tables.append(Table(title, columns, rows, caption, key))
+    return tables
+
+
+def _lanes(block: Block, lines: Sequence[Line], metrics: Sequence[str]) -> list[Lane]:
+    """Ours, then those reported of methods that we ran, then the rest, each with how ours differ
+    from it."""
+    cells, lanes = block.cells(metrics), []
+    presets = {s["preset"] for s in block.own}
+    for group, own in block.methods.items():
+        over, mean = _over(own), own[MEAN]
+        at: dict[Line, Cell] = {Line(category): cells[group, category] for category in over}
+        *first, last = cells[group, MEAN]
+        if mean["undefined"]:  # a mean over fewer than all must not look like one over all
+            last = replace(last, text=f"{last.text} ({averaged(mean)})")
+        at[Line(MEAN, over)] = (*first, last)
+        spreads = (spread(own, metric) for metric in metrics)
+        at[Line(SPREAD, over)] = tuple(
+            Value("–" if value is None else f"{100 * value:.2f}") for value in spreads
+        )
+        head = _heading(mean, block.marks, with_preset=len(presets) > 1)
+        lanes.append(Lane(head, [at.get(line) for line in lines]))
+    for item in sorted(block.theirs, key=lambda item: item.run is None):
+        heads = (item.head, (item.name, "ours −", "reported"))
+        whole = (frozenset[str](), item.column.categories)
+        found = [
+            _reported(item, line.category, metrics) if line.over in whole else [] for line in lines
+        ]
+        for head, theirs in zip(heads, zip_longest(*found), strict=False):
+            lanes.append(Lane(head, theirs, reported=True))
+    return lanes
 
 
 def _heading(summary: Summary, marks: Marks, with_preset: bool) -> tuple[str, ...]:
@@ -227,119 +308,8 @@ def _heading(summary: Summary, marks: Marks, with_preset: bool) -> tuple[str, ..
     return (title, *options, *preset, *([f"({mark})"] if mark else []))
 
 
-def _reported_lanes(item: Beside, metrics: Sequence[str]) -> dict[str, Lane]:
-    """A column with a number here, and how ours differ from it where they may be compared."""
-    over = item.column.categories
-    texts: dict[Line, Cell] = {}
-    apart: dict[Line, Cell] = {}
-    for category in dict.fromkeys(category for category, _ in item.column.numbers):
-        numbers = [item.number(category, metric) for metric in metrics]
-        if any(numbers):
-            line = Line(category, over if category in (MEAN, SPREAD) else frozenset())
-            texts[line] = tuple(Value(n.text if n else "–") for n in numbers)
-            apart[line] = tuple(Value(item.difference_text(category, m)) for m in metrics)
-    name = f"{item.name}, {' '.join(item.head[1:])}"
-    lanes = {"reported": Lane(item.head, texts, str(len(over)), name, reported=True)}
-    if (run := item.compared_with) is not None:
-        head = (item.name, "ours −", "reported")
-        lanes["apart"] = Lane(head, apart, str(len(over)), f"{run.name} − reported", reported=True)
-    return lanes
-
-
-# ----------------------------------------------------------------------- a row a method
-
-
-def comparison(numbers: Numbers) -> list[Table]:
-    """One table a block, a column a metric; published numbers in rows of their own below ours."""
-    tables = (_long(block, numbers.marks) for block in blocks(numbers, SHOWN))
-    return [table for table in tables if table.rows]
-
-
-def _long(block: Block, marks: Marks) -> Table:
-    lanes = block.lanes(SHOWN, marks)
-    found: list[Row] = []
-    is_sum = len(block.categories) > 1
-    for category in [*block.categories, MEAN] if is_sum or block.theirs else block.categories:
-        own = [s for s in block.own if s["category"] == category]
-        if category == MEAN and not is_sum:
-            own = []  # the mean of one category is that category again
-        named = [(marked(run_name(s), marks.of(s)), lanes[group_of(s)]) for s in own]
-        named += [(lane.name, lane) for lane in lanes.values() if lane.reported]
-        for name, lane in named:
-            cell = next((c for line, c in lane.cells.items() if line.category == category), ())
-            if cell:
-                label = f"mean of {lane.averaged}" if category == MEAN else category
-                cells = tuple((value,) for value in (Value(label), Value(name), *cell))
-                found.append(Row(cells, reported=lane.reported))
-        if found:
-            found[-1] = replace(found[-1], ends=True)
-    seeds = seeds_text(block.seeds) if block.seeds else REPORTED
-    title = f"{block.dataset}, {block.scope} (%, {seeds})"
-    is_ranked = any(value.rank == "best" for row in found for cell in row.cells for value in cell)
-    return Table(
-        title,
-        columns_of(("category", "method"), (TITLES[name] for name in SHOWN)),
-        tuple(found),
-        caption=f"{title}. {EMPHASIS}" if is_ranked else "",
-        key=f"{block.dataset}-{block.scope}",
-    )
-
-
-# ------------------------------------------------------------------------- as in papers
-
-
-def paper_tables(
-    numbers: Numbers, cells: Sequence[str] = DEFAULT_CELLS, transpose: bool = False
-) -> list[Table]:
-    """One table a block; a cell is one metric or two, published numbers have columns of their own.
-    `transpose` makes methods the rows."""
-    turn = _transposed if transpose else _upright
-    tables = []
-    for block in blocks(numbers, cells):
-        lanes = _paper_lanes(block, cells, numbers.marks)
-        lines = [line for line in _lines(block) if any(line in lane.cells for lane in lanes)]
-        if lanes:
-            title, caption = _titles(block, cells)
-            columns, found = turn(lines, lanes, len(cells))
-            key = f"{block.dataset}-{block.scope}"
-            tables.append(Table(title, columns, found, caption, key))
-    return tables
-
-
-def _lines(block: Block) -> list[Line]:
-    """Categories, then the means, a line for each set of categories, then as many spreads."""
-    sets = [over for over in map(_over, block.groups.values()) if len(over) > 1]
-    averaged = dict.fromkeys([*sets, *(b.column.categories for b in block.theirs)])
-    sums = [Line(category, over) for category in (MEAN, SPREAD) for over in averaged]
-    return [*map(Line, block.categories), *sums]
-
-
-def _paper_lanes(block: Block, cells: Sequence[str], marks: Marks) -> list[Lane]:
-    """Ours, then those reported of methods that we ran, then the rest; only what has a line."""
-    lanes = block.lanes(cells, marks)
-    own = [_told(lanes[group]) for group in block.groups]
-    lines = set(_lines(block))
-    order = sorted(range(len(block.theirs)), key=lambda n: block.theirs[n].run is None)
-    theirs = [
-        lanes[f"{n} {k}"] for n in order for k in ("reported", "apart") if f"{n} {k}" in lanes
-    ]
-    return [*own, *(lane for lane in theirs if lines & lane.cells.keys())]
-
-
-def _told(lane: Lane) -> Lane:
-    """A mean over fewer than all must not look like one over all."""
-    if lane.averaged.isdigit():
-        return lane
-    cells = {
-        line: (*cell[:-1], replace(cell[-1], text=f"{cell[-1].text} ({lane.averaged})"))
-        if line.category == MEAN else cell
-        for line, cell in lane.cells.items()
-    }  # fmt: skip
-    return replace(lane, cells=cells)
-
-
 def _upright(
-    lines: Sequence[Line], lanes: Sequence[Lane], per: int
+    lines: Sequence[Line], lanes: Sequence[Lane], empty: Cell
 ) -> tuple[tuple[Column, ...], tuple[Row, ...]]:
     theirs = any(lane.reported for lane in lanes)
     columns = [Column("category", is_name=True)]
@@ -348,30 +318,28 @@ def _upright(
         columns.append(Column("\n".join(lane.head), False, group, lane.reported))
     last = sum(not line.over for line in lines) - 1
     found = [
-        Row(((Value(label),), *_cells(lanes, [line], per)), ends=number == last < len(lines) - 1)
-        for number, (label, line) in enumerate(zip(_labels(lines), lines, strict=True))
+        Row(
+            ((Value(label),), *(lane.cells[number] or empty for lane in lanes)),
+            ends=number == last < len(lines) - 1,
+        )
+        for number, label in enumerate(_labels(lines))
     ]
     return tuple(columns), tuple(found)
 
 
 def _transposed(
-    lines: Sequence[Line], lanes: Sequence[Lane], per: int
+    lines: Sequence[Line], lanes: Sequence[Lane], empty: Cell
 ) -> tuple[tuple[Column, ...], tuple[Row, ...]]:
-    own = sum(not lane.reported for lane in lanes)
+    last = sum(not lane.reported for lane in lanes) - 1
     found = [
         Row(
-            ((Value(" ".join(lane.head)),), *_cells([lane], lines, per)),
-            ends=number == own - 1 < len(lanes) - 1,
+            ((Value(" ".join(lane.head)),), *(cell or empty for cell in lane.cells)),
+            ends=number == last < len(lanes) - 1,
             reported=lane.reported,
         )
         for number, lane in enumerate(lanes)
     ]
     return columns_of(["method"], _labels(lines)), tuple(found)
-
-
-def _cells(lanes: Iterable[Lane], lines: Sequence[Line], per: int) -> list[Cell]:
-    """As many empty values where a lane has nothing at a line."""
-    return [lane.cells.get(line, (Value(""),) * per) for lane in lanes for line in lines]
 
 
 def _labels(lines: Sequence[Line]) -> list[str]:
@@ -390,12 +358,11 @@ def _titles(block: Block, cells: Sequence[str]) -> tuple[str, str]:
     """A line for screens, and a caption for papers."""
     metrics = " / ".join(TITLES[name] for name in cells)
     presets = sorted({s["preset"] for s in block.own})
-    seeds = f"%, {seeds_text(block.seeds) if block.seeds else REPORTED}"
     preset = f", preset {presets[0]}" if len(presets) == 1 else ""
-    title = f"{block.dataset}, {block.scope}{preset}: {metrics} ({seeds})"
+    title = f"{block.dataset}, {block.scope}{preset}: {metrics} ({block.unit})"
     models = "model per category" if block.scope == "separate" else "model for all categories"
     caption = f"{metrics} on {block.dataset}, one {models}{preset}, in "
-    caption = f"{caption[0].upper()}{caption[1:]}{seeds.replace('%', 'percent')}."
+    caption = f"{caption[0].upper()}{caption[1:]}{block.unit.replace('%', 'percent')}."
     if block.own:
         caption += f" {EMPHASIS} The std over categories is the population form."
     return title, caption
