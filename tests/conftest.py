@@ -5,15 +5,23 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+import warm
 from toy import Invoke, Outcome, Toy, write_toy
 
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # cores are shared: nobody's threads wait spinning
     threads = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads)))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_left() -> Iterator[None]:
+    yield
+    warm.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +63,19 @@ def invoke(
         return Outcome(code, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> Iterator[None]:
+    """For tests that use `fits.fit_once`: one thread, with which tiny tensors are quickest and
+    all fits give the same bits, and each frozen backbone built once."""
+    import torch
+
+    from adbench.methods import features
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "FeatureExtractor", cache(features.FeatureExtractor))
+        yield
+    torch.set_num_threads(threads)
