@@ -87,8 +87,7 @@ def measure(
     method: type[Method], naive: bool, options: argparse.Namespace, cache: DiskCache
 ) -> tuple[float, list[float]]:
     """CPU seconds of a training step and of the prediction of each image."""
-    precision = "fp32" if naive else options.precision
-    context = Context("cpu", precision, 0, NoCheckpoint(), cache)
+    context = Context("cpu", "fp32" if naive else options.precision, 0, NoCheckpoint(), cache)
     _, one = fitted(method, 1, options, context)
     built, more = fitted(method, options.steps + 1, options, context)
     images, seconds = draw_images(options.images + 1, built.geometry.size), []
@@ -112,7 +111,10 @@ def main() -> None:
             with naively():
                 slow = measure(method, True, options, cache)
             fast = measure(method, False, options, cache)
-        rows = (("training step", slow[0], fast[0]), ("one image", *map(median, (slow[1], fast[1]))))
+        rows = (
+            ("training step", slow[0], fast[0]),
+            ("one image", *map(median, (slow[1], fast[1]))),
+        )
         for what, a, b in rows:
             ratio = f"{a / b:8.2f}" if b else ""
             print(f"{name:14}{what:16}{a:10.3f}{b:10.3f}{ratio}", flush=True)

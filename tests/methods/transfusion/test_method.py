@@ -161,7 +161,9 @@ def test_bfloat16_trains_and_scores_close_to_float32(fitted, images):
 
 def test_a_loss_that_is_not_finite_stops_with_a_way_out(images, monkeypatch):
     bad = torch.tensor(float("nan"), requires_grad=True)
-    monkeypatch.setattr(training, "transfusion_loss", lambda *_, **__: LossTerms(bad, bad, bad, bad))
+    monkeypatch.setattr(
+        training, "transfusion_loss", lambda *_, **__: LossTerms(bad, bad, bad, bad)
+    )
     with pytest.raises(MethodError, match="nan at step 0 of 4.*learning rate"):
         build().fit(images, context())
 
