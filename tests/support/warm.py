@@ -15,8 +15,10 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
+import threading
+import traceback
 from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +39,15 @@ class Warm:
     ) -> None:
         self.args = arguments
         self.returncode: int | None = None
-        self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
-        self._status, theirs = os.pipe()
+        self._status, status = os.pipe()
+        self._out, out = _pipe_to_text()
+        self._err, err = _pipe_to_text()
         environment = dict(os.environ if env is None else env)
         request = {"arguments": arguments, "cwd": str(cwd), "env": environment,
                    "file_limit": file_limit, "user": user}  # fmt: skip
-        self.pid = _mother().start(request, [self._out.fileno(), self._err.fileno(), theirs])
-        os.close(theirs)
+        self.pid = _mother().start(request, [out, err, status])
+        for descriptor in (out, err, status):
+            os.close(descriptor)
 
     def poll(self) -> int | None:
         """The exit code, as `Popen` has it, or None."""
@@ -63,12 +67,7 @@ class Warm:
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """All that it wrote, once it has ended."""
         self.wait(timeout)
-        texts = []
-        for stream in (self._out, self._err):
-            stream.seek(0)
-            texts.append(stream.read().decode())
-            stream.close()
-        return texts[0], texts[1]
+        return self._out.result(), self._err.result()
 
     def send_signal(self, number: int) -> None:
         """Unless it has ended."""
@@ -78,6 +77,19 @@ class Warm:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+
+def _pipe_to_text() -> tuple[Future[str], int]:
+    """What will have been written into a pipe, and the end to write to."""
+    reader, writer = os.pipe()
+    written: Future[str] = Future()
+
+    def read() -> None:
+        with open(reader, "rb") as stream:
+            written.set_result(stream.read().decode())
+
+    threading.Thread(target=read, daemon=True).start()
+    return written, writer
 
 
 Process = Warm | subprocess.Popen[str]
@@ -172,6 +184,8 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> None:
             if own is not None:
                 os.dup2(descriptor, own)
             os.close(descriptor)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+        sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
         os.environ.clear()
         os.environ.update(request["env"])
         os.chdir(request["cwd"])
@@ -187,11 +201,17 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> None:
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except BaseException:
+        traceback.print_exc()
     finally:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+_LEFT_OUT = ("adbench.methods.", "adbench.published.")
+"""Takes longer than what it saves."""
 
 
 def _import_everything() -> None:
@@ -208,7 +228,7 @@ def _import_everything() -> None:
     import adbench
 
     for module in pkgutil.walk_packages(adbench.__path__, "adbench."):
-        if "__main__" not in module.name and ".published" not in module.name:
+        if not module.name.startswith(_LEFT_OUT) and "__main__" not in module.name:
             with contextlib.suppress(ImportError):
                 importlib.import_module(module.name)
 
