@@ -88,6 +88,7 @@ def measure(
 ) -> tuple[float, list[float]]:
     """CPU seconds of a training step and of the prediction of each image."""
     context = Context("cpu", "fp32" if naive else options.precision, 0, NoCheckpoint(), cache)
+    fitted(method, 1, options, context)  # pays for what is made once
     _, one = fitted(method, 1, options, context)
     built, more = fitted(method, options.steps + 1, options, context)
     images, seconds = draw_images(options.images + 1, built.geometry.size), []
@@ -111,13 +112,14 @@ def main() -> None:
             with naively():
                 slow = measure(method, True, options, cache)
             fast = measure(method, False, options, cache)
-        rows = (
-            ("training step", slow[0], fast[0]),
-            ("one image", *map(median, (slow[1], fast[1]))),
-        )
-        for what, a, b in rows:
-            ratio = f"{a / b:8.2f}" if b else ""
-            print(f"{name:14}{what:16}{a:10.3f}{b:10.3f}{ratio}", flush=True)
+        show(name, "training step", slow[0], fast[0])
+        show(name, "one image", median(slow[1]), median(fast[1]))
+
+
+def show(name: str, what: str, naive: float, here: float) -> None:
+    """A line of the table."""
+    ratio = f"{naive / here:8.2f}" if here else ""
+    print(f"{name:14}{what:16}{naive:10.3f}{here:10.3f}{ratio}", flush=True)
 
 
 def parse() -> argparse.Namespace:
