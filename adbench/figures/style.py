@@ -63,11 +63,11 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float, **options: Any) -> Figure:
     """An empty white figure of this size in inches; call inside `drawing()`."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), facecolor="white")
+    return Figure(figsize=(width, height), facecolor="white", **options)
 
 
 def line_style(index: int) -> dict[str, Any]:
@@ -95,19 +95,18 @@ def in_inches(
     return left / whole_width, bottom / whole_height, width / whole_width, height / whole_height
 
 
-def save(figure: Figure, stem: Path, *, dpi: int = 150) -> list[Path]:
-    """Write `stem`.png and `stem`.pdf, each whole or not at all; equal figures, equal bytes."""
-    written = []
-    undated: dict[str, dict[str, Any]] = {
-        "png": {"Software": None},
-        "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
-    }
-    for kind, metadata in undated.items():
-        path = stem.with_name(f"{stem.name}.{kind}")
-        with atomic.replacing(path) as temporary:
-            figure.savefig(temporary, format=kind, dpi=dpi, metadata=metadata)
-        written.append(path)
-    return written
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write `stem`.png and `stem`.pdf, as `save_as` does."""
+    return [save_as(figure, stem.with_name(f"{stem.name}.{kind}")) for kind in ("png", "pdf")]
+
+
+def save_as(figure: Figure, path: Path) -> Path:
+    """Write PNG or PDF by the name's ending, whole or not at all; equal figures, equal bytes."""
+    kind = path.suffix.lower()[1:]
+    undated = ("CreationDate", "Producer", "Creator") if kind == "pdf" else ("Software",)
+    with atomic.replacing(path) as temporary:
+        figure.savefig(temporary, format=kind, dpi=150, metadata=dict.fromkeys(undated))
+    return path
 
 
 def svg(figure: Figure) -> str:
