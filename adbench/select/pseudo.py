@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from adbench.code_digest import modules_digest
 from adbench.contracts import NORMAL, Geometry, Images, Sample
 from adbench.data.cache import DiskCache
+from adbench.data.findings import Finding
 from adbench.data.images import MaskRule, Masks
 from adbench.data.selection import DataSelection, choose_categories, refuse_unknown
-from adbench.data.verify import Finding
 from adbench.errors import DataError, UsageError
 from adbench.registry import load_dataset
 from adbench.select.shapes import random_mask
@@ -165,8 +165,8 @@ def pseudo_data(source: DataSelection, fraction: float, seed: int) -> PseudoData
         test = [sample for _, _, sample in _rows([(s.category, s.path) for s in held_out])]
         samples[category] = (*fitted, *test)
     kept = {f.name: getattr(source, f.name) for f in fields(source)}
-    own = {"samples": samples, "source": source, "fraction": fraction, "seed": seed}
-    return PseudoData(**{**kept, **own})
+    kept |= {"samples": samples, "source": source, "fraction": fraction, "seed": seed}
+    return PseudoData(**kept)
 
 
 def split_normals(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adbench.errors import UsageError
+from adbench.metrics.table import titles
 from adbench.select.afterwards import SHOWN, TestCurve, TestPoint
 from adbench.select.file import CRITERION, TOLERANCE, Choice, Curve, SelectionFile, value_text
 
@@ -14,12 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from rich.console import Console
 
-METRICS = {
-    "image_auroc": "image AUROC",
-    "image_aupr": "image AU-PR",
-    "pixel_auroc": "pixel AUROC",
-    "pixel_aupr": "pixel AU-PR",
-}
+METRICS = {n: titles()[n] for n in ("image_auroc", "image_aupr", "pixel_auroc", "pixel_aupr")}
 FORMATS = (".png", ".pdf")
 _SMOKE = "SMOKE preset: it proves that everything runs; what it chooses means nothing."
 
