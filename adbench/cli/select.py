@@ -13,10 +13,10 @@ from adbench.errors import UsageError
 from adbench.text import counted, duration, print_json, say, stderr_console, table_console
 
 if TYPE_CHECKING:
+    from adbench.request import Request
     from adbench.select.file import SelectionFile
     from adbench.select.search import Search
     from adbench.select.show import Tests
-    from adbench.session import Request
 
 
 def select(
@@ -108,15 +108,20 @@ def _refuse_bad_targets(
 
 
 def _announce(request: Request, searches: Sequence[Search], assume_yes: bool) -> ConsoleReporter:
+    from adbench.cli.run import MAX_HOURS_WITHOUT_GPU
+    from adbench.machine.devices import gpu_visible
+    from adbench.plan import estimate_seconds, work_of
     from adbench.select.search import pending_cells
-    from adbench.session import estimate_seconds, refuse_if_hopeless, work_of
 
     tried = sum(len(step.values) for search in searches for step in search.steps)
     pending = pending_cells(request, searches)
+    seconds = estimate_seconds(pending)
     text = f"{counted(len(searches), 'search')}, {counted(tried, 'value')}, "
-    about = duration(estimate_seconds(pending))
-    say(text + (f"{len(pending)} to try, about {about}" if pending else "all there already"))
-    if pending and not assume_yes:
-        command = "adbench select ... --preset fast"
-        refuse_if_hopeless(pending, request.preset, command)
+    text += f"{len(pending)} to try, about {duration(seconds)}" if pending else "all there already"
+    say(text)
+    if seconds / 3600 > MAX_HOURS_WITHOUT_GPU and not gpu_visible() and not assume_yes:
+        raise UsageError(
+            f"no GPU was found and this would take about {seconds / 3600:,.0f} hours here (limit "
+            f"{MAX_HOURS_WITHOUT_GPU:.0f}); use --preset fast, or the same with --yes to go ahead"
+        )
     return ConsoleReporter(stderr_console(), work_of(pending))

@@ -15,6 +15,7 @@ from adbench.data.selection import refuse_shared_dataset_names
 from adbench.errors import DataError, MethodError, UnknownNameError, UsageError
 from adbench.grid import Reporter
 from adbench.plan import Cell, Plan, make_plan, variants
+from adbench.request import Request
 from adbench.select.file import CRITERION, TOLERANCE, Choice, Curve, HeldOut, Point, SelectionFile
 from adbench.select.pseudo import (
     FRACTION,
@@ -25,7 +26,7 @@ from adbench.select.pseudo import (
 )
 from adbench.select.steps import Step, candidate, parse_grids, steps_of
 from adbench.selectors import parse_overrides, parse_seeds
-from adbench.session import Request, RunOptions, execute
+from adbench.session import execute
 from adbench.store.records import Record, now
 from adbench.version import __version__
 
@@ -151,7 +152,7 @@ def run_searches(request: Request, searches: Sequence[Search], reporter: Reporte
 
 def own_folder(request: Request) -> Request:
     """The request in the results folder of searches: their records are no test results."""
-    return replace(request, results=request.results / "selections")
+    return replace(request, results=request.results / "selections", timing=False)
 
 
 def choose(criteria: Sequence[float | None], tolerance: float = TOLERANCE) -> int:
@@ -188,8 +189,7 @@ class _Walk:
 
 def _run(request: Request, cells: Sequence[Cell], reporter: Reporter) -> dict[str, Record]:
     """Their records, by score key."""
-    options = RunOptions(timing=False)
-    result = execute(own_folder(request), Plan(tuple(cells)), options, reporter)
+    result = execute(own_folder(request), Plan(tuple(cells)), reporter)
     for cell, record in result.records:
         if record.status != "done":
             failure = record.failure
