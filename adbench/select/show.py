@@ -60,19 +60,20 @@ def check_plot_path(path: Path | None) -> None:
 
 def write_plot(selection: SelectionFile, tests: Tests, path: Path) -> None:
     """One row per choice, one panel per hyper-parameter; PNG or PDF by the name's ending."""
-    from adbench.figures.style import drawing, new_figure, save_as
+    from adbench.figures.style import drawing, panels, save_as
 
     rows, columns = len(selection.choices), max(len(c.curves) for c in selection.choices)
     with drawing():
-        figure = new_figure(4.6 * columns, 3.4 * rows, layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False)
-        for number, choice in enumerate(selection.choices):
-            for i, axis in enumerate(axes[number]):
-                if i < len(choice.curves):
-                    _draw(axis, choice.curves[i], tests.get((number, i)))
-                else:
-                    axis.set_axis_off()
-            axes[number][0].set_title(choice.title, loc="left")
+        figure, axes = panels(columns, rows, 3.8, 2.6, (0.2, 0.35))
+        for place, axis in enumerate(axes):
+            number, i = divmod(place, columns)
+            choice = selection.choices[number]
+            if i == 0:
+                axis.set_title(choice.title, loc="left")
+            if i < len(choice.curves):
+                _draw(axis, choice.curves[i], tests.get((number, i)))
+            else:
+                axis.set_axis_off()
         save_as(figure, path)
 
 

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from adbench.figures.cases import ImageScores, image_scores
-from adbench.figures.curves import PRO_LIMIT, Curve
-from adbench.figures.draw import categories_of
-from adbench.figures.panels import METRIC_OF, PANELS, curves_of
+from adbench.figures.curves import PANELS, PRO_LIMIT, Curve, curves_of
+from adbench.figures.names import categories_of
 from adbench.store.records import Record
 
 WIDTH, HEIGHT = 240.0, 168.0
@@ -108,9 +107,9 @@ def _category(
     curves = curves_of(shown, category, own)
     styles = {label: number for number, label in enumerate(shown)}
     panels = []
-    for unit, kind, title, x, y in PANELS:
+    for unit, kind, metric, title, x, y in PANELS:
         if (unit, kind) in curves:
-            values = {n: r.metrics[category].get(METRIC_OF[unit, kind]) for n, r in shown.items()}
+            values = {n: r.metrics[category].get(metric) for n, r in shown.items()}
             panels.append(_curve_panel(title, x, y, kind, curves[unit, kind], styles, values))
     histograms = [_histogram(label, image_scores(r, category)) for label, r in shown.items()]
     labels = image_scores(next(iter(shown.values())), category).labels
