@@ -19,7 +19,8 @@ from rich.console import Console
 from toy import PIXEL, Invoke, Toy, spawn, spawn_cold
 
 import adbench
-from adbench.report.report import print_report
+from adbench.report.formats import print_report
+from adbench.report.report import Report
 from adbench.store.folders import Store
 from adbench.store.newest import latest
 
@@ -146,7 +147,7 @@ def test_no_number_and_no_name_is_cut_on_a_narrow_terminal(
     invoke("run", *run_arguments(toy), "--no-timing")
     file = io.StringIO()
     records = latest(Store(tmp_path / "results").records())
-    print_report(records, Console(file=file, width=40, emoji=False))
+    print_report(Report(records), Console(file=file, width=40, emoji=False))
     text = file.getvalue()
     assert "…" not in text and "AUPRO@0.05" in text and " pixel_gaussian smoke " in text
     numbers = re.findall(r"\d+\.\d\d\b", invoke("report").out)
