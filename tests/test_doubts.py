@@ -6,7 +6,6 @@ import os
 import shlex
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from numpy.typing import NDArray
 from outcomes import warnings_of
 from PIL import Image
 from toy import PIXEL, Invoke, Outcome, Toy
-
-from adbench.machine.threads import MemoryBudget
 
 RUN = ["run", "--methods", PIXEL, "--preset", "smoke", "--no-timing", "--device", "cpu"]
 
@@ -401,34 +398,3 @@ def test_no_upright_copy_is_made_of_a_device(toy: Toy, tmp_path: Path) -> None:
     assert done.returncode == 4 and "Traceback" not in done.stderr
     assert f"error: {toy.root}/a/zero.png cannot be copied: " in done.stderr
     assert "it is a device" in done.stderr
-
-
-# ------------------------------------------------------------------------------------- memory
-
-
-def test_threads_wait_for_room() -> None:
-    budget = MemoryBudget(100)
-    inside, most = 0, 0
-    lock = threading.Lock()
-
-    def work(size: int) -> None:
-        nonlocal inside, most
-        for _ in range(50):
-            with budget.hold(size), budget.hold(1000):  # further room is free within
-                with lock:
-                    inside += size
-                    most = max(most, inside if size <= 100 else 0)
-                    assert size <= 100 or inside == size, "too large for the budget: alone"
-                with lock:
-                    inside -= size
-
-    threads = [threading.Thread(target=work, args=(size,)) for size in (30, 40, 50, 60, 500, 100)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert inside == 0 and most <= 100
-    with pytest.raises(ZeroDivisionError), budget.hold(100):
-        raise ZeroDivisionError
-    with budget.hold(100):
-        pass
