@@ -21,12 +21,12 @@ from ends import (
     until,
 )
 from outcomes import the_error
-from toy import PIXEL, Invoke, Toy, spawn
+from toy import PIXEL, Invoke, Toy, spawn, spawn_cold
 
 from adbench.executors.attempt import Ticket
 from adbench.executors.job import Job
 from adbench.executors.submitit_share import ShareTask, requeue_signal
-from adbench.session import Request, RunOptions
+from adbench.request import Request
 
 pytest.importorskip("submitit", reason="needs the extra 'submitit'")
 
@@ -83,14 +83,15 @@ def test_a_share_that_its_time_ends_asks_to_be_requeued(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = Request(
-        PIXEL, (toy.reference,), preset="smoke", data_root=toy.folder, results=tmp_path / "r"
-    )
+        PIXEL, (toy.reference,), preset="smoke", data_root=toy.folder, results=tmp_path / "r",
+        timing=False,
+    )  # fmt: skip
     cells = request.plan().cells
     tickets = [
         Ticket(i, c.score_key, c.fit_key, seconds_left=0.0 if i else 1e6)
         for i, c in enumerate(cells)
     ]
-    task = ShareTask(Job.here(request, RunOptions(timing=False)), tickets, tmp_path / "end.json")
+    task = ShareTask(Job.here(request), tickets, tmp_path / "end.json")
     left: list[tuple[Ticket, ...]] = []
     settled: list[dict[str, str]] = []
 
@@ -130,7 +131,7 @@ def test_the_launcher_may_leave_and_come_back(invoke: Invoke, toy: Toy, tmp_path
 def test_an_interrupted_launcher_stops_no_job(invoke: Invoke, toy: Toy, tmp_path: Path) -> None:
     results = tmp_path / "results"
     slow = f"{PIXEL}[steps=30,step_seconds=0.1]"
-    process = spawn(*arguments(toy, slow, results, *JOBS), cwd=tmp_path, process_group=0)
+    process = spawn_cold(*arguments(toy, slow, results, *JOBS), cwd=tmp_path, process_group=0)
     until(lambda: claims(results))
     code, _ = interrupt(process, signal.SIGINT)
     assert code == 130
