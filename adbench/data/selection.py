@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from adbench.data.cache import DiskCache
     from adbench.data.images import MaskRule, Masks
 
-SPLITS = ("train", "test")
-
 
 @dataclass(frozen=True)
 class DataSelection:
@@ -145,11 +143,8 @@ def select_data(
     limit: int | None,
     index_folder: Path,
     mask_threshold: int | None = None,
-    splits: Sequence[str] = SPLITS,
 ) -> DataSelection:
     """Resolve `NAME[:CATEGORY,...]`.
-
-    Of `splits` left out only names are seen, as the data set lists them, and none is in the result.
 
     Raises:
         UsageError: an impossible limit, or a name that nothing has.
@@ -166,9 +161,9 @@ def select_data(
     if not present:
         raise DataError(f"{dataset.card.name}: no category found in {root}")
     categories = choose_categories(dataset, present, wanted)
-    rows = [s for s in dataset.samples(root, categories) if s.split in splits]
+    rows = dataset.samples(root, categories)
     samples = {c: tuple(_limit([s for s in rows if s.category == c], limit)) for c in categories}
-    _refuse_unusable(dataset.card.name, reference, root, samples, splits)
+    _refuse_unusable(dataset.card.name, reference, root, samples)
     return DataSelection(
         reference=reference,
         dataset=dataset,
@@ -178,7 +173,7 @@ def select_data(
         complete=wanted is not None or set(dataset.card.categories) <= set(present),
         samples=samples,
         limit=limit,
-        quick_findings=tuple(quick_check(dataset, root, categories)) if splits == SPLITS else (),
+        quick_findings=tuple(quick_check(dataset, root, categories)),
         index_folder=index_folder,
         threshold_given=mask_threshold,
     )
@@ -199,11 +194,7 @@ def refuse_shared_dataset_names(texts: Sequence[str]) -> None:
 
 
 def _refuse_unusable(
-    name: str,
-    reference: str,
-    root: Path,
-    samples: Mapping[str, Sequence[Sample]],
-    splits: Sequence[str],
+    name: str, reference: str, root: Path, samples: Mapping[str, Sequence[Sample]]
 ) -> None:
     """Raise `DataError` for names that no record or file of ours can hold, and for empty splits."""
     for category, own in samples.items():
@@ -219,7 +210,7 @@ def _refuse_unusable(
                     f"{name}: {path!a} is not inside {root}; expected paths relative to the data "
                     "set's root, without '..'"
                 )
-        for split in splits:
+        for split in ("train", "test"):
             if not any(s.split == split for s in own):
                 raise DataError(
                     f"{name}:{category} has no {split} image under {root}; add some, or select "

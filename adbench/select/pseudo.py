@@ -24,9 +24,11 @@ from adbench.contracts import NORMAL, Geometry, Images, Sample
 from adbench.data.cache import DiskCache
 from adbench.data.findings import Finding
 from adbench.data.images import MaskRule, Masks
-from adbench.data.selection import DataSelection, select_data
+from adbench.data.selection import DataSelection, choose_categories, refuse_unknown
 from adbench.errors import DataError, UsageError
+from adbench.registry import load_dataset
 from adbench.select.shapes import random_mask
+from adbench.selectors import parse_dataset
 from adbench.store.atomic import digest
 from adbench.text import counted
 
@@ -114,7 +116,10 @@ class PseudoData(DataSelection):
 def training_selection(
     text: str, data_root: Path | None, *, limit: int | None, index_folder: Path
 ) -> DataSelection:
-    """Resolve `NAME[:CATEGORY,...]` to training images alone.
+    """Resolve `NAME[:CATEGORY,...]` to training images; no test image is in what comes back.
+
+    File names of the test half are listed, as the data set's table has them, and forgotten;
+    none of its files is opened.
 
     Raises:
         UsageError: an impossible limit, or a name that nothing has.
@@ -122,15 +127,34 @@ def training_selection(
     """
     if limit is not None and limit < MIN_TRAINING:
         raise UsageError(f"--limit {limit}: expected {MIN_TRAINING} or more training images")
-    data = select_data(text, data_root, limit=limit, index_folder=index_folder, splits=("train",))
-    for category, own in data.samples.items():
+    reference, wanted = parse_dataset(text)
+    dataset = load_dataset(reference)
+    refuse_unknown(dataset, wanted, dataset.card.categories)
+    root = dataset.find_root(data_root)
+    categories = choose_categories(dataset, dataset.available_categories(root), wanted)
+    rows = sorted(s for s in dataset.samples(root, categories) if s.split == "train")
+    samples = {c: tuple([s for s in rows if s.category == c][:limit]) for c in categories}
+    if not samples:
+        raise DataError(f"{dataset.card.name}: no category found in {root}")
+    for category, own in samples.items():
         if len(own) < MIN_TRAINING:
             raise DataError(
-                f"{data.name}:{category} has {counted(len(own), 'training image')} under "
-                f"{data.root}; choosing on held-out ones needs {MIN_TRAINING} or more: add some, "
-                f"or select other categories with --dataset {data.reference}:CATEGORY,..."
+                f"{dataset.card.name}:{category} has {counted(len(own), 'training image')} under "
+                f"{root}; choosing on held-out ones needs {MIN_TRAINING} or more: add some, or "
+                f"select other categories with --dataset {reference}:CATEGORY,..."
             )
-    return data
+    return DataSelection(
+        reference=reference,
+        dataset=dataset,
+        root=root,
+        layout=dataset.recognise_layout(root),
+        categories=categories,
+        complete=wanted is not None or set(dataset.card.categories) <= set(categories),
+        samples=samples,
+        limit=limit,
+        quick_findings=(),
+        index_folder=index_folder,
+    )
 
 
 def pseudo_data(source: DataSelection, fraction: float, seed: int) -> PseudoData:
