@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from adbench.figures.cases import image_scores
-from adbench.figures.curves import PRO_LIMIT, Curve
-from adbench.figures.draw import categories_of
-from adbench.figures.panels import METRIC_OF, PANELS, curves_of
+from adbench.figures.curves import PANELS, PRO_LIMIT, Curve, curves_of
+from adbench.figures.names import categories_of
 from adbench.report.html.cells import View
 from adbench.store.records import Record
 
@@ -48,10 +47,10 @@ def _category(dataset: str, category: str, group: dict[str, Record], pixel: Pixe
     kept = {label: by_key.get(record.keys["score"], {}) for label, record in shown.items()}
     curves = curves_of(shown, category, kept)
     panels = []
-    for unit, kind, title, x, y in PANELS:
+    for unit, kind, metric, title, x, y in PANELS:
         if (unit, kind) in curves:
             own = curves[unit, kind]
-            values = [r.metrics[category].get(METRIC_OF[unit, kind]) for r in shown.values()]
+            values = [r.metrics[category].get(metric) for r in shown.values()]
             named = zip(shown, values, strict=True)
             texts = [n if value is None else f"{n} {100 * value:.2f}" for n, value in named]
             drawn = [(text, own.get(n)) for n, text in zip(shown, texts, strict=True)]
