@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from adbench import errors
 from adbench.contracts import JSON
-from adbench.store.atomic import digest
+from adbench.store.files import digest
 from adbench.store.record_blocks import (
     DataNotes,
     Environment,
