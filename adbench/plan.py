@@ -59,6 +59,9 @@ class Cell:
     seed: int
     mask_rule: MaskRule = "nearest"
     selected: Selected | None = None
+    fitted_with: Hyperparameters | None = None
+    """What to fit with instead, where one model serves cells that differ in more than what only
+    prediction reads."""
 
     @property
     def title(self) -> str:
@@ -121,8 +124,13 @@ class Cell:
     @cached_property
     def prediction_options(self) -> dict[str, JSON]:
         """The hyper-parameters that only prediction reads; cells that differ here share a fit."""
-        names = self.hyperparameters.prediction_only
-        return {n: v for n, v in self.hyperparameters.canonical().items() if n in names}
+        names, fitted = self.hyperparameters.prediction_only, self._fitted.canonical()
+        own = self.hyperparameters.canonical()
+        return {n: v for n, v in own.items() if n in names or fitted[n] != v}
+
+    @property
+    def _fitted(self) -> Hyperparameters:
+        return self.fitted_with or self.hyperparameters
 
     @property
     def revisions(self) -> dict[str, JSON]:
@@ -143,8 +151,8 @@ class Cell:
         score_only = (
             "masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics", "selected"
         )  # fmt: skip
-        own = self.hyperparameters.canonical()
-        learned = {n: v for n, v in own.items() if n not in self.prediction_options}
+        unread = self.hyperparameters.prediction_only
+        learned = {n: v for n, v in self._fitted.canonical().items() if n not in unread}
         return self._key("test", *score_only, hyperparameters=learned)
 
     @cached_property
@@ -159,9 +167,9 @@ class Cell:
         """Names the record."""
         return self._key()
 
-    def build(self) -> Method:
-        """A fresh, unfitted method."""
-        return self.method(self.hyperparameters)
+    def build(self, *, to_fit: bool = False) -> Method:
+        """A fresh, unfitted method; `to_fit`: the one whose model this cell uses."""
+        return self.method(self._fitted if to_fit else self.hyperparameters)
 
     def category_cards(self) -> dict[str, CategoryCard]:
         """What a method may know of the trained categories: it is in the keys."""
@@ -172,7 +180,7 @@ class Cell:
         method = self.build()
         num_train = len(self.data.split(self.categories, "train"))
         num_test = len(self.data.split(self.categories, "test"))
-        training = method.training_flops(num_train) if trains else 0.0
+        training = self.build(to_fit=True).training_flops(num_train) if trains else 0.0
         return training + num_test * method.inference_flops(num_train)
 
 

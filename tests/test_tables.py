@@ -163,7 +163,7 @@ def test_a_training_that_diverged_is_a_footnote(last: float) -> None:
 
 @pytest.mark.parametrize("form", ["terminal", "markdown", "csv", "paper csv", "latex", "html"])
 def test_no_text_of_a_record_steers_a_terminal(form: str, tmp_path: Path) -> None:
-    from adbench.cli.results import tables_text
+    from adbench.report.folder import tables_text
     from adbench.report.html import document
     from adbench.report.report import LONG, Layout
 

@@ -120,7 +120,6 @@ class _CellRun:
 
     def run(self) -> Record:
         from adbench.cell.scoring import ground_truth_notes, image_columns, score_categories
-        from adbench.data.images import load_masks
 
         cell, settings = self.cell, self.settings
         samples = cell.data.split(cell.categories, "test")
@@ -138,14 +137,8 @@ class _CellRun:
             self._require_claim()
             if done < len(images) and self.checkpoint.is_late():
                 raise TimeLimitReached
-        masks = load_masks(
-            cell.data.root,
-            samples,
-            cell.build().geometry,
-            rule=cell.mask_rule,
-            threshold=cell.data.mask_threshold,
-            cache=settings.cache,
-        )
+        geometry = cell.build().geometry
+        masks = cell.data.masks(samples, geometry, cell.mask_rule, settings.cache)
         self.progress("score", 0, 1)
         metrics = score_categories(samples, chunks, masks, AUPRO_LIMITS)
         parts = {
@@ -174,7 +167,7 @@ class _CellRun:
         memory, load = PeakMemory(self.settings.device), ForeignLoad()
         hits = self.settings.cache.hits
         with self._team() as team:
-            method = cell.build().fit(train, replace(self.context, team=team))
+            method = cell.build(to_fit=True).fit(train, replace(self.context, team=team))
         self._require_whole_training()
         reused = self.settings.cache.hits - hits
         report = {
@@ -195,7 +188,7 @@ class _CellRun:
         self._require_claim()
         self.folder.forget_maps()
         publish_model(method, report, self.folder.model)
-        self._method = method
+        self._method = method if cell.fitted_with is None else None
         return report
 
     def _require_whole_training(self) -> None:
@@ -230,11 +223,9 @@ class _CellRun:
         return self._method
 
     def _images(self, samples: list[Sample]) -> Images:
-        from adbench.data.images import load_images
-
-        data = self.cell.data
         self.progress("read", 0, len(samples))
-        return load_images(data.root, samples, self.cell.build().geometry, self.settings.cache)
+        geometry = self.cell.build().geometry
+        return self.cell.data.images(samples, geometry, self.settings.cache)
 
     def time(self) -> dict[str, Any] | None:
         """Time the kept model on the test images."""

@@ -1,14 +1,15 @@
 """The command line: every command, in the order of `adbench --help`, and the entry point.
 
-Nothing heavy is imported before a command needs it.
+A command is one function: its options (those of several commands stand in `options`), its help,
+and a call, imported there and then, of what does the work in a lower package.
 """
 
 # Importing a module adds its commands, and `--help` lists them in this order.
 # isort: off
 from adbench.cli import cli_runs as _runs  # noqa: F401
-from adbench.cli import cli_results as _results  # noqa: F401
+from adbench.cli import results as _results  # noqa: F401
 from adbench.cli import cli_regression as _regression  # noqa: F401
-from adbench.cli import cli_catalogue as _catalogue  # noqa: F401
+from adbench.cli import catalogue as _catalogue  # noqa: F401
 
 # isort: on
 from adbench.cli.app import app

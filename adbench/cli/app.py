@@ -1,14 +1,15 @@
-"""The command line's groups, and what `adbench` alone does."""
+"""The command line's groups, what `adbench` alone does, and where documents go."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from adbench.cli.exits import CommandGroup
 from adbench.errors import AdbenchError
-from adbench.text import show, show_lines
+from adbench.text import say, show, show_lines
 from adbench.version import __version__
 
 _WIDTH = {"max_content_width": 100}
@@ -52,3 +53,15 @@ def help_unless_called(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         show_lines(context.get_help() + "\n")
         raise typer.Exit(AdbenchError.exit_code)
+
+
+def deliver(text: str, out: Path | None, *, coloured: bool = False) -> None:
+    """Print a document, or write it into the file of `--out` and say so; `coloured`: it was made
+    for this terminal."""
+    if out is None:
+        show_lines(text, coloured=coloured)
+        return
+    from adbench.store import atomic
+
+    atomic.write_text(out, text)
+    say(f"wrote {out}")

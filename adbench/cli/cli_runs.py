@@ -15,6 +15,7 @@ from adbench.cli.options import (
     CacheFolder,
     DataRoot,
     Datasets,
+    Device,
     ExecutorName,
     ExplainCache,
     FitDevices,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 def run(
     request: Request,
     overwrite: Overwrite = "failed",
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N")] = "auto",
+    device: Device = "auto",
     timing: Annotated[bool, typer.Option(help="measure inference after each fit")] = True,
     keep_maps: Annotated[bool, typer.Option("--keep-maps", help="keep anomaly maps")] = False,
     figures: Annotated[
@@ -137,7 +138,7 @@ def select(
     data_root: DataRoot = None,
     results: Results = Path("results"),
     cache: CacheFolder = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N")] = "auto",
+    device: Device = "auto",
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="what to write (default: RESULTS/selections/NAME.json)"),

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from adbench.errors import UsageError
 from adbench.text import at_home
 
 if TYPE_CHECKING:
     from adbench.session import Request
+
+
+def _out_file(path: Path | None) -> Path | None:
+    path = at_home(path)
+    if path is not None and path.is_dir():
+        raise UsageError(f"--out {path} is a folder: expected a file to write")
+    return path
+
 
 Methods = Annotated[
     str,
@@ -184,28 +193,37 @@ TextFormat = Annotated[str, typer.Option("--format", metavar="NAME", help="termi
 OutFile = Annotated[
     Path | None,
     typer.Option(
-        "--out", metavar="FILE", help="write there instead of to stdout", callback=at_home
+        "--out", metavar="FILE", help="write there instead of to stdout", callback=_out_file
     ),
 ]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N")]
 
 
-def selecting_cells(command: Callable[..., None]) -> Callable[..., None]:
-    """Give `command` the options that select cells; it gets them as one argument, `request`.
+Command = Callable[..., None]
 
-    Typer reads options off a signature, so one is put together: `run` and `plan` cannot differ
-    in what they select.
+
+def _taking(name: str, make: Callable[..., Any]) -> Callable[[Command], Command]:
+    """Gives a command the options of `make` where it has the parameter `name`, and what `make`
+    makes of them as that argument.
+
+    Typer reads options off a signature, so one is put together: commands cannot differ in them.
     """
-    shared = _parameters(_request)
-    own = [p for p in _parameters(command) if p.name != "request"]
 
-    def called(**values: Any) -> None:
-        chosen = {p.name: values.pop(p.name) for p in shared}
-        command(request=_request(**chosen), **values)
+    def decorate(command: Command) -> Command:
+        shared, own = _parameters(make), _parameters(command)
+        place = next(i for i, parameter in enumerate(own) if parameter.name == name)
+        own[place : place + 1] = shared
 
-    called.__name__, called.__doc__ = command.__name__, command.__doc__
-    called.__annotations__ = {p.name: p.annotation for p in [*shared, *own]}
-    called.__signature__ = Signature([*shared, *own])  # type: ignore[attr-defined]
-    return called
+        def called(**values: Any) -> None:
+            chosen = {p.name: values.pop(p.name) for p in shared}
+            command(**{name: make(**chosen)}, **values)
+
+        called.__name__, called.__doc__ = command.__name__, command.__doc__
+        called.__annotations__ = {p.name: p.annotation for p in own}
+        called.__signature__ = Signature(own)  # type: ignore[attr-defined]
+        return called
+
+    return decorate
 
 
 def _parameters(function: Callable[..., Any]) -> list[Parameter]:
@@ -249,3 +267,17 @@ def _request(
         shard=shard,
         selected=selected,
     )
+
+
+def _only(
+    method: OnlyMethod = None, dataset: OnlyDataset = None, preset: OnlyPreset = None
+) -> Mapping[str, str | None]:
+    return {"method": method, "dataset": dataset, "preset": preset}
+
+
+Only = Mapping[str, str | None]
+"""What a record has to be of, None being anything."""
+selecting_cells = _taking("request", _request)
+"""The options of `run` and `plan` that select cells."""
+selecting_records = _taking("only", _only)
+"""Those of commands on finished records."""

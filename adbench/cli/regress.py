@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adbench.cli import exits
-from adbench.cli.deliver import deliver
+from adbench.cli.app import deliver
 from adbench.compare import gate_output
 from adbench.compare import output as regress_output
 from adbench.compare.baseline import make_baseline, write_baseline

@@ -1,175 +1,122 @@
-"""What the commands do that only read a results folder: `report` and `runs`."""
+"""The commands that show a results folder: report, figures, runs, status."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated
 
-from adbench.cli.deliver import deliver, refuse_folder
-from adbench.errors import UnknownNameError, UsageError
-from adbench.report.footnotes import footnotes
-from adbench.report.tables import TITLES, part_rows, public, rows
-from adbench.store.comparability import newness
-from adbench.store.folders import Store
-from adbench.store.newest import latest
-from adbench.store.records import Record, mean_metrics
-from adbench.text import json_text, print_json, show, table_console
+import typer
 
-if TYPE_CHECKING:
-    from adbench.report.report import Layout
-
-FORMATS = ("terminal", "markdown", "csv", "latex", "html")
-LAYOUTS = ("long", "paper")
+from adbench.cli.app import app, deliver
+from adbench.cli.options import (
+    CacheFolder,
+    DataRoot,
+    Device,
+    Json,
+    Only,
+    OutFile,
+    Results,
+    selecting_records,
+)
 
 
+@app.command()
+@selecting_records
 def report(
-    results: Path,
-    style: str,
-    out: Path | None,
-    only: Mapping[str, str | None],
-    layout: Layout | None = None,
-    fragment: bool = False,
+    *,
+    results: Results = Path("results"),
+    style: Annotated[
+        str,
+        typer.Option("--format", metavar="NAME", help="terminal, markdown, csv, latex or html"),
+    ] = "terminal",
+    out: OutFile = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="long (a row a method, a column a metric) or paper (a row a category, a column a "
+            "method); default: paper for latex, else long",
+        ),
+    ] = None,
+    cells: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC[/METRIC]",
+            help="what a cell of the paper layout shows (default: image_auroc/pixel_auroc)",
+        ),
+    ] = None,
+    transpose: Annotated[
+        bool, typer.Option("--transpose", help="paper layout with a row a method")
+    ] = False,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published", help="the papers' numbers too, marked, with what sets ours apart"
+        ),
+    ] = False,
+    fragment: Annotated[
+        bool,
+        typer.Option(
+            "--fragment", help=r"latex: only the tables, to \input; else a whole document"
+        ),
+    ] = False,
+    only: Only,
+    as_json: Json = False,
 ) -> None:
-    """Print or write the tables of the selected records; `style` is one of `FORMATS` or json."""
-    if style not in (*FORMATS, "json"):
-        raise UnknownNameError("--format", style, FORMATS)
-    if fragment and style != "latex":
-        raise UsageError(f"--fragment with --format {style}: expected --format latex")
-    refuse_folder(out)
-    every = latest(Store(results).records())
-    records = [r for r in every if _selected(r, only)]
-    if not records and style != "json":
-        raise UsageError(_nothing(results, every, only))
-    text = _render(records, style, results, layout, fragment)
+    """Print the tables of a results folder; runs nothing and needs neither data nor a GPU.
+
+    \b
+    adbench report --format latex --out table.tex       a document that pdflatex compiles
+    adbench report --layout paper --cells image_auroc/aupro@0.3 --published
+    """
+    from adbench.report.folder import report_text
+
+    style = "json" if as_json else style
+    text = report_text(
+        results, style, only, layout=layout, cells=cells, transpose=transpose,
+        published=published, fragment=fragment,
+    )  # fmt: skip
     deliver(text, out, coloured=style == "terminal")
 
 
-def report_layout(
-    name: str | None, style: str, cells: str | None, transpose: bool, published: bool
-) -> Layout:
-    """The layout that the options of `report` ask for.
+@app.command()
+def figures(
+    results: Results = Path("results"),
+    data_root: DataRoot = None,
+    cache: CacheFolder = None,
+    device: Device = "auto",
+) -> None:
+    """Draw a finished results folder: sheets from kept maps, curves, histograms, latency, ranks.
 
-    Papers' layout where LaTeX is written, or an option is given that only it has; else long.
+    Writes PNG and PDF into RESULTS/figures, and what the HTML report shows of them. Contact sheets
+    and steps need the data set and a run with --keep-maps or --figures; the rest needs neither.
     """
-    from adbench.report.paper_table import DEFAULT_CELLS
-    from adbench.report.report import Layout
-    from adbench.report.reported import published_numbers
+    from adbench.cli import figures as figures_commands
 
-    if name not in (None, *LAYOUTS):
-        raise UnknownNameError("--layout", name, LAYOUTS)
-    is_paper = name == "paper" or (name is None and (style == "latex" or cells or transpose))
-    if not is_paper and (cells or transpose):
-        raise UsageError("--cells and --transpose shape --layout paper: found --layout long")
-    return Layout(
-        name="paper" if is_paper else "long",
-        cells=_metrics(cells) if cells else DEFAULT_CELLS,
-        transpose=transpose,
-        numbers=published_numbers() if published else (),
-    )
+    figures_commands.figures(results, data_root, cache, device)
 
 
-def _metrics(cells: str) -> tuple[str, ...]:
-    names = tuple(cells.split("/"))
-    for name in names:
-        if name not in TITLES:
-            raise UnknownNameError("metric in --cells", name, TITLES)
-    if len(names) > 2:
-        raise UsageError(f"--cells {cells}: found {len(names)} metrics, expected one or two")
-    return names
+@app.command()
+def runs(
+    results: Results = Path("results"),
+    every: Annotated[bool, typer.Option("--all", help="superseded records too")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the records of a results folder, oldest first."""
+    from adbench.report.folder import record_line, record_list
+    from adbench.text import print_json, show
 
-
-def runs(results: Path, every: bool, as_json: bool) -> None:
-    """List the records, the latest of each cell or all; JSON has the tracebacks of failures."""
-    store = Store(results)
-    records = list(store.records()) if every else latest(store.records())
-    listed = [_summary(record) for record in sorted(records, key=newness)]
+    listed = record_list(results, every=every)
     if as_json:
         print_json(listed)
         return
-    for summary in listed:
-        show(_line(summary))
-    if not listed:
-        show(f"no record in {results}")
+    for line in map(record_line, listed) if listed else [f"no record in {results}"]:
+        show(line)
 
 
-def _selected(record: Record, only: Mapping[str, str | None]) -> bool:
-    own = {**record.identity, "preset": record.preset}
-    return all(value is None or own[name] == value for name, value in only.items())
+@app.command()
+def status(results: Results = Path("results"), as_json: Json = False) -> None:
+    """Show how far the runs on a results folder are: finished, running, interrupted, failed."""
+    from adbench.cli import status as states
 
-
-def _nothing(results: Path, every: Sequence[Record], only: Mapping[str, str | None]) -> str:
-    """Why there is no table: an empty folder, or a filter that matches none of its records."""
-    if not every:
-        return f"no record in {results}: `adbench run --results {results}` makes some"
-    parts = []
-    for name, value in only.items():
-        if value is not None:
-            found = sorted({{**r.identity, "preset": r.preset}[name] for r in every})
-            parts.append(f"--{name} {value} (there: {', '.join(found)})")
-    return f"none of the {len(every)} records in {results} has {' and '.join(parts)}"
-
-
-def _render(
-    records: Sequence[Record],
-    style: str,
-    results: Path,
-    layout: Layout | None,
-    fragment: bool,
-) -> str:
-    from adbench.report import report as reports
-
-    layout = layout or reports.LONG
-    if style == "json":
-        theirs = reports.published_rows(records, layout.numbers)
-        return json_text(public([*rows(records), *part_rows(records), *theirs])) + "\n"
-    if style == "terminal":
-        return tables_text(records, layout)
-    if style == "html":
-        from adbench.report import html
-
-        return html.document(records, results, layout)
-    if style == "latex":
-        return reports.latex(records, layout, fragment)
-    write = reports.markdown if style == "markdown" else reports.csv
-    return write(records, layout)
-
-
-def tables_text(records: Sequence[Record], layout: Layout | None = None) -> str:
-    """The tables and footnotes as they look on stdout, be it a terminal, a file or a pipe."""
-    from adbench.report.report import LONG, print_report
-
-    buffer = io.StringIO()
-    print_report(records, table_console(buffer), layout or LONG)
-    return buffer.getvalue()
-
-
-def _summary(record: Record) -> dict[str, Any]:
-    mean, _ = mean_metrics(record.metrics)
-    names = ("method", "dataset", "categories", "scope", "seed", "limit")
-    return {
-        "created": record.created,
-        "key": record.keys["score"],
-        "status": record.status,
-        **{name: record.identity[name] for name in names},
-        "preset": record.preset,
-        "variant": record.variant,
-        "protocol": record.protocol_digest if record.status == "done" else None,
-        "image_auroc": mean.get("image_auroc"),
-        "failure": record.failure.model_dump() if record.failure is not None else None,
-        "notes": footnotes([record]),
-    }
-
-
-def _line(summary: Mapping[str, Any]) -> str:
-    auroc = summary["image_auroc"]
-    outcome = "" if auroc is None else f" image AUROC {100 * auroc:.2f}"
-    if summary["failure"] is not None:
-        outcome = f" {summary['failure']['type']}: {summary['failure']['message']}"
-    variant = f"[{summary['variant']}]" if summary["variant"] else ""
-    return (
-        f"{summary['created']} {summary['key'][:12]} {summary['status']:7s} "
-        f"{summary['dataset']}:{','.join(summary['categories'])} {summary['method']}{variant} "
-        f"{summary['preset']} {summary['scope']} seed {summary['seed']}{outcome}"
-    )
+    states.status(results, as_json)

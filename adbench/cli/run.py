@@ -12,7 +12,6 @@ from typing import Any
 from adbench.cell.cell_records import data_notes
 from adbench.cli.explain import explain_cell
 from adbench.cli.progress import ConsoleReporter
-from adbench.cli.results import tables_text
 from adbench.data.inspection import with_root
 from adbench.errors import DataError, StoreError, UnknownNameError, UsageError
 from adbench.executors import parse_executor
@@ -20,6 +19,7 @@ from adbench.executors.attempt import OVERWRITES, Overwrite
 from adbench.grid import GridResult
 from adbench.machine.environment import package_versions
 from adbench.plan import Cell, Plan
+from adbench.report.folder import tables_text
 from adbench.report.tables import part_rows, public, rows
 from adbench.session import (
     Request,

@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from adbench.contracts import JSON, NORMAL, Dataset, Sample
+from adbench.contracts import JSON, NORMAL, Dataset, Geometry, Images, Sample
 from adbench.data.digests import content_digests
 from adbench.data.names import unprintable_name
 from adbench.data.selection_doubts import selection_doubts
@@ -19,6 +20,10 @@ from adbench.registry import load_dataset, refuse_shared_names
 from adbench.selectors import parse_dataset, split_categories
 from adbench.store.atomic import digest
 from adbench.text import is_printable
+
+if TYPE_CHECKING:
+    from adbench.data.cache import DiskCache
+    from adbench.data.images import MaskRule, Masks
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,21 @@ class DataSelection:
     def split(self, categories: Sequence[str], split: str) -> list[Sample]:
         """Samples of one split of these categories, category by category."""
         return [s for c in categories for s in self.samples[c] if s.split == split]
+
+    def images(self, samples: Sequence[Sample], geometry: Geometry, cache: DiskCache) -> Images:
+        """What a method of this geometry sees of them; as `load_images`."""
+        from adbench.data.images import load_images
+
+        return load_images(self.root, samples, geometry, cache)
+
+    def masks(
+        self, samples: Sequence[Sample], geometry: Geometry, rule: MaskRule, cache: DiskCache
+    ) -> Masks:
+        """Their ground truth; as `load_masks`."""
+        from adbench.data.images import load_masks
+
+        threshold = self.mask_threshold
+        return load_masks(self.root, samples, geometry, rule=rule, threshold=threshold, cache=cache)
 
     @cached_property
     def _digest_of(self) -> dict[str, str]:

@@ -59,7 +59,6 @@ def main(descriptor: int) -> NoReturn:
 
 
 def _train_along(job: Job, order: Order, connection: Connection[Any, Any]) -> None:
-    from adbench.data.images import load_images
     from adbench.data_parallel.team import membership
 
     job.enter()
@@ -77,8 +76,8 @@ def _train_along(job: Job, order: Order, connection: Connection[Any, Any]) -> No
     with membership(order.rank, order.size, port, order.device) as team:
         context = _context(cell, settings, job, team)
         samples = cell.data.split(cell.categories, "train")
-        train = load_images(cell.data.root, samples, cell.build().geometry, settings.cache)
-        cell.build().fit(train, context)
+        method = cell.build(to_fit=True)
+        method.fit(cell.data.images(samples, method.geometry, settings.cache), context)
 
 
 def _context(cell: Cell, settings: Settings, job: Job, team: Team) -> Any:

@@ -29,8 +29,7 @@ from adbench.methods.transfusion.synthesis import (
     FolderTextures,
     ProceduralTextures,
     TextureBank,
-    appearance,
-    generate,
+    anomalies,
     noise,
     synthesise,
 )
@@ -38,12 +37,12 @@ from adbench.methods.transfusion.synthesis import (
 STAGES = {
     "lattice noise": (noise, "gradient_noise"),
     "noise rotation": (noise, "rotate_bilinear"),
-    "masks": (generate, "anomaly_mask"),
-    "previous masks": (generate, "simulate_previous_mask"),
-    "ten augmentations": (appearance, "augment"),
-    "structural shuffle": (appearance, "shuffle_patches"),
-    "sample rotation": (generate, "rotate_nearest"),
-    "composition": (generate, "_compose"),
+    "masks": (anomalies, "anomaly_mask"),
+    "previous masks": (anomalies, "simulate_previous_mask"),
+    "ten augmentations": (anomalies, "augment"),
+    "structural shuffle": (anomalies, "shuffle_patches"),
+    "sample rotation": (anomalies, "rotate_nearest"),
+    "composition": (anomalies, "_compose"),
 }
 
 

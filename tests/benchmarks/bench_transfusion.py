@@ -19,9 +19,8 @@ from torch import Tensor, nn
 
 from adbench.machine.devices import choose_precision
 from adbench.methods.training import autocast
-from adbench.methods.transfusion.blocks import Attention
 from adbench.methods.transfusion.losses import Targets, transfusion_loss
-from adbench.methods.transfusion.network import TransFusionUNet
+from adbench.methods.transfusion.network import Attention, TransFusionUNet
 from adbench.methods.transfusion.process import final_map, sample, transparency_schedule
 from adbench.methods.transfusion.synthesis import ProceduralTextures, SynthesisBatch, synthesise
 

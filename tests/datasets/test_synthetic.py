@@ -11,8 +11,7 @@ from adbench.contracts import Geometry
 from adbench.data.images import resize_mask
 from adbench.datasets.synthetic import Synthetic, generate
 from adbench.datasets.synthetic.contents import CATEGORIES, VERSION, pictures
-from adbench.datasets.synthetic.generate import ensure_generated
-from adbench.datasets.synthetic.render import HALO, render
+from adbench.datasets.synthetic.generate import HALO, ensure_generated, render
 from adbench.errors import StoreError
 
 DEFECTS = [(c, d) for c in CATEGORIES for d in CATEGORIES[c].defects]

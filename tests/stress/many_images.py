@@ -91,7 +91,7 @@ def run_stage(stage: str, folder: Path, side: int) -> Iterator[None]:
         data_root=folder, device="cpu",
     )  # fmt: skip
     if stage == "verify":
-        from adbench.cli.data import verify
+        from adbench.cli.catalogue import verify
 
         yield
         try:
@@ -108,10 +108,11 @@ def run_stage(stage: str, folder: Path, side: int) -> Iterator[None]:
             result = execute(request, plan, RunOptions(timing=False), SilentReporter())
             assert result.exit_code == 0 and result.reused == (stage == "rerun")
     elif stage == "report":
-        from adbench.cli.results import report
+        from adbench.report.folder import report_text
 
         yield
-        report(folder / "results", "terminal", folder / "report.txt", {})
+        text = report_text(folder / "results", "terminal", {})
+        (folder / "report.txt").write_text(text)
     else:
         yield
         _stage_of_a_cell(stage, request, folder)

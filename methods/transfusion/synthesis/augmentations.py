@@ -3,6 +3,12 @@
 Each takes uint8 images (N, 3, H, W) and `draws` float32 (N, 4), uniform in [0, 1) and on the
 CPU, from which it makes its parameters; it returns new uint8 images. Values are rounded to whole
 levels after each augmentation only, not after each change of colour space inside one.
+
+A table maps each value of a channel to another: int64 (N, 3, 256) with values in 0..255. An edit
+of brightness takes RGB (N, 3, H, W) in [0, 1] and a change of one channel (N, 1, H, W) of a colour
+space; the other channels keep their values, as if the image were converted, edited and converted
+back, in closed form (Poynton for Y'CbCr, Smith 1978 for HSV, Joblove and Greenberg 1978 for HLS,
+CIE 15 with sRGB primaries and D65 for Lab and Luv).
 """
 
 from __future__ import annotations
@@ -13,16 +19,160 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from adbench.methods.transfusion.synthesis.brightness import SPACES
-from adbench.methods.transfusion.synthesis.draws import permutations, uniform
-from adbench.methods.transfusion.synthesis.rotation import rotate_bilinear
-from adbench.methods.transfusion.synthesis.tables import (
-    autocontrast_tables,
-    equalize_tables,
-    gamma_tables,
-    histograms,
-    look_up,
+from adbench.methods.transfusion.synthesis.noise import permutations, rotate_bilinear, uniform
+
+
+def look_up(levels: Tensor, tables: Tensor) -> Tensor:
+    """uint8 (N, 3, H, W), each value replaced by its entry in (N, 3, 256) tables."""
+    flat = levels.flatten(2).long()  # (N, 3, H*W)
+    return tables.to(torch.uint8).gather(2, flat).view_as(levels)
+
+
+def histograms(levels: Tensor) -> Tensor:
+    """int64 (N, C, 256): how often each value occurs in each channel of uint8 (N, C, H, W)."""
+    count, channels = levels.shape[:2]
+    rows = torch.arange(count * channels, device=levels.device)[:, None] * 256
+    flat = (levels.reshape(count * channels, -1).long() + rows).flatten()
+    empty = torch.zeros(count * channels * 256, dtype=torch.int64, device=levels.device)
+    return empty.scatter_add(0, flat, torch.ones_like(flat)).view(count, channels, 256)
+
+
+def gamma_tables(gamma: Tensor) -> Tensor:
+    """255 (v / 255)^gamma, for gamma (N, 3)."""
+    unit = torch.arange(256, device=gamma.device) / 255
+    return (255 * unit ** gamma[:, :, None]).round().long()
+
+
+def autocontrast_tables(histogram: Tensor, cutoff: Tensor) -> Tensor:
+    """Stretch to 0..255 what is left after cutting a share of the pixels off at each end.
+
+    Args:
+        histogram: int64 (N, 3, 256).
+        cutoff: int64 (N,), per cent of the pixels, below 50.
+    """
+    pixels = histogram.sum(2, keepdim=True)
+    cut = pixels * cutoff[:, None, None] // 100
+    from_below = histogram.cumsum(2)
+    from_above = pixels - from_below + histogram
+    low = (from_below > cut).long().argmax(2, keepdim=True)  # first value that is not cut off
+    high = 255 - (from_above > cut).flip(2).long().argmax(2, keepdim=True)
+    values = torch.arange(256, device=histogram.device).expand_as(histogram)
+    # Double precision and truncation, as Pillow computes its table.
+    # `255 / tensor` would multiply by a reciprocal, which rounds differently.
+    scale = torch.full_like(low, 255, dtype=torch.float64) / (high - low).clamp_min(1)
+    stretched = (values * scale - low * scale).trunc().clamp(0, 255).long()
+    return torch.where(high > low, stretched, values)
+
+
+def equalize_tables(histogram: Tensor) -> Tensor:
+    """Make the values of each channel about equally frequent, as Pillow's `equalize` does.
+
+    Args:
+        histogram: int64 (N, 3, 256).
+    """
+    values = torch.arange(256, device=histogram.device).expand_as(histogram)
+    last = 255 - (histogram > 0).flip(2).long().argmax(2, keepdim=True)
+    pixels = histogram.sum(2, keepdim=True)
+    step = (pixels - histogram.gather(2, last)) // 255
+    below = histogram.cumsum(2) - histogram
+    equalized = ((step // 2 + below) // step.clamp_min(1)).clamp_max(255)
+    return torch.where(step > 0, equalized, values)
+
+
+Edit = Callable[[Tensor], Tensor]
+
+LUMA = (0.299, 0.587, 0.114)
+XYZ_FROM_RGB = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
 )
+WHITE = (0.950456, 1.0, 1.088754)
+TINY = 1e-6
+LINEAR_BELOW = 6 / 29
+"""The value of CIE's f under which it is a straight line."""
+
+
+def edit_luma(rgb: Tensor, edit: Edit) -> Tensor:
+    """Y of YCrCb and of YUV: with the colour differences fixed, all channels move alike."""
+    luma = (rgb * rgb.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+    return rgb + (edit(luma) - luma)
+
+
+def edit_value(rgb: Tensor, edit: Edit) -> Tensor:
+    """V of HSV: with hue and saturation fixed, all channels scale alike; black becomes grey."""
+    value = rgb.amax(1, keepdim=True)
+    edited = edit(value)
+    return torch.where(value > TINY, rgb * (edited / value.clamp_min(TINY)), edited)
+
+
+def edit_lightness(rgb: Tensor, edit: Edit) -> Tensor:
+    """L of HLS: with hue and saturation fixed, the chroma follows 1 - |2L - 1|."""
+    lightness = (rgb.amax(1, keepdim=True) + rgb.amin(1, keepdim=True)) / 2
+    edited = edit(lightness)
+    room, new_room = 1 - (2 * lightness - 1).abs(), 1 - (2 * edited - 1).abs()
+    return edited + (rgb - lightness) * (new_room / room.clamp_min(TINY))
+
+
+def edit_lab(rgb: Tensor, edit: Edit) -> Tensor:
+    """L of CIE Lab = 116 f(Y) - 16: with a and b fixed, f(X), f(Y) and f(Z) move alike."""
+    white = rgb.new_tensor(WHITE)[:, None, None]
+    f = _cie_f(_xyz(rgb) / white)
+    lightness = (116 * f[:, 1:2] - 16) / 100
+    moved = f + (edit(lightness) - lightness) * (100 / 116)
+    return _rgb(_cie_f_inverse(moved) * white)
+
+
+def edit_luv(rgb: Tensor, edit: Edit) -> Tensor:
+    """L of CIE Luv: u = 13 L (u' - u'_white) is fixed, so chromaticity moves as L / L_new."""
+    x, y, z = _xyz(rgb).unbind(1)  # (N, H, W) each
+    lightness = (116 * _cie_f(y) - 16) / 100
+    edited = edit(lightness[:, None])[:, 0]
+    total = (x + 15 * y + 3 * z).clamp_min(TINY)
+    white_total = WHITE[0] + 15 * WHITE[1] + 3 * WHITE[2]
+    white_u, white_v = 4 * WHITE[0] / white_total, 9 * WHITE[1] / white_total
+    ratio = lightness / edited.clamp_min(TINY)
+    u = white_u + (4 * x / total - white_u) * ratio
+    # v' of real colours is above 0.01; a colour much darkened would otherwise pass through 0.
+    v = (white_v + (9 * y / total - white_v) * ratio).clamp_min(0.01)
+    new_y = _cie_f_inverse((100 * edited + 16) / 116)
+    new_x = new_y * 9 * u / (4 * v)
+    new_z = new_y * (12 - 3 * u - 20 * v) / (4 * v)
+    return _rgb(torch.stack([new_x, new_y, new_z], dim=1))
+
+
+def _xyz(rgb: Tensor) -> Tensor:
+    """sRGB to CIE XYZ (IEC 61966-2-1)."""
+    linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    return torch.einsum("ij,njhw->nihw", rgb.new_tensor(XYZ_FROM_RGB), linear)
+
+
+def _rgb(xyz: Tensor) -> Tensor:
+    """CIE XYZ to sRGB, clipped to the cube."""
+    # Inverted on the CPU: a GPU would take longer to start its solver.
+    inverse = torch.tensor(XYZ_FROM_RGB).inverse().to(xyz.device)
+    linear = torch.einsum("ij,njhw->nihw", inverse, xyz).clamp(0, 1)
+    return torch.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
+
+
+def _cie_f(t: Tensor) -> Tensor:
+    straight = t / (3 * LINEAR_BELOW**2) + 4 / 29
+    return torch.where(t > LINEAR_BELOW**3, t.clamp_min(0) ** (1 / 3), straight)
+
+
+def _cie_f_inverse(f: Tensor) -> Tensor:
+    return torch.where(f > LINEAR_BELOW, f**3, 3 * LINEAR_BELOW**2 * (f - 4 / 29))
+
+
+SPACES: tuple[Callable[[Tensor, Edit], Tensor], ...] = (
+    edit_luma,  # YCrCb
+    edit_value,  # HSV
+    edit_lightness,  # HLS
+    edit_lab,
+    edit_luv,
+    edit_luma,  # YUV: the same change as YCrCb
+)
+
 
 Augmentation = Callable[[Tensor, Tensor], Tensor]
 NUM_APPLIED = 3

@@ -1,17 +1,69 @@
-"""Gradient noise whose lattice differs from sample to sample, as two batched matrix products.
+"""Random numbers, rotation, and gradient noise whose lattice differs from sample to sample.
 
-Shapes: N samples, S rows and columns, L = 33 lattice points an axis.
+Numbers are drawn on the generator's own device and handed over on the CPU: a CPU generator gives
+the same anomalies on every device and never makes a GPU wait. Shapes: N samples, S rows and
+columns, L = 33 lattice points an axis.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import grid_sample
 
-from adbench.methods.transfusion.synthesis.draws import integers, uniform
-from adbench.methods.transfusion.synthesis.rotation import rotate_bilinear
+
+def uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
+    """float32 of `shape`, uniform in [low, high), on the CPU."""
+    unit = torch.rand(shape, generator=generator, device=generator.device)
+    return (low + (high - low) * unit).cpu()
+
+
+def integers(shape: tuple[int, ...], low: int, high: int, generator: torch.Generator) -> Tensor:
+    """int64 of `shape`, uniform in low..high inclusive, on the CPU."""
+    return torch.randint(low, high + 1, shape, generator=generator, device=generator.device).cpu()
+
+
+def permutations(count: int, length: int, generator: torch.Generator) -> Tensor:
+    """int64 (count, length) on the CPU; each row a uniform permutation of 0..length-1."""
+    return uniform((count, length), 0.0, 1.0, generator).argsort(dim=1)
+
+
+def rotate_bilinear(images: Tensor, degrees: Tensor) -> Tensor:
+    """Rotate counter-clockwise with bilinear interpolation.
+
+    Args:
+        images: float32 (N, C, H, W).
+        degrees: float32 (N,), positive is counter-clockwise.
+
+    Returns:
+        float32 (N, C, H, W); 0 outside.
+    """
+    return _rotate(images, degrees, "bilinear")
+
+
+def rotate_nearest(images: Tensor, degrees: Tensor) -> Tensor:
+    """Rotate counter-clockwise, taking the nearest pixel: binary masks stay binary (spec 6.4).
+
+    Shapes as in `rotate_bilinear`. An angle of exactly 0 returns the image unchanged.
+    """
+    return _rotate(images, degrees, "nearest")
+
+
+def _rotate(images: Tensor, degrees: Tensor, mode: Literal["bilinear", "nearest"]) -> Tensor:
+    height, width = images.shape[-2:]
+    y = torch.arange(height, device=images.device) - (height - 1) / 2  # (H,), 0 at the centre
+    x = torch.arange(width, device=images.device) - (width - 1) / 2  # (W,)
+    turn = torch.deg2rad(degrees)[:, None, None]
+    cos, sin = turn.cos(), turn.sin()
+    # Where each output pixel comes from, y pointing down; grid_sample's unit is half a side.
+    source_x = (cos * x[None, None, :] - sin * y[None, :, None]) * (2 / width)
+    source_y = (sin * x[None, None, :] + cos * y[None, :, None]) * (2 / height)
+    grid = torch.stack([source_x, source_y], dim=-1)  # (N, H, W, 2)
+    return grid_sample(images, grid, mode=mode, padding_mode="zeros", align_corners=False)
+
 
 MAX_EXPONENT = 5
 """Cells per axis are 2^e with e uniform in 0..5 (spec 5.1, step 1)."""

@@ -12,13 +12,18 @@ from adbench.methods.transfusion.process import step, transparency_schedule
 from adbench.methods.transfusion.synthesis import (
     ProceduralTextures,
     SynthesisBatch,
-    generate,
     synthesise,
 )
-from adbench.methods.transfusion.synthesis.appearance import random_appearance
-from adbench.methods.transfusion.synthesis.masks import anomaly_mask, simulate_previous_mask
-from adbench.methods.transfusion.synthesis.noise import random_noise
-from adbench.methods.transfusion.synthesis.rotation import rotate_bilinear, rotate_nearest
+from adbench.methods.transfusion.synthesis.anomalies import (
+    anomaly_mask,
+    random_appearance,
+    simulate_previous_mask,
+)
+from adbench.methods.transfusion.synthesis.noise import (
+    random_noise,
+    rotate_bilinear,
+    rotate_nearest,
+)
 
 SIZE = 64
 SCHEDULE = transparency_schedule(20)
@@ -229,4 +234,4 @@ def test_wrong_shapes_are_refused(images, foreground, size, message):
     masks = torch.ones(foreground, dtype=torch.bool)
     textures = ProceduralTextures(size, count=6)
     with pytest.raises(ValueError, match=message):
-        generate.synthesise(torch.zeros(images), masks, textures, SCHEDULE, seeded())
+        synthesise(torch.zeros(images), masks, textures, SCHEDULE, seeded())

@@ -11,9 +11,11 @@ from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
 from adbench.methods.transfusion.synthesis import augmentations
-from adbench.methods.transfusion.synthesis.augmentations import AUGMENTATIONS, apply_chosen, augment
-from adbench.methods.transfusion.synthesis.brightness import (
+from adbench.methods.transfusion.synthesis.augmentations import (
+    AUGMENTATIONS,
     SPACES,
+    apply_chosen,
+    augment,
     edit_lab,
     edit_lightness,
     edit_luma,

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from adbench.methods.transfusion.synthesis.appearance import (
+from adbench.methods.transfusion.synthesis.anomalies import (
+    anomaly_mask,
     shuffle_patches,
+    simulate_previous_mask,
     to_levels,
     to_unit_range,
 )
-from adbench.methods.transfusion.synthesis.masks import anomaly_mask, simulate_previous_mask
-from adbench.methods.transfusion.synthesis.noise import gradient_noise
-from adbench.methods.transfusion.synthesis.rotation import rotate_nearest
+from adbench.methods.transfusion.synthesis.noise import gradient_noise, rotate_nearest
 
 DATA = Path(__file__).parents[2] / "data" / "transfusion"
 

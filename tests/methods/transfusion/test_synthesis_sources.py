@@ -17,8 +17,8 @@ from adbench.methods.transfusion.synthesis import (
     ProceduralTextures,
     foreground_masks,
 )
-from adbench.methods.transfusion.synthesis.otsu import otsu_foreground, otsu_threshold
-from adbench.methods.transfusion.synthesis.procedural import FAMILIES
+from adbench.methods.transfusion.synthesis.foreground import otsu_foreground, otsu_threshold
+from adbench.methods.transfusion.synthesis.textures import FAMILIES
 
 
 def write_image(path: Path, colour: int, size: tuple[int, int] = (40, 30)) -> None:
