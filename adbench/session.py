@@ -154,7 +154,7 @@ def execute(request: Request, plan: Plan, options: RunOptions, reporter: Reporte
         return _settled(GridResult(records, reused=len(records)), store)
     store.open_for_writing()
     executor = open_executor(request, plan, options)
-    write_plan(plan, store.root)
+    write_plan([cell.planned for cell in plan.cells], store.root)
     limit = None if name == "submitit" else options.time_limit  # there it is each job's
     grid = GridOptions(
         overwrite=options.overwrite,
@@ -170,7 +170,7 @@ def execute(request: Request, plan: Plan, options: RunOptions, reporter: Reporte
     )
     marked, lost = store.is_marked(), store.restore(result.records)
     if lost or not marked:
-        write_plan(plan, store.root)
+        write_plan([cell.planned for cell in plan.cells], store.root)
     if lost:
         say(
             f"warning: {counted(lost, 'record')} vanished from {store.root} while the run went on "

@@ -26,11 +26,11 @@ from adbench.report.comparison import comparison, notes
 from adbench.report.html.document import document
 from adbench.report.parts_table import parts_tables
 from adbench.report.tables import MEAN, public, rows, summarise_seeds
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.comparability import data_versions
 from adbench.store.folders import Store
 from adbench.store.newest import latest
-from adbench.store.record_heads import read_heads
+from adbench.store.record_files import read_heads
 from adbench.store.records import Record
 
 PLUGIN = """
@@ -93,9 +93,9 @@ class Bench:
 
     def edit(self, path: Path, change: Callable[[dict[str, Any]], None]) -> None:
         """Change a record as an older adbench, another machine or a wrong clock would have it."""
-        value = atomic.read_json(path)
+        value = files.read_json(path)
         change(value)
-        atomic.write_json(path, value)
+        files.write_json(path, value)
 
 
 @pytest.fixture
@@ -339,7 +339,7 @@ def ruled(category: str, rule: str, limit: int | None = None, scores: np.ndarray
     own: dict[str, Any] = {"mask_rule": rule, "limit": limit}
     made = scored_record(LABELS, scores, category, protocol=own)
     made.identity["limit"] = limit
-    key = atomic.digest([category, rule, limit])[:24]
+    key = files.digest([category, rule, limit])[:24]
     keys = dict.fromkeys(("fit", "predict", "score"), key)
     parts = {"mask_rule": rule, "mask_threshold": 0}
     return made.model_copy(update={"keys": keys, "key_parts": parts})
@@ -449,13 +449,13 @@ def test_going_back_to_old_settings_reads_each_record_once(
     ]
     folder = write_results(tmp_path / "results", made)
     read: list[Path] = []
-    plain = atomic.read_or_set_aside
+    plain = files.read_or_set_aside
 
     def counted(path: Path, *rest: Any) -> Any:
         read.append(path)
         return plain(path, *rest)
 
-    monkeypatch.setattr(atomic, "read_or_set_aside", counted)
+    monkeypatch.setattr(files, "read_or_set_aside", counted)
     cells = [(reused_cell(r), r) for r in made[:20]]
     Store(folder).bring_forward(cells)
     assert 0 < len(read) <= 20

@@ -23,7 +23,7 @@ from adbench.report.beside import beside, reported_rows
 from adbench.report.protocol_differences import selector_options
 from adbench.report.reported import KINDS, SECONDS, columns, published_numbers
 from adbench.report.tables import MEAN, SPREAD, rows, summarise_seeds
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.records import METRICS, Record
 
 ROOT = Path(__file__).parents[1]
@@ -338,7 +338,7 @@ def results(tmp_path: Path) -> Path:
     ):  # fmt: skip
         keys = dict.fromkeys(record.keys, str(number))
         path = folder / "cells" / str(number) / f"record-{number}.json"
-        atomic.write_json(path, record.model_dump(mode="json") | {"keys": keys})
+        files.write_json(path, record.model_dump(mode="json") | {"keys": keys})
     return folder
 
 

@@ -15,7 +15,7 @@ from outcomes import the_error, warnings_of
 from toy import PIXEL, Invoke, Outcome, Toy
 
 from adbench.errors import StoreError
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.records import FORMAT
 
 OPTIONS = ["--methods", PIXEL, "--preset", "smoke"]
@@ -83,7 +83,7 @@ def test_a_damaged_marker_is_made_again(
     again = invoke(*command, "--json")
     assert again.code == 0 and numbers(again) == numbers(first)
     assert any("adbench.json" in line for line in warnings_of(again))
-    assert atomic.read_json(results / "adbench.json") == {"format": FORMAT}
+    assert files.read_json(results / "adbench.json") == {"format": FORMAT}
 
 
 @pytest.mark.parametrize("name", ["mean.npy", "fit.json", "state.json"])
@@ -131,7 +131,7 @@ def test_a_folder_of_a_newer_version_is_left_alone(
     invoke: Invoke, command: list[str], results: Path
 ) -> None:
     results.mkdir()
-    atomic.write_json(results / "adbench.json", {"format": 99})
+    files.write_json(results / "adbench.json", {"format": 99})
     before = (results / "adbench.json").read_bytes()
     for words in (command, ["plan", *command[2:]], ["report"], ["runs"], ["runs", "--json"]):
         message = the_error(invoke(*words), 2)
@@ -143,18 +143,18 @@ def test_a_folder_of_a_newer_version_is_left_alone(
 def test_versions_before_seals_find_the_checksum_right(tmp_path: Path) -> None:
     path = tmp_path / "adbench.json"
     for value in ({"format": 2}, {"a": {"b": [1.5, "ä", None]}}):
-        atomic.write_json(path, value)
+        files.write_json(path, value)
         # As version 0.1 read it, which renamed what did not match.
         found = json.loads(path.read_text())
-        assert found.pop("checksum") == atomic.digest(found)
-        assert atomic.read_json(path) == value
+        assert found.pop("checksum") == files.digest(found)
+        assert files.read_json(path) == value
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-        assert atomic.read_json(path) == value
+        assert files.read_json(path) == value
         path.write_bytes(path.read_bytes().replace(b'"seal": "', b'"seal": "0', 1))
         with pytest.raises(ValueError, match="does not match its checksum"):
-            atomic.read_json(path)
-        path.write_text(json.dumps({**value, "checksum": atomic.digest(value)}))
-        assert atomic.read_json(path) == value
+            files.read_json(path)
+        path.write_text(json.dumps({**value, "checksum": files.digest(value)}))
+        assert files.read_json(path) == value
 
 
 @pytest.mark.parametrize("change", [{"format": 99}, {"invention": 1}])
@@ -163,7 +163,7 @@ def test_a_record_of_a_newer_version_is_never_read_nor_removed(
 ) -> None:
     invoke(*command)
     record = only(results, "cells/*/record-*.json")
-    atomic.write_json(record, atomic.read_json(record) | change)
+    files.write_json(record, files.read_json(record) | change)
     before = record.read_bytes()
     for words in (command, ["report"], ["runs"]):
         message = the_error(invoke(*words), 2)
@@ -258,7 +258,7 @@ def test_a_results_folder_that_may_not_be_looked_at_is_one_line(
 
 
 @pytest.mark.parametrize(
-    "writer", ["adbench.store.atomic.os.fsync", "adbench.store.atomic.os.replace"]
+    "writer", ["adbench.store.files.os.fsync", "adbench.store.files.os.replace"]
 )
 def test_a_full_disk_stops_with_one_line_and_the_rest_is_kept(
     invoke: Invoke, command: list[str], results: Path, monkeypatch: pytest.MonkeyPatch, writer: str
@@ -287,14 +287,14 @@ def test_a_write_that_fails_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"
-    atomic.write_text(path, "old")
+    files.write_text(path, "old")
 
     def refuse(_descriptor: int) -> None:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
-    monkeypatch.setattr("adbench.store.atomic.os.fsync", refuse)
+    monkeypatch.setattr("adbench.store.files.os.fsync", refuse)
     with pytest.raises(StoreError, match="the disk is full"):
-        atomic.write_text(path, "new")
+        files.write_text(path, "new")
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file"]
 
 

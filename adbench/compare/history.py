@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from adbench.errors import UsageError
 from adbench.report.tables import GROUP, MEAN, TITLES, named, rows, summarise_seeds
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.comparability import data_versions, newness
 from adbench.store.newest import latest
 from adbench.store.records import Record
@@ -177,7 +177,7 @@ def write_plot(series: Sequence[Series], metric: str, path: Path) -> None:
     if path.suffix.lower() not in PLOT_TYPES:
         raise UsageError(f"--out {path}: expected a name that ends in {', '.join(PLOT_TYPES)}")
     figure = _draw(series, metric)
-    with atomic.replacing(path) as temporary:
+    with files.replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lower()[1:], dpi=150)
 
 

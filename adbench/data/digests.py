@@ -18,8 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from adbench.errors import DataError, StoreError
-from adbench.store.atomic import forbids_writing, is_damage, say_damaged
-from adbench.store.cache_files import say_unkept
+from adbench.store.files import forbids_writing, is_damage, say_damaged, say_unkept
 from adbench.store.regular_files import (
     LARGE_TEXT_BYTES,
     open_regular,

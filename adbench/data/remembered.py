@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from adbench.data.doubts import ImageLook, Looked, MaskLook
 from adbench.errors import DataError, StoreError
-from adbench.store.atomic import read_or_set_aside, write_json
+from adbench.store.files import read_or_set_aside, write_json
 
 _FORMAT: Final = "adbench-looks-1"
 

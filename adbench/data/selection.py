@@ -18,7 +18,7 @@ from adbench.data.verify import Finding, quick_check
 from adbench.errors import DataError, UnknownNameError, UsageError
 from adbench.registry import load_dataset, refuse_shared_names
 from adbench.selectors import parse_dataset, split_categories
-from adbench.store.atomic import digest
+from adbench.store.files import digest
 from adbench.text import is_printable
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbench.errors import AdbenchError, StoreError
+from adbench.store.folders import CellFolder
 from adbench.store.predictions import PredictionChunks, chunk_bounds
-from adbench.store.record_blocks import key_path
 from adbench.store.records import Record
 
 LOW, HIGH = 0.5, 0.999
@@ -41,8 +41,7 @@ class KeptMaps:
 
     def __init__(self, results: Path, record: Record) -> None:
         """Raises `StoreError` for keys that are none."""
-        cell = key_path(results / "cells", record.keys["fit"])
-        self._folder = key_path(cell, record.keys["predict"])
+        self._folder = CellFolder(results, record.keys).predictions
         self._record = record
         self._categories: list[str] = record.images.get("category", [])
         self._bounds = chunk_bounds(self._categories)

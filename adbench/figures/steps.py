@@ -11,8 +11,8 @@ from adbench.figures.cases import Case, ImageScores, describe, extreme_cases
 from adbench.figures.grid import COLOURMAP, PictureGrid, scale_title
 from adbench.figures.sheets import Column, sheet_note
 from adbench.plan import told_of
+from adbench.store.folders import CellFolder
 from adbench.store.model_files import read_model_report
-from adbench.store.record_blocks import key_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,8 +73,8 @@ def _intermediates(
     from adbench.store.checkpoint import FileCheckpoint
 
     record = subject.record
-    folder = key_path(results / "cells", record.keys["fit"])
-    if read_model_report(folder / "model") is None:
+    folder = CellFolder(results, record.keys)
+    if read_model_report(folder.model) is None:
         raise StoreError(
             f"{record.identity['method']} on {record.identity['dataset']}: the model was not kept, "
             "so its steps cannot be drawn; run without --no-keep-model, with --overwrite all"
@@ -84,11 +84,11 @@ def _intermediates(
         device=device,
         precision=precision,
         seed=record.identity["seed"],
-        checkpoint=FileCheckpoint(folder / "checkpoint.pt", float("inf")),
+        checkpoint=FileCheckpoint(folder.checkpoint, float("inf")),
         cache=cache,
         category_cards=told_of(subject.data.dataset.card, own),
     )
-    method = subject.build().load(folder / "model", context)
+    method = subject.build().load(folder.model, context)
     category_of = dict(zip(record.images["id"], record.images["category"], strict=True))
     pixels = np.stack([subject.image(image_id) for image_id in ids])
     return method.intermediates(Images(pixels, tuple(ids), tuple(category_of[i] for i in ids)))

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adbench.store import atomic
+from adbench.store import files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,7 +104,7 @@ def save(figure: Figure, stem: Path, *, dpi: int = 150) -> list[Path]:
     }
     for kind, metadata in undated.items():
         path = stem.with_name(f"{stem.name}.{kind}")
-        with atomic.replacing(path) as temporary:
+        with files.replacing(path) as temporary:
             figure.savefig(temporary, format=kind, dpi=dpi, metadata=metadata)
         written.append(path)
     return written

@@ -18,7 +18,7 @@ from adbench.report.parts_table import parts_tables
 from adbench.report.reported import Reported
 from adbench.report.tables import csv_text, part_rows, rows, summarise_seeds
 from adbench.report.text_table import Table, joined
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.records import Record
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def write_reports(records: Sequence[Record], folder: Path, stem: str) -> list[Pa
     """Write `stem`.md and `stem`.csv; gives their paths."""
     targets = {folder / f"{stem}.md": markdown(records), folder / f"{stem}.csv": csv(records)}
     for path, text in targets.items():
-        atomic.write_text(path, text)
+        files.write_text(path, text)
     return list(targets)
 
 

@@ -12,7 +12,7 @@ from adbench.data.selection import DataSelection, choose_categories, refuse_unkn
 from adbench.errors import DataError, UsageError
 from adbench.registry import load_dataset
 from adbench.selectors import parse_dataset
-from adbench.store.atomic import digest
+from adbench.store.files import digest
 from adbench.text import counted
 
 FRACTION = 0.1

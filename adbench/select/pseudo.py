@@ -19,7 +19,7 @@ from adbench.contracts import Images, Sample
 from adbench.data.cache import DiskCache
 from adbench.data.images import Masks
 from adbench.select.shapes import random_mask
-from adbench.store.atomic import digest
+from adbench.store.files import digest
 
 PER_NORMAL = 2
 """Synthetic anomalies per held-out normal."""

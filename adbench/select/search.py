@@ -18,7 +18,7 @@ from adbench.select.file import CRITERION, Choice, Curve, HeldOut, Point
 from adbench.select.pseudo import PseudoSet, pseudo_set, recipe_digest
 from adbench.select.steps import Step
 from adbench.select.study import Metrics, Study, choose, read_point
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.checkpoint import FileCheckpoint
 from adbench.store.claims import ClaimWatch
 from adbench.store.model_files import publish_model, read_model_report
@@ -109,7 +109,7 @@ class _Search:
                 f"{cell.title} failed: {what}; leave the value out with --grid, or see the "
                 "traceback of `adbench run` with these settings"
             ) from error
-        atomic.write_json(path, {"metrics": metrics})
+        files.write_json(path, {"metrics": metrics})
         shutil.rmtree(self._predictions(tried), ignore_errors=True)
         self.reporter.point_finished(cell, metrics, self.number, self.total)
         return metrics

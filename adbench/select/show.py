@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from adbench.errors import UsageError
 from adbench.select.afterwards import SHOWN, TestCurve, TestPoint
 from adbench.select.file import CRITERION, TOLERANCE, Choice, Curve, SelectionFile
-from adbench.store import atomic
+from adbench.store import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +80,7 @@ def write_plot(selection: SelectionFile, tests: Tests, path: Path) -> None:
     suffix = path.suffix.lower()[1:]
     # A picture of the same numbers is the same file, whenever it is drawn.
     metadata = {"CreationDate": None} if suffix == "pdf" else {}
-    with atomic.replacing(path) as temporary:
+    with files.replacing(path) as temporary:
         figure.savefig(temporary, format=suffix, dpi=150, metadata=metadata)
 
 

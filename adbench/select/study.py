@@ -23,8 +23,8 @@ from adbench.select.file import CRITERION, TOLERANCE
 from adbench.select.held_out import split_normals
 from adbench.select.pseudo import PER_NORMAL, recipe_digest
 from adbench.select.steps import Step, candidate
-from adbench.store import atomic
-from adbench.store.atomic import digest
+from adbench.store import files
+from adbench.store.files import digest
 from adbench.store.records import METRICS, mean_metrics
 
 Metrics = dict[str, dict[str, float | None]]
@@ -147,12 +147,12 @@ def choose(criteria: Sequence[float | None], tolerance: float = TOLERANCE) -> in
 def read_point(path: Path) -> Metrics | None:
     """Metrics kept by an earlier search; None where absent or damaged (which is said): then made
     again."""
-    point = atomic.read_or_set_aside(path)
+    point = files.read_or_set_aside(path)
     if point is None:
         return None
     metrics = point.get("metrics")
     if not isinstance(metrics, dict) or not all(isinstance(m, dict) for m in metrics.values()):
-        atomic.say_damaged(path, f"{path.name} holds no metrics")
+        files.say_damaged(path, f"{path.name} holds no metrics")
         return None
     # Sorting names for a checksum must not decide in which order a table shows them.
     return {c: {name: own[name] for name in METRICS if name in own} for c, own in metrics.items()}

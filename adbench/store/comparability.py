@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adbench.store.atomic import digest
+from adbench.store.files import digest
 from adbench.store.records import PARTS, Record
 
 PART_WORDS = {"train": "training images", "test": "test images", "masks": "masks"}

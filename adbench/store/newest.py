@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from adbench.store.atomic import canonical_json
 from adbench.store.comparability import PART_WORDS, different_parts, newness
+from adbench.store.files import canonical_json
 from adbench.store.records import Record, family_of
 from adbench.text import counted
 

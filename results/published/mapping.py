@@ -18,7 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from adbench.errors import UsageError
-from adbench.store import atomic
+from adbench.store.files import write_text
 
 COLUMNS = (
     "method", "selector", "preset", "name", "dataset", "dataset_version", "category", "metric",
@@ -235,7 +235,7 @@ def main(arguments: list[str]) -> None:
     with source.open(encoding="utf-8", newline="") as stream:
         files = convert(csv.DictReader(stream))
     for stem, rows in files.items():
-        atomic.write_text(folder / f"{stem}.csv", csv_text(rows))
+        write_text(folder / f"{stem}.csv", csv_text(rows))
         print(f"{stem}.csv: {len(rows)} rows")
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from adbench.hyperparameters import build_hyperparameters
 from adbench.registry import load_dataset, load_method
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.records import METRICS, Record
 
 DATASETS = ("mpdd", "mvtec", "visa", "btad")
@@ -83,7 +83,7 @@ def _write(
         "dataset_version": "1", "categories": [category], "scope": "separate", "seed": seed,
         "limit": None,
     }  # fmt: skip
-    key = atomic.digest(identity)[:24]
+    key = files.digest(identity)[:24]
     backbone = identity["hyperparameters"].get("backbone")
     protocol = {
         "dataset": dataset, "dataset_version": "1", "scope": "separate",
@@ -124,7 +124,7 @@ def _write(
               "ground_truth": {category: truth}},
     )  # fmt: skip
     path = folder / "cells" / key / f"record-{key}.json"
-    atomic.write_json(path, record.model_dump(mode="json"))
+    files.write_json(path, record.model_dump(mode="json"))
 
 
 def measure(arguments: list[str], folder: Path) -> tuple[float, float]:

@@ -27,7 +27,7 @@ from adbench.errors import AdbenchError, StoreError
 from adbench.executors.submitit_jobs import read_end, read_share
 from adbench.figures import gallery
 from adbench.select.study import read_point
-from adbench.store import atomic, regular_files
+from adbench.store import files, regular_files
 from adbench.store.checkpoint import FileCheckpoint
 from adbench.store.folders import Store, read_timing
 from adbench.store.model_files import read_model_report
@@ -62,7 +62,7 @@ def records(folder: Path) -> Any:
 def marker(folder: Path) -> Any:
     Store(folder / "results").check_format()
     path = folder / "results" / "adbench.json"
-    return atomic.read_json(path) if path.exists() else None
+    return files.read_json(path) if path.exists() else None
 
 
 def chunks(folder: Path) -> Any:
@@ -81,6 +81,10 @@ def array(folder: Path) -> Any:
     return values.tolist() if cache.hits else None
 
 
+def timing(path: Path) -> Any:
+    return files.read_or_set_aside(path, read=read_timing)
+
+
 def index(folder: Path) -> Any:
     """The index is a shortcut: its digests are right, damaged or not."""
     paths = sorted(p.name for p in (folder / "files").iterdir())
@@ -91,7 +95,7 @@ KINDS = {
     "record": Kind(lambda f: only(first_cell(f), "record-*.json"), records),
     "marker": Kind(lambda f: f / "results/adbench.json", marker),
     "timing": Kind(lambda f: first_cell(f) / "timing.json",
-                   lambda f: read_timing(first_cell(f) / "timing.json")),
+                   lambda f: timing(first_cell(f) / "timing.json")),
     "plan": Kind(lambda f: only(f, "results/plans/plan-*.json"),
                  lambda f: read_plans(f / "results") or None),
     "maps": Kind(lambda f: only(first_cell(f), "*/chunk-*"), chunks),
@@ -130,11 +134,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with contextlib.redirect_stderr(io.StringIO()):
         FileCheckpoint(folder / "checkpoint.pt", 0).save({"tensor": torch.arange(9.0)})
     DiskCache(folder / "arrays", None).array("key", (50,), "int64", lambda a: a.fill(8))
-    atomic.write_json(folder / "point.json", {"metrics": {"a": {"image_auroc": 0.5}}})
+    files.write_json(folder / "point.json", {"metrics": {"a": {"image_auroc": 0.5}}})
     gallery.write(folder, {"format": gallery.FORMAT, "dataset": "toy", "category": "a"})
     share = {"job": "7", "start": None, "end": "end-1.json", "cells": ["key"]}
-    atomic.write_json(folder / "jobs/share-1.json", share)
-    atomic.write_json(folder / "jobs/end-1.json", {"outcomes": {"key": "finished"}, "error": []})
+    files.write_json(folder / "jobs/share-1.json", share)
+    files.write_json(folder / "jobs/end-1.json", {"outcomes": {"key": "finished"}, "error": []})
     (folder / "files").mkdir()
     for number in range(3):
         path = folder / "files" / f"{number}.bin"
@@ -331,12 +335,12 @@ def test_what_no_checksum_can_guard_is_checked_for_its_shape(tmp_path: Path) -> 
     blocks: dict[str, Any] = {"protocol": {}, "diagnostics": {}, "timing": {}}
     escaping: dict[str, Any] = blocks | {"files": {"../../etc/passwd": "0"}}
     for content in (blocks, blocks | {"files": []}, escaping):
-        atomic.write_json(tmp_path / "model" / "fit.json", content)
+        files.write_json(tmp_path / "model" / "fit.json", content)
         assert read_model_report(tmp_path / "model") is None
         (tmp_path / "model").mkdir()
-    atomic.write_json(tmp_path / "timing.json", {"valid": True})
-    assert read_timing(tmp_path / "timing.json") is None
-    atomic.write_json(tmp_path / "point.json", {"metrics": {"a": 1}})
+    files.write_json(tmp_path / "timing.json", {"valid": True})
+    assert timing(tmp_path / "timing.json") is None
+    files.write_json(tmp_path / "point.json", {"metrics": {"a": 1}})
     assert read_point(tmp_path / "point.json") is None
     for state in ("nonsense", {"elapsed": "x"}, {"elapsed": 1.0, "resumes": 0, "state": 5}):
         body = io.BytesIO()

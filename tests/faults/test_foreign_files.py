@@ -15,8 +15,8 @@ from toy import PIXEL, Invoke, Toy
 from adbench.data.cache import DiskCache
 from adbench.errors import StoreError
 from adbench.figures.maps import KeptMaps
-from adbench.store.atomic import read_json, write_json
-from adbench.store.pixel_statistics import pixel_statistics_path
+from adbench.store.files import read_json, write_json
+from adbench.store.folders import CellFolder
 
 ENTRY = "0" * 64 + ".array"
 TEMPORARY = f"{ENTRY}.{'1' * 32}.tmp"
@@ -198,12 +198,12 @@ def test_a_key_that_leads_elsewhere_leads_nowhere(
 @pytest.mark.parametrize("key", ["..", ".", "", "a/b", "/etc", "a\\b", "a\n", "a" * 65, "é"])
 def test_only_a_plain_name_becomes_a_path(tmp_path: Path, key: str) -> None:
     record = scored_record(np.arange(4) % 2, np.arange(4.0))
-    with pytest.raises(StoreError, match="expected a key of letters"):
-        pixel_statistics_path(tmp_path, key)
-    for name in ("fit", "predict"):
+    for name in ("fit", "predict", "score"):
         other = record.model_copy(update={"keys": record.keys | {name: key}})
         with pytest.raises(StoreError, match="expected a key of letters"):
             KeptMaps(tmp_path, other)
+        with pytest.raises(StoreError, match="expected a key of letters"):
+            CellFolder(tmp_path, other.keys)
     assert not KeptMaps(tmp_path, record).kept
 
 

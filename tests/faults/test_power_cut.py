@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from toy import PIXEL, Invoke, Toy
 
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.model_files import publish_model, read_model_report
 from adbench.testing import PixelGaussian
 
@@ -64,7 +64,7 @@ def test_a_model_is_on_the_disk_before_it_has_its_name(
 
 def test_a_files_name_is_on_the_disk_too(tmp_path: Path, events: list[tuple[str, int]]) -> None:
     path = tmp_path / "file"
-    atomic.write_text(path, "x")
+    files.write_text(path, "x")
     file, folder = path.stat().st_ino, tmp_path.stat().st_ino
     assert events[:3] == [("sync", file), ("named", file), ("sync", folder)]
 
@@ -80,7 +80,7 @@ def test_a_folder_that_cannot_be_synced_is_no_error(
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", refuse_folders)
-    atomic.write_text(tmp_path / "file", "x")
+    files.write_text(tmp_path / "file", "x")
     publish_model(Saves(), REPORT, tmp_path / "model")  # type: ignore[arg-type]
     assert read_model_report(tmp_path / "model") is not None
 

@@ -23,7 +23,7 @@ from adbench import grid
 from adbench.datasets.synthetic import generate
 from adbench.errors import StoreError
 from adbench.figures import gallery
-from adbench.store import atomic, claims, regular_files
+from adbench.store import claims, files, regular_files
 from adbench.store.model_files import read_model_report
 
 T = TypeVar("T")
@@ -274,7 +274,7 @@ def test_json_that_would_fill_the_memory_is_refused_before_it_is_parsed(
 def test_other_json_of_a_stranger_is_damaged(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises((ValueError, StoreError), match=r"x\.json"):
-        atomic.read_json(tmp_path / "x.json")
+        files.read_json(tmp_path / "x.json")
 
 
 def test_a_model_of_before_is_read_though_it_tells_no_sizes(
@@ -282,9 +282,9 @@ def test_a_model_of_before_is_read_though_it_tells_no_sizes(
 ) -> None:
     (source,) = whole.glob("results/cells/*/model")
     shutil.copytree(source, tmp_path / "model")
-    report = atomic.read_json(tmp_path / "model/fit.json")
+    report = files.read_json(tmp_path / "model/fit.json")
     del report["sizes"]
-    atomic.write_json(tmp_path / "model/fit.json", report)
+    files.write_json(tmp_path / "model/fit.json", report)
     assert read_model_report(tmp_path / "model") is not None
     sparse(tmp_path / "model/mean.npy")
     with pytest.raises(StoreError, match="mean.npy has 40.0 GB, expected at most 16 GB"):

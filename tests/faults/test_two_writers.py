@@ -9,7 +9,7 @@ import numpy as np
 from toy import PIXEL, Toy, spawn
 
 from adbench.contracts import Prediction
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.predictions import PredictionChunks
 
 ROUNDS = 60
@@ -17,7 +17,7 @@ ROUNDS = 60
 
 def write_records(path: Path, letter: str) -> None:
     for number in range(ROUNDS):
-        atomic.write_json(path, {"who": letter, "number": number, "text": letter * 20_000})
+        files.write_json(path, {"who": letter, "number": number, "text": letter * 20_000})
 
 
 def write_maps(folder: Path, letter: str) -> None:
@@ -30,13 +30,13 @@ def write_maps(folder: Path, letter: str) -> None:
 
 def test_a_json_file_is_always_one_writers(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
-    atomic.write_json(path, {"who": "0", "number": 0, "text": "0" * 20_000})
+    files.write_json(path, {"who": "0", "number": 0, "text": "0" * 20_000})
     writers = [threading.Thread(target=write_records, args=(path, letter)) for letter in "abcd"]
     for writer in writers:
         writer.start()
     seen = set()
     while any(writer.is_alive() for writer in writers):
-        value = atomic.read_json(path)
+        value = files.read_json(path)
         assert value["text"] == value["who"] * 20_000
         seen.add(value["who"])
     assert len(seen) > 1 and [p.name for p in tmp_path.iterdir()] == ["record.json"]

@@ -22,10 +22,11 @@ from sandbox import guarded, usable
 
 from adbench.contracts import Prediction
 from adbench.contracts.interruptions import is_out_of_memory
-from adbench.data.cache import DiskCache
+from adbench.data.cache import DiskCache, Entry
 from adbench.data.digests import content_digests
 from adbench.store.checkpoint import FileCheckpoint
 from adbench.store.claims import ClaimWatch
+from adbench.store.files import read_or_set_aside
 from adbench.store.folders import Store
 from adbench.store.model_files import read_model_report
 from adbench.store.predictions import PredictionChunks
@@ -177,7 +178,7 @@ def _timing_reader(place: Path, content: bytes) -> None:
     from adbench.store.folders import read_timing
 
     (place / "timing.json").write_bytes(content)
-    found = read_timing(place / "timing.json")
+    found = read_or_set_aside(place / "timing.json", read=read_timing)
     assert found is None or {"device_name", "valid"} <= set(found)
 
 
@@ -265,9 +266,7 @@ def _array_reader(place: Path, content: bytes) -> None:
 
 @cache
 def _array_name() -> str:
-    from adbench.store.cache_files import entry_name, head_of
-
-    return entry_name("key", head_of((3, 5), "uint8"))
+    return Entry("key", (3, 5), "uint8").name
 
 
 def _index_reader(place: Path, content: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from adbench.report.html.protocols import ProtocolView
 from adbench.report.marks import Marks
 from adbench.report.tables import TITLES
-from adbench.store.atomic import canonical_json
+from adbench.store.files import canonical_json
 from adbench.store.records import METRICS, Record, mean_metrics
 
 MAX_DIAGNOSTICS = 300
