@@ -36,20 +36,31 @@ def build_hyperparameters(
     try:
         built = method.Hyperparameters(**values)
     except ValidationError as error:
-        raise UsageError(_explain(error, name)) from None
+        raise _invalid(name, *_problems(error)) from None
     except OSError as error:  # a path that the system does not take
-        raise UsageError(
-            f"{name}: {shortened(str(error.filename))}: {error.strerror}. `adbench methods {name}` "
-            "lists the valid ranges"
-        ) from None
+        raise _invalid(name, f": {shortened(str(error.filename))}: {error.strerror}") from None
     for option in values:
         value = getattr(built, option)
         if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(
-                f"{name}.{option}: found {value}, expected a finite number. `adbench methods "
-                f"{name}` lists the valid ranges"
-            )
+            raise _invalid(name, f".{option}: found {value}, expected a finite number")
     return built
+
+
+def _problems(error: ValidationError) -> list[str]:
+    parts = []
+    for problem in error.errors():
+        where = ".".join(map(str, problem["loc"])) or "combination"
+        message = problem["msg"].removeprefix("Value error, ")
+        given = f" (got {shortened(repr(problem['input']))})" if problem["loc"] else ""
+        parts.append(f".{shortened(where)}: {shortened(message)}{given}")
+    return parts
+
+
+def _invalid(name: str, *problems: str) -> UsageError:
+    told = [f"{name}{problem}" for problem in problems[:MOST_PROBLEMS]]
+    if len(problems) > MOST_PROBLEMS:
+        told.append(f"and {len(problems) - MOST_PROBLEMS} more")
+    return UsageError(f"{'; '.join(told)}. `adbench methods {name}` lists the valid ranges")
 
 
 def variant_name(
@@ -84,16 +95,3 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "x".join(map(_text, value))
     return str(value).partition("#sha256:")[0]  # a file's digest belongs to the protocol
-
-
-def _explain(error: ValidationError, name: str) -> str:
-    parts = []
-    problems = error.errors()
-    for problem in problems[:MOST_PROBLEMS]:
-        where = ".".join(map(str, problem["loc"])) or "combination"
-        message = problem["msg"].removeprefix("Value error, ")
-        given = f" (got {shortened(repr(problem['input']))})" if problem["loc"] else ""
-        parts.append(f"{name}.{shortened(where)}: {shortened(message)}{given}")
-    if len(problems) > MOST_PROBLEMS:
-        parts.append(f"and {len(problems) - MOST_PROBLEMS} more")
-    return "; ".join(parts) + f". `adbench methods {name}` lists the valid ranges"

@@ -26,6 +26,7 @@ from adbench.contracts import (
 from adbench.data.selection import DataSelection
 from adbench.errors import UnknownNameError, UsageError
 from adbench.hyperparameters import build_hyperparameters, variant_name
+from adbench.metrics.table import aupro_limits
 from adbench.registry import expand_group, load_method, refuse_shared_names
 from adbench.selectors import MethodSelector, parse_methods, parse_overrides
 from adbench.store.files import digest
@@ -33,7 +34,7 @@ from adbench.store.plan_files import PlannedCell
 
 MaskRule = Literal["nearest", "area_max"]
 MASK_RULES: tuple[MaskRule, ...] = ("nearest", "area_max")
-AUPRO_LIMITS = (0.3, 0.05)
+AUPRO_LIMITS = aupro_limits()
 
 
 @dataclass(frozen=True)
@@ -214,9 +215,9 @@ class Plan:
 
 @cache
 def metrics_digest() -> str:
-    """Digest of the code that turns maps into numbers."""
-    folder = Path(__file__).parent / "metrics"
-    names = [f"adbench.metrics.{p.stem}" for p in sorted(folder.glob("*.py"))]
+    """Digest of the code that turns maps into numbers, without the table of their names."""
+    folder = Path(__file__).parent / "metrics" / "exact"
+    names = [f"adbench.metrics.exact.{p.stem}" for p in sorted(folder.glob("*.py"))]
     return modules_digest(*[n.removesuffix(".__init__") for n in names], "adbench.cell.scoring")
 
 

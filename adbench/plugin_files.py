@@ -27,24 +27,21 @@ _PRIVATE = re.compile(rf"{_PREFIX}[0-9a-f]{{8}}\.?")
 def load_file(path: Path) -> ModuleType:
     """The module of this file, executed once a process; raises whatever it raises."""
     resolved = path.resolve()
-    package = _package_of(resolved.parent)
     stem = resolved.stem
     if not stem.isidentifier():  # a dot would make a parent of what is before it
-        stem = f"file_{hashlib.sha256(stem.encode()).hexdigest()[:8]}"
-    name = f"{package}.{stem}"
-    if name in sys.modules:
-        return sys.modules[name]
-    loader = _Loader(name, str(resolved))
-    spec = importlib.util.spec_from_file_location(name, resolved, loader=loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+        stem = f"file_{_short_digest(stem.encode())}"
+    name = f"{_package_of(resolved.parent)}.{stem}"
+    if name not in sys.modules:
+        loader = _Loader(name, str(resolved))
+        spec = importlib.util.spec_from_file_location(name, resolved, loader=loader)
+        assert spec is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        try:
+            loader.exec_module(sys.modules[name])
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
 
 
 def is_private(module: str) -> bool:
@@ -82,11 +79,15 @@ def _package_of(folder: Path) -> str:
     """Name of the package that stands for a folder."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
-    name = _PREFIX + hashlib.sha256(bytes(folder)).hexdigest()[:8]
+    name = _PREFIX + _short_digest(bytes(folder))
     spec = ModuleSpec(name, None, is_package=True)
     spec.submodule_search_locations = [str(folder)]
     sys.modules[name] = importlib.util.module_from_spec(spec)
     return name
+
+
+def _short_digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:8]
 
 
 class _Finder(MetaPathFinder):
@@ -95,10 +96,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """As `MetaPathFinder`."""
-        if not is_private(fullname):
-            return None
-        spec = PathFinder.find_spec(fullname, path)
+        spec = PathFinder.find_spec(fullname, path) if is_private(fullname) else None
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
             spec.loader = _Loader(fullname, spec.loader.path)
         return spec
@@ -112,11 +110,9 @@ class _Loader(SourceFileLoader):
     """
 
     def get_code(self, fullname: str) -> Any:
-        """As `SourceLoader`, without a look at `__pycache__`."""
         return self.source_to_code(self.get_data(self.path), self.path)
 
     def exec_module(self, module: ModuleType) -> None:
-        """As `Loader`."""
         module.__dict__["__builtins__"] = {**vars(builtins), "__import__": _import}
         super().exec_module(module)
 

@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adbench.contracts import Dataset, DatasetCard, Hyperparameters, Method, MethodCard
+from adbench.contracts import Card, Dataset, DatasetCard, Hyperparameters, Method, MethodCard
 from adbench.errors import PluginError, UnknownNameError, UsageError, shortened
 from adbench.plugin_files import as_written, load_file
 
@@ -29,25 +29,27 @@ class _Kind(NamedTuple):
     word: str
     group: str
     base: type
+    card: type[Card]
+    groups: tuple[str, ...] = ()
 
 
-_METHODS = _Kind("method", "adbench.methods", Method)
-_DATASETS = _Kind("data set", "adbench.datasets", Dataset)
+_METHODS = _Kind("method", "adbench.methods", Method, MethodCard, ("all", *METHOD_GROUPS))
+_DATASETS = _Kind("data set", "adbench.datasets", Dataset, DatasetCard)
 
 
 @cache
-def _entry_points(group: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=group)}
+def _entry_points(kind: _Kind) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=kind.group)}
 
 
 def method_names() -> list[str]:
     """Names of all installed methods, sorted."""
-    return sorted(_entry_points(_METHODS.group))
+    return sorted(_entry_points(_METHODS))
 
 
 def dataset_names() -> list[str]:
     """Names of all installed data sets, sorted."""
-    return sorted(_entry_points(_DATASETS.group))
+    return sorted(_entry_points(_DATASETS))
 
 
 def load_method(reference: str) -> type[Method]:
@@ -56,52 +58,31 @@ def load_method(reference: str) -> type[Method]:
     Raises `UnknownNameError` for an unknown name, `PluginError` where the import fails or the
     class does not keep the contract.
     """
-    return _load_method(reference, _working_folder(reference))
-
-
-@cache
-def _load_method(reference: str, _folder: str) -> type[Method]:
-    plugin = _load(reference, _METHODS)
-    lacks = _missing(plugin, MethodCard)
-    if not _is_subclass(getattr(plugin, "Hyperparameters", None), Hyperparameters):
-        lacks.append("a subclass of adbench.contracts.Hyperparameters as `Hyperparameters`")
-    presets = getattr(plugin, "presets", None)
-    if not (isinstance(presets, Mapping) and "paper" in presets):
-        lacks.append("a mapping with at least the preset 'paper' as `presets`")
-    if lacks:
-        raise PluginError(f"method {reference} lacks {_join(lacks)}; see CONTRIBUTING.md")
-    checked: type[Method] = plugin
-    return checked
+    method: type[Method] = _load(reference, _METHODS, _working_folder(reference))
+    return method
 
 
 def load_dataset(reference: str) -> Dataset:
     """An instance of the data set behind a name or a reference; raises as `load_method`."""
-    return _load_dataset(reference, _working_folder(reference))
-
-
-@cache
-def _load_dataset(reference: str, _folder: str) -> Dataset:
-    plugin = _load(reference, _DATASETS)
-    lacks = _missing(plugin, DatasetCard)
-    if lacks:
-        raise PluginError(f"data set {reference} lacks {_join(lacks)}; see CONTRIBUTING.md")
-    try:
-        dataset: Dataset = plugin()
-    except Exception as error:  # a plug-in may raise anything
-        raise PluginError(_failure(_DATASETS, reference, "set up", error)) from error
-    if hasattr(dataset, "reference"):
-        dataset.reference = reference  # so that its messages name a command that works
+    dataset: Dataset = _load(reference, _DATASETS, _working_folder(reference))
     return dataset
 
 
-def _working_folder(reference: str) -> str:
-    """Where a reference is read from, if that matters: in another folder it is another file."""
-    if ".py:" not in reference or os.path.isabs(reference):
-        return ""
-    try:
-        return os.getcwd()
-    except OSError:  # it is gone, and the file with it
-        return ""
+def expand_group(name: str) -> list[str] | None:
+    """Method names behind `all` or a group name, or None for anything else.
+
+    A plug-in that cannot be imported has no card and so no group: it is left out of a group, and
+    `all` names it, so that the run reports it.
+    """
+    if name == "all":
+        return method_names()
+    if name not in METHOD_GROUPS:
+        return None
+    found = []
+    for own in method_names():
+        with contextlib.suppress(PluginError):
+            found += [own] if load_method(own).card.group == name else []
+    return found
 
 
 def refuse_shared_names(word: str, loaded: Sequence[tuple[str, Any]]) -> None:
@@ -122,53 +103,50 @@ def refuse_shared_names(word: str, loaded: Sequence[tuple[str, Any]]) -> None:
             )
 
 
-def _missing(plugin: Any, card: type) -> list[str]:
-    """What both contracts ask for and is not there: methods and the card."""
-    found = [f"`{name}`" for name in sorted(getattr(plugin, "__abstractmethods__", ()))]
-    if not isinstance(getattr(plugin, "card", None), card):
-        found.append(f"a {card.__name__} as `card`")
-    return found
+def _working_folder(reference: str) -> str:
+    """Where a reference is read from, if that matters: in another folder it is another file."""
+    with contextlib.suppress(OSError):  # it is gone, and the file with it
+        if ".py:" in reference and not os.path.isabs(reference):
+            return os.getcwd()
+    return ""
 
 
-def _is_subclass(value: Any, base: type) -> bool:
-    return isinstance(value, type) and issubclass(value, base)
+@cache
+def _load(reference: str, kind: _Kind, _folder: str) -> Any:
+    """The class of a method, an instance of a data set, checked to keep the contract."""
+    plugin = _load_class(reference, kind)
+    lacks = [f"`{name}`" for name in sorted(plugin.__abstractmethods__)]
+    if not isinstance(getattr(plugin, "card", None), kind.card):
+        lacks.append(f"a {kind.card.__name__} as `card`")
+    if kind is _METHODS:
+        if not _is_subclass(getattr(plugin, "Hyperparameters", None), Hyperparameters):
+            lacks.append("a subclass of adbench.contracts.Hyperparameters as `Hyperparameters`")
+        presets = getattr(plugin, "presets", None)
+        if not (isinstance(presets, Mapping) and "paper" in presets):
+            lacks.append("a mapping with at least the preset 'paper' as `presets`")
+    if lacks:
+        *most, last = lacks
+        told = f"{', '.join(most)} and {last}" if most else last
+        raise PluginError(f"{kind.word} {reference} lacks {told}; see CONTRIBUTING.md")
+    if kind is _METHODS:
+        return plugin
+    with _explained(kind, reference, "set up"):
+        dataset = plugin()
+    if hasattr(dataset, "reference"):
+        dataset.reference = reference  # so that its messages name a command that works
+    return dataset
 
 
-def _join(parts: list[str]) -> str:
-    return ", ".join(parts[:-1]) + " and " * (len(parts) > 1) + parts[-1]
-
-
-def expand_group(name: str) -> list[str] | None:
-    """Method names behind `all` or a group name, or None for anything else.
-
-    A plug-in that cannot be imported has no card and so no group: it is left out of a group, and
-    `all` names it, so that the run reports it.
-    """
-    if name == "all":
-        return method_names()
-    if name not in METHOD_GROUPS:
-        return None
-    return [n for n in method_names() if _group_of(n) == name]
-
-
-def _group_of(name: str) -> str | None:
-    try:
-        return load_method(name).card.group
-    except PluginError:
-        return None
-
-
-def _load(reference: str, kind: _Kind) -> Any:
-    """The class behind a name or a reference, checked to be a subclass of the contract."""
+def _load_class(reference: str, kind: _Kind) -> Any:
+    """The class behind a name or a reference, a subclass of the contract."""
     if ":" in reference:
         plugin = _load_reference(reference, kind)
     else:
-        point = _entry_points(kind.group).get(reference)
-        if point is None:
-            more = [*METHOD_GROUPS, "all"] if kind is _METHODS else []
-            raise UnknownNameError(kind.word, reference, [*_entry_points(kind.group), *more])
-        with _explained(kind, reference):
-            plugin = point.load()
+        installed = _entry_points(kind)
+        if reference not in installed:
+            raise UnknownNameError(kind.word, reference, [*installed, *kind.groups])
+        with _explained(kind, reference, "imported"):
+            plugin = installed[reference].load()
     if not _is_subclass(plugin, kind.base):
         raise PluginError(
             f"{reference} is no {kind.word}: expected a subclass of "
@@ -188,7 +166,7 @@ def _load_reference(reference: str, kind: _Kind) -> Any:
         raise UsageError(
             f"{kind.word} {shortened(reference)!r}: expected FILE.py:Class or MODULE:Class"
         )
-    with _explained(kind, reference):
+    with _explained(kind, reference, "imported"):
         module = load_file(Path(where)) if is_file else _import_module(where)
         is_there = hasattr(module, class_name)  # a module may answer this by code of its own
     if not is_there:
@@ -209,27 +187,27 @@ def _import_module(name: str) -> Any:
         ) from None
 
 
+def _is_subclass(value: Any, base: type) -> bool:
+    return isinstance(value, type) and issubclass(value, base)
+
+
 @contextlib.contextmanager
-def _explained(kind: _Kind, reference: str) -> Iterator[None]:
-    """Whatever a plug-in raises while it is imported becomes a `PluginError`; what it prints goes
-    to stderr, as stdout may be JSON."""
+def _explained(kind: _Kind, reference: str, done: str) -> Iterator[None]:
+    """Whatever a plug-in raises meanwhile becomes a `PluginError`; what it prints goes to stderr,
+    as stdout may be JSON."""
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     except UsageError:
         raise
     except (Exception, SystemExit) as error:
-        raise PluginError(_failure(kind, reference, "imported", error)) from error
-
-
-def _failure(kind: _Kind, reference: str, done: str, error: BaseException) -> str:
-    reason = shortened(" ".join(as_written(str(error)).split()), 1000) or "no message"
-    way_out = (
-        f"mend {shortened(reference.rpartition(':')[0])}"
-        if ":" in reference
-        else "mend or uninstall the package that provides it; `adbench doctor` lists all"
-    )
-    return (
-        f"{kind.word} {shortened(reference)} could not be {done}: {type(error).__name__}: "
-        f"{reason}; {way_out}"
-    )
+        reason = shortened(" ".join(as_written(str(error)).split()), 1000) or "no message"
+        way_out = (
+            f"mend {shortened(reference.rpartition(':')[0])}"
+            if ":" in reference
+            else "mend or uninstall the package that provides it; `adbench doctor` lists all"
+        )
+        raise PluginError(
+            f"{kind.word} {shortened(reference)} could not be {done}: {type(error).__name__}: "
+            f"{reason}; {way_out}"
+        ) from error

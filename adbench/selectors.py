@@ -17,6 +17,9 @@ from adbench.errors import UsageError, shortened
 MAX_COMBINATIONS = 10_000
 """Of swept values of one method, and seeds of one run: beyond it somebody mistyped."""
 
+_BRACKETED = re.compile(r"(?:[^\[\]]|\[[^\[\]]*\])*")
+_PART = re.compile(r"(?:[^,\[\]]|\[[^\[\]]*\])+")
+_METHOD = re.compile(r"([^\[\]]+)(?:\[(.*)\])?", re.DOTALL)
 _OPTION = re.compile(r"^\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$", re.DOTALL)
 
 
@@ -110,17 +113,12 @@ def parse_seeds(text: str) -> tuple[int, ...]:
                 f"--seeds {_short(text)}: expected whole numbers, like 0 or 0,3 or 0-4"
             )
         first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or last - first >= MAX_COMBINATIONS:
+        if last < first or last - first + len(seeds) >= MAX_COMBINATIONS:
             raise UsageError(
-                f"--seeds {_short(text)}: {part.strip()} is no range from a number "
-                f"to a larger one (at most {MAX_COMBINATIONS:,}), like 0-4"
+                f"--seeds {_short(text)}: {part.strip()} is no range from a number to a larger "
+                f"one, like 0-4, or there are more than {MAX_COMBINATIONS:,} seeds in all"
             )
         seeds.update(dict.fromkeys(range(first, last + 1)))
-        if len(seeds) > MAX_COMBINATIONS:
-            raise UsageError(
-                f"--seeds {_short(text)}: found more than {MAX_COMBINATIONS:,} seeds; expected "
-                "fewer, in several runs if need be"
-            )
     return tuple(seeds)
 
 
@@ -133,23 +131,15 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def _split_outside_brackets(text: str) -> list[str]:
-    parts, depth, current = [], 0, ""
-    for character in text:
-        depth += (character == "[") - (character == "]")
-        if depth not in (0, 1):
-            raise UsageError(f"--methods {_short(text)}: brackets do not match, expected NAME[k=v]")
-        if character == "," and depth == 0:
-            parts.append(current)
-            current = ""
-        else:
-            current += character
-    if depth:
-        raise UsageError(f"--methods {_short(text)}: a bracket is not closed, expected NAME[k=v]")
-    return [part.strip() for part in [*parts, current] if part.strip()]
+    if _BRACKETED.fullmatch(text) is None:
+        is_open = text.count("[") > text.count("]")
+        found = "a bracket is not closed" if is_open else "brackets do not match"
+        raise UsageError(f"--methods {_short(text)}: {found}, expected NAME[k=v]")
+    return [part for part in map(str.strip, _PART.findall(text)) if part]
 
 
 def _parse_method(text: str) -> MethodSelector:
-    match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", text, re.DOTALL)
+    match = _METHOD.fullmatch(text)
     if match is None:
         raise UsageError(f"--methods: cannot read {_short(text)}; expected NAME[k=v,k2=v1|v2]")
     options: list[tuple[str, tuple[str, ...]]] = []
@@ -164,8 +154,7 @@ def _parse_method(text: str) -> MethodSelector:
                 f"--methods: {option[1]} is set twice for {match[1]}; expected one value, or "
                 f"{option[1]}=v1|v2 for a cell each"
             )
-        values = tuple(value.strip() for value in option[2].split("|"))
-        options.append((option[1], values))
+        options.append((option[1], tuple(map(str.strip, option[2].split("|")))))
     count = math.prod(len(values) for _, values in options)
     if count > MAX_COMBINATIONS:
         raise UsageError(

@@ -7,7 +7,7 @@ type checkers, the words of cards for people, and import lines; what these bind 
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _UNREAD = {"ctx", "kind", "type_comment", "type_ignores"}
 _CARDS: dict[str, set[str | None]] = {
@@ -37,7 +37,6 @@ class Import:
     level: int
 
 
-@dataclass
 class SourceText:
     """Attributes:
     text: the tree; equal on all supported versions of Python.
@@ -46,21 +45,12 @@ class SourceText:
     attributes: that occur in it, after a dot.
     """
 
-    text: str = ""
-    imports: list[Import] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
-    attributes: set[str] = field(default_factory=set)
-
-
-def read_source(source: bytes) -> SourceText:
-    """Raises SyntaxError, ValueError or RecursionError for what is no Python of this version."""
-    tree = ast.parse(source)
-    return _Reader(tree).found
-
-
-class _Reader:
-    def __init__(self, tree: ast.Module) -> None:
-        self.found = SourceText()
+    def __init__(self, source: bytes) -> None:
+        """Raises SyntaxError, ValueError or RecursionError for no Python of this version."""
+        tree = ast.parse(source)
+        self.imports: list[Import] = []
+        self.names: set[str] = set()
+        self.attributes: set[str] = set()
         self._parts: list[str] = []
         self._blocks = 0
         self._cards = {
@@ -71,34 +61,36 @@ class _Reader:
             if alias.name in _CARDS
         }
         self._block(tree.body)
-        self.found.text = "".join(self._parts)
+        self.text = "".join(self._parts)
 
     def _block(self, statements: list[ast.stmt]) -> None:
         number, self._blocks = self._blocks, self._blocks + 1
         self._parts.append("[")
         for statement in statements:
-            if isinstance(statement, ast.Import | ast.ImportFrom):
-                self._import(statement, number)
-            elif isinstance(statement, ast.If) and _is_for_type_checkers(statement):
-                if statement.orelse:
-                    self._block(statement.orelse)
-            elif not _says_nothing(statement):
-                self._node(statement)
+            match statement:
+                case ast.Import(names):
+                    for alias in names:
+                        self._import(alias, number)
+                case ast.ImportFrom(module, names, level):
+                    self.imports += [
+                        Import(number, a.asname or a.name, module or "", a.name, level)
+                        for a in names
+                    ]
+                case ast.If(ast.Name("TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
+                    if statement.orelse:
+                        self._block(statement.orelse)
+                case ast.Pass() | ast.Expr(ast.Constant()):
+                    pass
+                case _:
+                    self._node(statement)
         self._parts.append("]")
 
-    def _import(self, node: ast.Import | ast.ImportFrom, block: int) -> None:
-        for alias in node.names:
-            if isinstance(node, ast.ImportFrom):
-                bound = alias.asname or alias.name
-                own = Import(block, bound, node.module or "", alias.name, node.level)
-            else:
-                bound = alias.asname or alias.name.partition(".")[0]
-                # `import a.b` binds a; that b is a module too, `name` says of another entry.
-                head = alias.name if alias.asname else bound
-                own = Import(block, bound, head, None, 0)
-                if head != alias.name:
-                    self.found.imports.append(Import(block, "", alias.name, None, 0))
-            self.found.imports.append(own)
+    def _import(self, alias: ast.alias, block: int) -> None:
+        """`import a.b` binds a; that b is a module too, another entry says."""
+        head = alias.name if alias.asname else alias.name.partition(".")[0]
+        if head != alias.name:
+            self.imports.append(Import(block, "", alias.name, None, 0))
+        self.imports.append(Import(block, alias.asname or head, head, None, 0))
 
     def _node(self, node: ast.AST) -> None:
         """Append `Kind(field=value,...)`."""
@@ -106,18 +98,17 @@ class _Reader:
             self._parts.append(_constant(node.value))
             return
         if isinstance(node, ast.Name):
-            self.found.names.add(node.id)
+            self.names.add(node.id)
         elif isinstance(node, ast.Attribute):
-            self.found.attributes.add(node.attr)
+            self.attributes.add(node.attr)
         elif isinstance(node, ast.Call):
-            node = self._read_call(node)
+            node = self._call(node)
         self._parts.append(f"{type(node).__name__}(")
         for name in node._fields:
             value = getattr(node, name, None)
-            if value is None or value == [] or name in _UNREAD:
-                continue
-            self._parts.append(f"{name}=")
-            self._value(value)
+            if value is not None and value != [] and name not in _UNREAD:
+                self._parts.append(f"{name}=")
+                self._value(value)
         self._parts.append(")")
 
     def _value(self, value: object) -> None:
@@ -133,31 +124,19 @@ class _Reader:
                 self._value(item)
             self._parts.append("]")
 
-    def _read_call(self, node: ast.Call) -> ast.Call:
+    def _call(self, node: ast.Call) -> ast.Call:
         """Without the words of a card; of a module that is imported by its name, with an edge."""
-        called = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
-        if called in ("import_module", "__import__") and node.args:
-            self._dynamic(getattr(node.args[0], "value", None))
-        if not (isinstance(node.func, ast.Name) and node.func.id in self._cards):
-            return node
-        kept = self._cards[node.func.id]
-        return ast.Call(node.func, node.args, [k for k in node.keywords if k.arg in kept])
-
-    def _dynamic(self, name: object) -> None:
-        if isinstance(name, str) and name.strip("."):
-            module = name.lstrip(".")
-            self.found.imports.append(Import(0, "", module, None, len(name) - len(module)))
-
-
-def _is_for_type_checkers(node: ast.If) -> bool:
-    names = (getattr(node.test, "id", None), getattr(node.test, "attr", None))
-    return "TYPE_CHECKING" in names
-
-
-def _says_nothing(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Pass) or (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    )
+        match node:
+            case ast.Call(
+                ast.Name("import_module" | "__import__")
+                | ast.Attribute(attr="import_module" | "__import__"),
+                [ast.Constant(str(name)), *_],
+            ) if module := name.lstrip("."):
+                self.imports.append(Import(0, "", module, None, len(name) - len(module)))
+            case ast.Call(ast.Name(name)) if name in self._cards:
+                kept = [k for k in node.keywords if k.arg in self._cards[name]]
+                return ast.Call(node.func, node.args, kept)
+        return node
 
 
 def _constant(value: object) -> str:

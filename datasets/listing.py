@@ -1,27 +1,25 @@
-"""What a category's folders hold, problems included: images, masks and how they pair.
+"""What a category's folders hold, problems included: the one way to read a folder of images.
 
-Nothing here raises for a missing mask or the like: flaws become `Problem`s, so that a run can
-stop at the first and `adbench data verify` can show all. Nothing here opens an image.
+Nothing here raises for a missing mask or the like: flaws become `Problem`s, so that a run can stop
+at the first and `adbench data verify` can show all. Each file is an image, known litter, or named
+in a problem, so that none is passed over in silence. Sub-folders are read too. Nothing here decodes
+an image, and nothing but a regular file is ever opened: a pipe would wait for ever.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
+import stat
 import unicodedata
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from adbench.contracts import Sample
 from adbench.errors import DataError
-
-MASK_SUFFIX = "_mask"
-"""What MVTec's layout adds to an image's stem to name its mask."""
-NO_MASK = "no mask"
-"""The check of a defect image without a mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,115 +109,173 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def pair_masks(
-    images: Sequence[str], masks: Sequence[str], folder: str
-) -> tuple[dict[str, str], list[Problem]]:
-    """Each image's mask by name: `STEM_mask.*` or `STEM.*`, never by position.
-
-    In sub-folders the mask has the image's place below its own folder; where nothing does, a
-    mask with the image's stem alone is taken, if no other image has it.
-
-    Args:
-        images: paths of defect images, of a folder that lies as deep as `folder`.
-        masks: paths of the masks in `folder`.
-        folder: where the masks should be, for messages.
-    """
-    depth = folder.count("/") + 1
-    found = _by_name(images, masks, lambda path: _below(path, depth))
-    taken = {mask for own in found.values() for mask in own}
-    lone = [image for image in images if not found[image]]
-    found |= _by_name(lone, [m for m in masks if m not in taken], stem)
-    pairs: dict[str, str] = {}
-    owner: dict[str, str] = {}
-    problems: list[Problem] = []
-    for image in images:
-        problem = _pairing_problem(image, found[image], owner, folder, _below(image, depth))
-        for mask in found[image]:
-            owner.setdefault(mask, image)
-        if problem is None:
-            pairs[image] = found[image][0]
-        else:
-            problems.append(problem)
-    for mask in masks:
-        if mask not in owner:
-            problems.append(Problem("warning", "stray mask", f"{mask} belongs to no image", mask))
-    return pairs, problems
-
-
-def _below(path: str, depth: int) -> str:
-    """The path below the folder of this depth, without the file's extension."""
-    return without_suffix(path.split("/", depth)[depth])
-
-
-def _by_name(
-    images: Sequence[str], masks: Sequence[str], name: Callable[[str], str]
-) -> dict[str, list[str]]:
-    """The masks that have each image's name, those with the suffix first."""
-    by_name: dict[str, list[str]] = defaultdict(list)
-    for mask in masks:
-        by_name[composed(name(mask))].append(mask)
-    return {
-        image: by_name.get(own + MASK_SUFFIX, []) + by_name.get(own, [])
-        for image in images
-        for own in (composed(name(image)),)
-    }
-
-
-def _pairing_problem(
-    image: str, found: Sequence[str], owner: Mapping[str, str], folder: str, name: str
-) -> Problem | None:
-    if not found:
-        wanted = f"{folder}/{name}{MASK_SUFFIX}.png or {stem(image)}.png"
-        message = f"{image} has no mask: looked for {wanted} (or another image extension)"
-        return Problem("error", NO_MASK, message, image)
-    if len(found) > 1:
-        more = f" and {len(found) - 3} more" * (len(found) > 3)
-        names = " and ".join(found[:3]) + more
-        what = f"has {len(found)} masks, {names}: expected one, remove the other"
-    elif found[0] in owner:
-        what = f"and {owner[found[0]]} share the mask {found[0]}: expected one mask an image"
-    else:
-        return None
-    return Problem("error", "mask", f"{image} {what}", image)
-
-
-def odd_names(images: Sequence[str]) -> list[Problem]:
-    """A warning for each image beside another of the same folder and stem, or named as its mask.
-
-    A copy that was converted without removing the originals (BTAD's .bmp) counts twice, and a
-    mask among the images as an image.
-    """
-    names = {composed(without_suffix(image)): image for image in images}
-    return [*_same_stem(images), *_masks_among(images, names)]
-
-
-def _masks_among(images: Sequence[str], names: Mapping[str, str]) -> list[Problem]:
-    problems = []
-    for image in images:
-        name = composed(without_suffix(image))
-        other = names.get(name.removesuffix(MASK_SUFFIX))
-        if other is not None and other != image and name.endswith(MASK_SUFFIX):
-            message = (
-                f"{image} is named like the mask of {other}, but counts as an image: if it is a "
-                "mask, move it to where masks lie"
-            )
-            problems.append(Problem("warning", "mask name", message, image))
-    return problems
-
-
-def _same_stem(images: Sequence[str]) -> list[Problem]:
-    first: dict[str, str] = {}
-    problems = []
-    for image in images:
-        other = first.setdefault(composed(without_suffix(image)), image)
-        if other != image:
-            message = f"{image} has the name of {other} but another extension: one image twice?"
-            problems.append(Problem("warning", "same name", message, image))
-    return problems
-
-
 def numbered(folder: str, count: int, digits: int, skip: Iterable[int] = ()) -> set[str]:
     """The first `count` numbers that are not in `skip`, as paths in `folder` without extension."""
     left_out = set(skip)
     numbers = [n for n in range(count + len(left_out)) if n not in left_out]
     return {f"{folder}/{n:0{digits}d}" for n in numbers[:count]}
+
+
+IMAGE_SUFFIXES = frozenset(
+    {
+        ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff",
+        ".webp", ".gif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm",
+        ".pnm",
+    }
+)  # fmt: skip
+"""Of the formats that `adbench.data.decode` reads."""
+
+_UNREAD = frozenset(
+    {
+        ".avif", ".heic", ".heif", ".jxl", ".tga", ".pcx", ".psd", ".svg", ".ico", ".exr", ".hdr",
+        ".pfm", ".dng", ".cr2", ".nef", ".arw", ".raw", ".dcm", ".npy",
+    }
+)  # fmt: skip
+"""Of images in formats that it does not read."""
+
+_LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
+_FIRST_BYTES = re.compile(
+    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|RIFF....WEBP|P[1-6]\s"
+    rb"|\0\0\0\x0cjP  |\xff\x4f\xff\x51|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
+    re.DOTALL,
+)
+_KINDS = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFolder:
+    """One folder with its sub-folders: the images' paths, sorted, and what is wrong there."""
+
+    images: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def read_image_folder(root: Path, folder: str) -> ImageFolder:
+    """All images in `folder`, relative to `root`; none where the folder is absent.
+
+    Extensions match in any case; a file without one is an image if it begins like one. A link to
+    a folder inside is not followed, since it may lead back or to a whole disk, but named.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    if _leads_back(root / folder):
+        message = f"{folder} is a link to a folder that it lies in: not read"
+        return ImageFolder((), (Problem("warning", "link", message, folder),))
+    images: list[str] = []
+    problems: list[Problem] = []
+    pending = [folder]
+    while pending:
+        here = pending.pop()
+        own = 0
+        for entry in entries(root / here, hidden=True):
+            path = f"{here}/{entry.name}"
+            found = _hidden(entry, path) if is_hidden(entry.name) else _look_at(entry, path)
+            if found == "folder":
+                pending.append(path)
+            elif found == "image":
+                images.append(path)
+                own += 1
+            elif found is not None:
+                problems.append(found)
+        if here != folder and own:
+            message = f"the sub-folder {here} is read too ({_counted(own)})"
+            problems.append(Problem("note", "sub-folder", message, here))
+    problems.sort(key=lambda problem: problem.path)
+    return ImageFolder(tuple(sorted(images)), tuple(problems))
+
+
+def unused_images(root: Path, folder: str, used: Collection[str], expected: str) -> list[Problem]:
+    """A warning for each image in `folder` itself, and each folder with images, not `used`."""
+    problems = []
+    for entry in entries(root / folder):
+        if entry.name in used:
+            continue
+        path = f"{folder}/{entry.name}"
+        found = _look_at(entry, path)
+        if found == "image":
+            what = f"{path} is not used: {expected}"
+        elif is_folder(root / path) and (images := read_image_folder(root, path).images):
+            what = f"{path} holds {_counted(len(images))}, not used: {expected}"
+        else:
+            continue
+        problems.append(Problem("warning", "unused", what, path))
+    return problems
+
+
+def _counted(count: int) -> str:
+    return f"{count} image{'s' * (count != 1)}"
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether it is a link to a folder that it lies in itself."""
+    if not os.path.islink(folder):
+        return False
+    target, home = os.path.realpath(folder), os.path.realpath(folder.parent)
+    return os.path.commonpath([target, home]) == target
+
+
+def _look_at(entry: os.DirEntry[str], path: str) -> Problem | Literal["folder", "image"] | None:
+    """ "folder", "image", None for litter, or what is wrong."""
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    suffix = os.path.splitext(entry.name)[1].lower()
+    try:
+        mode = stat.S_IFREG if entry.is_file() else os.stat(entry.path).st_mode
+    except OSError:
+        # A link that leads nowhere: an image that was lost, say, or not fetched with the others,
+        # must fail by its name and never be passed over.
+        if suffix in IMAGE_SUFFIXES:
+            return "image"
+        return Problem("warning", "other file", f"{path} is a link that leads nowhere", path)
+    if stat.S_ISDIR(mode):
+        message = f"{path} is a link to a folder: not read; put the folder itself there"
+        return Problem("warning", "link", message, path)
+    for is_kind, kind in _KINDS:
+        if is_kind(mode):
+            message = f"{path} is {kind}, expected images only: remove it"
+            return Problem("error", "no file", message, path)
+    if suffix in IMAGE_SUFFIXES:
+        return "image"
+    return None if entry.name.lower() in _LITTER else _by_content(entry, path, suffix)
+
+
+def _hidden(entry: os.DirEntry[str], path: str) -> Problem | None:
+    """A warning where it is an image by its content, which macOS's `._NAME.png` is not."""
+    if entry.is_dir(follow_symlinks=False) or not _begins_like_an_image(entry.path):
+        return None
+    message = f"{path} is a hidden image: not used; rename it if it is meant"
+    return Problem("warning", "hidden", message, path)
+
+
+def _by_content(entry: os.DirEntry[str], path: str, suffix: str) -> Problem | Literal["image"]:
+    if suffix in _UNREAD:
+        message = f"{path} is in a format that is not read: convert it, to PNG for instance"
+        return Problem("warning", "format", message, path)
+    if not _begins_like_an_image(entry.path):
+        return Problem("warning", "other file", f"{path} is no image that is read: not used", path)
+    if not suffix:
+        return "image"
+    message = f"{path} is an image by its content but not by its extension {suffix}: not used; "
+    message += "rename it if it is meant"
+    return Problem("warning", "extension", message, path)
+
+
+def _begins_like_an_image(path: str) -> bool:
+    try:
+        # Not to wait where it has become a pipe since it was looked at.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return False
+    try:
+        regular = stat.S_ISREG(os.fstat(handle).st_mode)
+        return regular and _FIRST_BYTES.match(os.read(handle, 32)) is not None
+    except OSError:
+        return False
+    finally:
+        os.close(handle)

@@ -8,16 +8,16 @@ from pathlib import Path
 from adbench.contracts import NORMAL, Sample, Split
 from adbench.datasets.cards import load_card
 from adbench.datasets.folder_dataset import FolderDataset
-from adbench.datasets.image_folder import read_image_folder, unused_images
 from adbench.datasets.listing import (
     Inspection,
     Problem,
     is_folder,
     list_folders,
-    odd_names,
-    pair_masks,
+    read_image_folder,
     stem,
+    unused_images,
 )
+from adbench.datasets.masks import odd_names, pair_masks
 
 _NORMAL_FOLDER = "MT_Free"
 _TRAIN_FRACTION = 0.8

@@ -18,7 +18,6 @@ from typing import ClassVar
 
 from adbench.contracts import NORMAL, Sample, Split
 from adbench.datasets.folder_dataset import FolderDataset
-from adbench.datasets.image_folder import read_image_folder, unused_images
 from adbench.datasets.listing import (
     Inspection,
     Problem,
@@ -26,11 +25,17 @@ from adbench.datasets.listing import (
     is_folder,
     list_folders,
     numbered,
-    odd_names,
+    read_image_folder,
+    unused_images,
     without_suffix,
 )
-from adbench.datasets.missing_masks import DefectFolder, read_defect_folder, unmasked_problems
-from adbench.datasets.normal_masks import masks_of_normals
+from adbench.datasets.masks import (
+    DefectFolder,
+    masks_of_normals,
+    odd_names,
+    read_defect_folder,
+    unmasked_problems,
+)
 from adbench.errors import DataError
 
 MVTEC_TREE = """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,14 +10,20 @@ from pathlib import Path
 import pytest
 from toy import Invoke, Outcome, Toy, write_toy
 
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # cores are shared: nobody's threads wait spinning
+    threads = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads)))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(autouse=True)
 def _private_folders(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """No test reads the user's cache or data; the rendered synthetic set is shared."""
-    shared = tmp_path_factory.getbasetemp() / "cache"
-    monkeypatch.setenv("ADBENCH_CACHE", str(shared))
+    base = tmp_path_factory.getbasetemp()  # of a worker: one folder below what all share
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    monkeypatch.setenv("ADBENCH_CACHE", str(shared / "cache"))
     monkeypatch.delenv("ADBENCH_DATA", raising=False)
     yield
 

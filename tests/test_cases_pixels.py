@@ -15,7 +15,7 @@ import pytest
 from outcomes import warnings_of
 from toy import Invoke, Outcome
 
-from adbench.data.upright import copy_upright
+from adbench.upright import copy_upright
 
 ROOT = Path(__file__).parents[1]
 CASES = ROOT.parent / "shared" / "cases"

@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import py_compile
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from adbench.code_digest import MethodCode, method_code, modules_digest
-from adbench.module_files import find_module
+from adbench.code_digest import MethodCode, find_module, method_code, modules_digest
 from adbench.registry import load_method, method_names
-from adbench.source_text import read_source
+from adbench.source_text import SourceText
 
 _NUMBER = itertools.count()
 MAIN = '''"""A method."""
@@ -242,7 +240,7 @@ def test_the_harness_and_the_words_of_cards_are_in_no_method(name: str) -> None:
     assert all(n.startswith("adbench.methods.") for n in modules)
     card = find_module(f"{method.__module__.rpartition('.')[0]}.card")
     if card is not None and card.path is not None:
-        text = read_source(card.path.read_bytes()).text
+        text = SourceText(card.path.read_bytes()).text
         assert method.card.title not in text and "GridStep" not in text
     assert "torch" not in {n.partition(".")[0] for n in modules}
 
@@ -250,13 +248,13 @@ def test_the_harness_and_the_words_of_cards_are_in_no_method(name: str) -> None:
 def test_a_card_keeps_what_a_method_reads_of_it() -> None:
     head = "from adbench.contracts import MethodCard as C\n"
     texts = [
-        read_source((head + f"card = C(name='x', revision={r}, summary='{s}')").encode()).text
+        SourceText((head + f"card = C(name='x', revision={r}, summary='{s}')").encode()).text
         for r, s in ((1, "a"), (1, "b"), (2, "a"))
     ]
     assert texts[0] == texts[1] != texts[2]
     own = "class MethodCard: ...\n"  # somebody else's
-    assert read_source((own + "card = MethodCard(summary='a')").encode()).text != (
-        read_source((own + "card = MethodCard(summary='b')").encode()).text
+    assert SourceText((own + "card = MethodCard(summary='a')").encode()).text != (
+        SourceText((own + "card = MethodCard(summary='b')").encode()).text
     )
 
 
@@ -271,23 +269,17 @@ def test_the_digest_is_the_same_on_every_python() -> None:
         "    match a:\n        case {'k': [1, *_], **rest} | None: pass\n"
         "        case C(z=1) as w if w > 1 != 2: del w\n"
     )
-    text = read_source(source.encode()).text
+    text = SourceText(source.encode()).text
     assert text.isascii() and "doc" not in text
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == "fe576341754e22b6"
 
 
-def test_the_harness_keys_its_own_modules_by_the_tree_too(
+def test_named_modules_are_keyed_by_the_tree_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = tmp_path / "adbench"
-    (package / "metrics").mkdir(parents=True)
-    monkeypatch.setattr("adbench.module_files._PACKAGE", package)
+    monkeypatch.syspath_prepend(tmp_path)
     found = []
-    for text in ("x = 1  # a\n", "x = 1  # b\n\x0c", "# \x0c\nx = 2\n"):
-        (package / "metrics/a.py").write_text(text)
-        for cached in (find_module, modules_digest, sys.modules["adbench.code_digest"]._text_of):
-            cached.cache_clear()
-        found.append(modules_digest("adbench.metrics.a"))
-    for cached in (find_module, modules_digest, sys.modules["adbench.code_digest"]._text_of):
-        cached.cache_clear()
+    for number, text in enumerate(("x = 1  # a\n", "x = 1  # b\n\x0c", "# \x0c\nx = 2\n")):
+        (tmp_path / f"keyed{number}.py").write_text(text)
+        found.append(modules_digest(f"keyed{number}"))
     assert found[0] == found[1] != found[2]

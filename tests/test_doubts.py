@@ -243,14 +243,14 @@ def test_a_rerun_opens_no_image(invoke: Invoke, toy: Toy, monkeypatch: pytest.Mo
     assert decided.code == 0 and warnings_of(decided) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\0\xff", b'{"format": "adbench-looks-1"}'])
+@pytest.mark.parametrize("content", [b"", b"{}", b"\0\xff", b'{"format": "adbench-looks-2"}'])
 def test_damaged_looks_are_taken_again(
     invoke: Invoke, toy: Toy, tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADBENCH_CACHE", str(tmp_path / "cache"))
     each_mask(toy, grey)
     first = invoke(*RUN, *toy.arguments())
-    (looks,) = (tmp_path / "cache").glob("*.looks")
+    (looks,) = (tmp_path / "cache").glob("*.mask-looks")
     looks.write_bytes(content)
     again = invoke(*RUN, *toy.arguments())
     assert again.code == 0
@@ -266,12 +266,12 @@ def test_looks_that_cannot_be_kept_are_taken_each_time(
         raise StoreError("the disk is full")
 
     monkeypatch.setenv("ADBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("adbench.data.remembered.write_json", full)
+    monkeypatch.setattr("adbench.data.looks.add_rows", full)
     each_mask(toy, grey)
     for _ in range(2):
         outcome = invoke(*RUN, *toy.arguments("a"))
         assert outcome.code == 0 and len(warnings_of(outcome)) == 1
-    assert not list((tmp_path / "cache").glob("*.looks"))
+    assert not list((tmp_path / "cache").glob("*.mask-looks"))
 
 
 # -------------------------------------------------------------------------------- orientation
@@ -396,7 +396,7 @@ def test_a_pipe_in_place_of_a_file_hangs_nothing(tmp_path: Path) -> None:
 
 def test_no_upright_copy_is_made_of_a_device(toy: Toy, tmp_path: Path) -> None:
     os.symlink("/dev/zero", toy.root / "a" / "zero.png")
-    command = [sys.executable, "-m", "adbench.data.upright", str(toy.root), str(tmp_path / "x")]
+    command = [sys.executable, "-m", "adbench.upright", str(toy.root), str(tmp_path / "x")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 4 and "Traceback" not in done.stderr
     assert f"error: {toy.root}/a/zero.png cannot be copied: " in done.stderr

@@ -17,7 +17,7 @@ from adbench.data.images import (
     resize_mask,
 )
 from adbench.errors import DataError, UsageError
-from adbench.metrics import count_regions
+from adbench.metrics.exact import count_regions
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (30, 40, 3), dtype=np.uint8)

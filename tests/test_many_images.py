@@ -13,7 +13,7 @@ from adbench.cell.scoring import ground_truth_notes, image_columns, score_catego
 from adbench.contracts import Context, Geometry, Sample
 from adbench.data.cache import DiskCache
 from adbench.data.images import load_images, load_masks
-from adbench.data.pixels import look_at, look_at_all
+from adbench.data.pixels import look_at
 from adbench.machine.threads import in_threads
 from adbench.plan import AUPRO_LIMITS
 from adbench.store.predictions import PredictionChunks, chunk_bounds
@@ -121,5 +121,5 @@ def test_the_first_failure_is_raised_and_what_has_not_begun_is_not_done() -> Non
 
 def test_verify_looks_at_images_in_order(tmp_path: Path) -> None:
     samples = write_images(tmp_path / "data", 40)
-    seen = look_at_all(lambda s: look_at(tmp_path / "data", 0, Geometry(8), "nearest", s), samples)
+    seen = in_threads(lambda s: look_at(tmp_path / "data", 0, Geometry(8), "nearest", s), samples)
     assert [one.regions for one in seen] == [int(s.label) for s in samples]

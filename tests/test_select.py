@@ -83,7 +83,7 @@ def test_held_out_normals_are_never_fitted_on_and_the_metrics_are_a_runs(
     from adbench.data.cache import DiskCache
     from adbench.data.images import load_images
     from adbench.hyperparameters import build_hyperparameters
-    from adbench.metrics import image_metrics, pixel_metrics
+    from adbench.metrics.exact import image_metrics, pixel_metrics
     from adbench.registry import load_dataset
     from adbench.select.held_out import split_normals
     from adbench.select.pseudo import pseudo_set

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from adbench.contracts import CategoryCard, Dataset, DatasetCard, Sample
-from adbench.data.verify import Finding, Report, quick_check, verify
+from adbench.data.findings import Finding, Report
+from adbench.data.verify import quick_check, verify
 from adbench.datasets.mpdd import MPDD
 from adbench.datasets.mvtec_layout import MVTEC_TREE, MVTecLayout
-from adbench.datasets.visa import VisA
-from adbench.datasets.visa_split import one_class_split
+from adbench.datasets.visa import VisA, one_class_split
 from adbench.errors import DataError, UnknownNameError
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"

@@ -14,7 +14,7 @@ from adbench.store.records import encode_scores, jsonable
 
 if TYPE_CHECKING:
     from adbench.data.images import Masks
-    from adbench.metrics.inputs import Chunks
+    from adbench.metrics.exact.inputs import Chunks
     from adbench.store.predictions import PredictionChunks
 
 
@@ -31,7 +31,7 @@ def score_categories(
     """
     import numpy as np
 
-    from adbench.metrics import UndefinedMetricWarning, image_metrics
+    from adbench.metrics.exact import UndefinedMetricWarning, image_metrics
 
     metrics: dict[str, dict[str, float | None]] = {}
     for category, group in groupby(samples, key=lambda sample: sample.category):
@@ -52,7 +52,7 @@ def _pixel_metrics(parts: Chunks, aupro_limits: Sequence[float]) -> dict[str, fl
     """The pixel metrics; of no image at all they are undefined, as those without a defect are."""
     import numpy as np
 
-    from adbench.metrics import pixel_metrics_streamed
+    from adbench.metrics.exact import pixel_metrics_streamed
 
     if next(iter(parts()), None) is None:
         nothing = np.zeros((1, 1, 1), np.float32)

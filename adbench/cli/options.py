@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from adbench.errors import UsageError
+from adbench.metrics.table import shown
 from adbench.text import at_home
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ MetricNames = Annotated[
     str | None,
     typer.Option(
         metavar="LIST",
-        help="default: image_auroc,image_aupr,pixel_auroc,pixel_aupr,aupro@0.3,aupro@0.05",
+        help=f"default: {','.join(shown())}",
     ),
 ]
 TextFormat = Annotated[str, typer.Option("--format", metavar="NAME", help="terminal or markdown")]

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 from adbench.compare.pairing import Case, Incomparable, Pairing
 from adbench.compare.sides import Side
 from adbench.errors import UnknownNameError
+from adbench.metrics.table import METRICS, shown
 from adbench.report.tables import MEAN, TITLES
 
 if TYPE_CHECKING:
     from adbench.stats.estimate import Estimate
 
-METRICS = tuple(TITLES)
-DEFAULT_METRICS = (
-    "image_auroc", "image_aupr", "pixel_auroc", "pixel_aupr", "aupro@0.3", "aupro@0.05",
-)  # fmt: skip
+DEFAULT_METRICS = shown()
 NO_STATISTICS = (
     "no pixel statistics were kept: records made before adbench kept them have none; "
     "`adbench run --overwrite all` makes them"
@@ -93,8 +91,8 @@ def check_metrics(text: str | None) -> tuple[str, ...]:
         return DEFAULT_METRICS
     names = tuple(dict.fromkeys(n.strip() for n in text.split(",") if n.strip()))
     for name in names:
-        if name not in METRICS:
-            raise UnknownNameError("metric", name, METRICS)
+        if name not in TITLES:
+            raise UnknownNameError("metric", name, TITLES)
     return names or DEFAULT_METRICS
 
 
@@ -114,7 +112,7 @@ def _case_differences(
     base: Side, head: Side, case: Case, metrics: Sequence[str]
 ) -> Iterator[Difference | Incomparable]:
     estimates = _image_estimates(case)
-    pixel_metrics = [m for m in metrics if not m.startswith("image")]
+    pixel_metrics = [m for m in metrics if METRICS[m].level == "pixel"]
     if pixel_metrics and not case.masks_differ:
         kept = _pixel_estimates(base, head, case)
         missing = NO_STATISTICS if kept is None else TOO_FEW
@@ -197,8 +195,7 @@ def _pixel_estimates(base: Side, head: Side, case: Case) -> dict[str, Estimate] 
             order = sorted(range(len(own)), key=own.__getitem__)
             rows.append(histograms.take(np.array(order, dtype=np.intp)))
         sides.append(rows)
-    limits = case.pairs[0][0].protocol.get("aupro_limits", [])
-    return pixel_differences(labels, sides[0], sides[1], limits, seed=_seed(case))
+    return pixel_differences(labels, sides[0], sides[1], seed=_seed(case))
 
 
 def _seed(case: Case) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from adbench.contracts import JSON
 from adbench.errors import DataError
@@ -14,26 +14,16 @@ Severity = Literal["error", "warning", "note"]
 
 SHOWN = 5
 """Paths named by one finding; the others are counted."""
-
-UPRIGHT_COPY = "python -m adbench.data.upright DIR DIR-upright"
+UPRIGHT_COPY = "python -m adbench.upright DIR DIR-upright"
 """Makes a copy of a data set whose files need no orientation tag; DIR is its folder."""
+EMPTY_MASK = "empty mask"
+"""The check of masks without an anomalous pixel."""
+LOOKS_NORMAL = "looks normal"
+"""The check of a defect of which no mask has one."""
 
 
-class Flaw(Protocol):
-    """One flaw of one file."""
-
-    @property
-    def severity(self) -> Severity: ...
-    @property
-    def check(self) -> str: ...
-    @property
-    def message(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-
-
-class FileFlaw(NamedTuple):
-    """A `Flaw` that our own checks found."""
+class Flaw(NamedTuple):
+    """One flaw of one file; the problems that a data set tells have the same attributes."""
 
     severity: Severity
     check: str
@@ -76,6 +66,30 @@ class Finding:
         return plain
 
 
+def finding_of(
+    severity: Severity,
+    category: str | None,
+    check: str,
+    message: str,
+    paths: Sequence[str],
+    advice: str = "",
+) -> Finding:
+    """A finding that names the first of `paths` and counts all."""
+    return Finding(severity, category, check, message, tuple(paths[:SHOWN]), len(paths), advice)
+
+
+def grouped(category: str, flaws: Iterable[Flaw]) -> list[Finding]:
+    """One finding for all flaws of a kind; the first one's message stands for all."""
+    kinds: dict[tuple[Severity, str], list[Flaw]] = defaultdict(list)
+    for flaw in flaws:
+        kinds[flaw.severity, flaw.check].append(flaw)
+    findings = []
+    for (severity, check), same in kinds.items():
+        message = same[0].message + (f" (and {len(same) - 1} more)" if len(same) > 1 else "")
+        findings.append(finding_of(severity, category, check, message, [f.path for f in same]))
+    return findings
+
+
 @dataclass(frozen=True, slots=True)
 class CategorySummary:
     """What a category holds; sizes and modes with how many images have them.
@@ -109,6 +123,15 @@ class CategorySummary:
         return f"{self.category}: {'; '.join(p for p in parts if p)}"
 
 
+def several(counts: Mapping[str, int], what: str) -> str:
+    """ "RGB", or "RGB 80, L 3", or "17 sizes" where there are many."""
+    if len(counts) > 3:
+        return f"{len(counts)} {what}"
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
 @dataclass(frozen=True)
 class Report:
     """All findings, in the order of the checks, and one summary a category."""
@@ -128,44 +151,10 @@ class Report:
 
     def to_json(self) -> dict[str, JSON]:
         """Plain values; no path of the machine."""
+        plain = {"dataset": self.dataset, "version": self.version, "layout": self.layout}
         return {
-            "dataset": self.dataset,
-            "version": self.version,
-            "layout": self.layout,
+            **plain,
             "exit_code": self.exit_code,
             "findings": [f.to_json() for f in self.findings],
             "summaries": [asdict(s) for s in self.summaries],
         }
-
-
-def finding_of(
-    severity: Severity,
-    category: str | None,
-    check: str,
-    message: str,
-    paths: Sequence[str],
-    advice: str = "",
-) -> Finding:
-    """A finding that names the first of `paths` and counts all."""
-    return Finding(severity, category, check, message, tuple(paths[:SHOWN]), len(paths), advice)
-
-
-def grouped(category: str, flaws: Iterable[Flaw]) -> list[Finding]:
-    """One finding for all flaws of a kind; the first one's message stands for all."""
-    kinds: dict[tuple[Severity, str], list[Flaw]] = defaultdict(list)
-    for flaw in flaws:
-        kinds[flaw.severity, flaw.check].append(flaw)
-    findings = []
-    for (severity, check), same in kinds.items():
-        message = same[0].message + (f" (and {len(same) - 1} more)" if len(same) > 1 else "")
-        findings.append(finding_of(severity, category, check, message, [f.path for f in same]))
-    return findings
-
-
-def several(counts: Mapping[str, int], what: str) -> str:
-    """ "RGB", or "RGB 80, L 3", or "17 sizes" where there are many."""
-    if len(counts) > 3:
-        return f"{len(counts)} {what}"
-    if len(counts) == 1:
-        return next(iter(counts))
-    return ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -24,7 +24,7 @@ from adbench.data.digests import content_digests
 from adbench.data.doubts import other_size
 from adbench.errors import DataError, UsageError
 from adbench.machine.threads import in_threads
-from adbench.metrics import count_regions
+from adbench.metrics.exact import count_regions
 
 MaskRule = Literal["nearest", "area_max"]
 

@@ -1,4 +1,4 @@
-"""What a data set may tell of its files beyond the contract, and how it is asked for it."""
+"""What a data set may tell of its files beyond the contract, and messages without its root."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from adbench.contracts import Dataset, Sample
-from adbench.data.findings import UPRIGHT_COPY, FileFlaw, Finding, Flaw
+from adbench.data.findings import UPRIGHT_COPY, Finding, Flaw, finding_of
 
 
-class Inspected(Protocol):
+@dataclass(frozen=True)
+class Inspected:
     """One category as `inspect(root, category)` of a data set gives it, where it has one.
 
     `samples` as by the contract, but a defect image without a mask has `mask_path` None;
@@ -23,20 +24,6 @@ class Inspected(Protocol):
     paths in the release. For a data set without `inspect`, `samples` alone is looked at.
     """
 
-    @property
-    def samples(self) -> Sequence[Sample]: ...
-    @property
-    def problems(self) -> Sequence[Flaw]: ...
-    @property
-    def missing(self) -> Sequence[str]: ...
-    @property
-    def extra(self) -> Sequence[str]: ...
-    @property
-    def renamed(self) -> Mapping[str, str]: ...
-
-
-@dataclass(frozen=True)
-class _Plain:
     samples: Sequence[Sample]
     problems: Sequence[Flaw] = ()
     missing: Sequence[str] = ()
@@ -46,36 +33,39 @@ class _Plain:
 
 def inspect_category(dataset: Dataset, root: Path, category: str) -> Inspected:
     """Ask a data set for one present category; raises `DataError` as the data set does."""
-    inspect: Callable[[Path, str], Inspected] | None = getattr(dataset, "inspect", None)
-    if inspect is None:
+    found: Inspected | None = _asked(dataset, "inspect", root, category)
+    if found is None:
         samples = dataset.samples(root, [category])
-        return _Plain(samples, _unmasked(samples))
-    return inspect(root, category)
-
-
-def _unmasked(samples: Sequence[Sample]) -> list[FileFlaw]:
-    """What a data set that cannot be asked does not say itself: defect images without a mask."""
-    paths = [s.path for s in samples if not s.has_pixel_labels]
-    if len(paths) == sum(s.label for s in samples) > 0:
-        message = f"no masks: none of the {len(paths)} defect images has one, so pixel metrics are "
-        return [FileFlaw("warning", "no mask", f"{message}undefined", paths[0])]
-    what = "has no mask; it counts in image metrics only"
-    return [FileFlaw("warning", "no mask", f"{path} {what}", path) for path in paths]
+        return Inspected(samples, _unmasked(samples))
+    return found
 
 
 def overlooked(dataset: Dataset, root: Path) -> list[Finding]:
     """What a data set says of folders that look like a category and are none, if it can tell."""
-    tell: Callable[[Path], Sequence[Flaw]] | None = getattr(dataset, "overlooked", None)
-    flaws = [] if tell is None else tell(root)
-    return [Finding(f.severity, None, f.check, f.message, (f.path,), 1) for f in flaws]
+    flaws: Sequence[Flaw] = _asked(dataset, "overlooked", root) or ()
+    return [finding_of(f.severity, None, f.check, f.message, [f.path]) for f in flaws]
 
 
 def normal_masks(dataset: Dataset, root: Path, samples: Sequence[Sample]) -> Mapping[str, str]:
     """Normal images to files that lie where their masks would, where a data set can tell."""
-    find: Callable[[Path, Sequence[Sample]], Mapping[str, str]] | None = getattr(
-        dataset, "normal_masks", None
-    )
-    return {} if find is None else find(root, [s for s in samples if s.label == 0])
+    normals = [s for s in samples if s.label == 0]
+    found: Mapping[str, str] | None = _asked(dataset, "normal_masks", root, normals)
+    return found or {}
+
+
+def _asked(dataset: Dataset, question: str, *arguments: object) -> Any:
+    answer = getattr(dataset, question, None)
+    return None if answer is None else answer(*arguments)
+
+
+def _unmasked(samples: Sequence[Sample]) -> list[Flaw]:
+    """What a data set that cannot be asked does not say itself: defect images without a mask."""
+    paths = [s.path for s in samples if not s.has_pixel_labels]
+    if len(paths) == sum(s.label for s in samples) > 0:
+        message = f"no masks: none of the {len(paths)} defect images has one, so pixel metrics are "
+        return [Flaw("warning", "no mask", f"{message}undefined", paths[0])]
+    what = "has no mask; it counts in image metrics only"
+    return [Flaw("warning", "no mask", f"{path} {what}", path) for path in paths]
 
 
 _COMMAND = "with: "

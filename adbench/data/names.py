@@ -1,151 +1,51 @@
-"""The checks of a data set that open no image: categories, counts, names, digests of names."""
+"""The checks that open no file: categories, counts, names, digests of names."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from adbench.contracts import NORMAL, CategoryCard, Sample
-from adbench.data.findings import Finding, finding_of
+from adbench.contracts import CategoryCard, Sample
+from adbench.data.findings import Finding, finding_of, grouped
 from adbench.data.inspection import Inspected
 from adbench.text import is_printable, printable
-
-EMPTY_MASK = "empty mask"
-"""The check of masks without an anomalous pixel."""
-LOOKS_NORMAL = "looks normal"
-"""The check of a defect of which no mask has one."""
 
 
 def presence_findings(
     known: Sequence[str], present: Sequence[str], wanted: Sequence[str]
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Which of the card's categories, and of those asked for, are not there."""
     have = ", ".join(present) or "none"
-    findings = [
-        Finding("error", c, "categories", f"{c} is absent; present: {have}")
-        for c in dict.fromkeys(wanted)
-        if c not in present
-    ]
+    for category in dict.fromkeys(wanted):
+        if category not in present:
+            message = f"{category} is absent; present: {have}"
+            yield Finding("error", category, "categories", message)
     absent = [c for c in known if c not in present]
     if absent:
         message = f"{len(present)} of {len(known)} categories are present ({have}); missing: "
-        message += ", ".join(absent)
-        findings.append(finding_of("warning", None, "categories", message, absent))
+        yield finding_of("warning", None, "categories", message + ", ".join(absent), absent)
     elif not present:
-        findings.append(Finding("error", None, "categories", "no category is present"))
-    return findings
+        yield Finding("error", None, "categories", "no category is present")
 
 
-def release_findings(category: str, card: CategoryCard | None, found: Inspected) -> list[Finding]:
-    """Counts, names and digests against the card."""
-    if card is None:
-        return []
-    findings = []
-    wrong = _wrong_counts(card, found.samples)
-    if wrong:
-        findings.append(Finding("warning", category, "counts", "; ".join(wrong)))
-    if found.missing:
-        message = f"{len(found.missing)} images of the release are missing"
-        findings.append(finding_of("warning", category, "missing", message, found.missing))
-    if found.extra:
-        message = f"{len(found.extra)} images are not in the release"
-        findings.append(finding_of("warning", category, "extra", message, found.extra))
-    differ = [what for what, same in digests_match(card, found).items() if not same]
-    if differ:
-        message = f"the names of {' and '.join(differ)} are not those of the release"
-        findings.append(Finding("warning", category, "digest", message))
-    return findings
+def name_findings(category: str, card: CategoryCard | None, found: Inspected) -> Iterator[Finding]:
+    """All that the names of one category's files say."""
+    yield from _unprintable(category, found.samples)
+    if card is not None:
+        yield from _against_release(category, card, found)
+    yield from grouped(category, found.problems)
+    yield from _splits(category, found)
 
 
-def name_findings(category: str, samples: Sequence[Sample]) -> list[Finding]:
+def _unprintable(category: str, samples: Sequence[Sample]) -> Iterator[Finding]:
     """Names that no table or record can hold; a run refuses them."""
     paths = [category, *(p for s in samples for p in (s.path, s.mask_path) if p is not None)]
     bad = [path for path in paths if not is_printable(path)]
-    if not bad:
-        return []
-    more = f" (and {len(bad) - 1} more)" * (len(bad) > 1)
-    shown = [printable(path) for path in bad]
-    message = unprintable_name(bad[0]) + more
-    return [finding_of("error", printable(category), "name", message, shown)]
-
-
-def normal_looking(
-    category: str, samples: Sequence[Sample], empty: Collection[str]
-) -> list[Finding]:
-    """A question about each defect of which all masks are empty while others' are not: other
-    tools ask for empty masks of normal images, so its folder may hold normal ones.
-
-    Args:
-        category: its name.
-        samples: its images.
-        empty: paths of the masks without an anomalous pixel.
-    """
-    findings = []
-    for defect, masks in blank_defects(samples, empty).items():
-        count = len(masks)
-        folder = next(s.path for s in samples if s.defect == defect).rpartition("/")[0]
-        message = (
-            f"{'all' if count > 1 else 'the'} {count} mask{'s' * (count > 1)} of {folder} "
-            f"{'are' if count > 1 else 'is'} empty, those of other defects are not: if its images "
-            f"are normal, rename the folder to {NORMAL}; if not, leave it: they count as anomalous"
-        )
-        findings.append(Finding("warning", category, LOOKS_NORMAL, message, (folder,), count))
-    return findings
-
-
-def blank_defects(samples: Sequence[Sample], empty: Collection[str]) -> dict[str, list[str]]:
-    """The masks of each defect of which all are `empty`, while those of others are not."""
-    masks: dict[str, list[str]] = {}
-    for s in samples:
-        if s.label and s.mask_path is not None:
-            masks.setdefault(s.defect, []).append(s.mask_path)
-    blank = {d: own for d, own in masks.items() if all(path in empty for path in own)}
-    return {} if len(blank) == len(masks) else blank
-
-
-def empty_masks(
-    category: str, samples: Sequence[Sample], masks: int, empty: Collection[str], threshold: int
-) -> list[Finding]:
-    """Masks without an anomalous pixel, but for those that `normal_looking` asks about.
-
-    Args:
-        category: its name.
-        samples: its images.
-        masks: how many masks there are.
-        empty: paths of those without an anomalous pixel, in order.
-        threshold: what is greater is anomalous.
-    """
-    asked = {path for own in blank_defects(samples, empty).values() for path in own}
-    paths = [path for path in empty if path not in asked]
-    if not paths:
-        return []
-    message = (
-        f"{len(paths)} of {masks} masks mark nothing (first: {paths[0]}): no value is above "
-        f"{threshold}; their images stay anomalous, as their folders say"
-    )
-    return [finding_of("warning", category, EMPTY_MASK, message, paths)]
-
-
-def split_findings(category: str, found: Inspected) -> list[Finding]:
-    """Splits without an image, which a run refuses; and test images of one label only."""
-    named = {problem.check for problem in found.problems}
-    findings = [
-        Finding("error", category, split, f"there is no {split} image")
-        for split in ("train", "test")
-        if split not in named and not any(s.split == split for s in found.samples)
-    ]
-    labels = {s.label for s in found.samples if s.split == "test"}
-    if labels == {0}:
-        message = "no test image is anomalous, so AUROC, AU-PR and AUPRO are undefined"
-        findings.append(Finding("warning", category, "labels", message))
-    elif labels == {1}:
-        message = (
-            "no test image is normal, so image AUROC is undefined, and image AU-PR and F1-max are "
-            "100 whatever a method does"
-        )
-        findings.append(Finding("warning", category, "labels", message))
-    return findings
+    if bad:
+        message = unprintable_name(bad[0]) + f" (and {len(bad) - 1} more)" * (len(bad) > 1)
+        shown = [printable(path) for path in bad]
+        yield finding_of("error", printable(category), "name", message, shown)
 
 
 def unprintable_name(path: str) -> str:
@@ -154,6 +54,23 @@ def unprintable_name(path: str) -> str:
         f"the name {path!a} holds a control character or is not UTF-8, which no table or record "
         "can hold: rename it"
     )
+
+
+def _against_release(category: str, card: CategoryCard, found: Inspected) -> Iterator[Finding]:
+    """Counts, names and digests against the card."""
+    wrong = _wrong_counts(card, found.samples)
+    if wrong:
+        yield Finding("warning", category, "counts", "; ".join(wrong))
+    for check, names, what in (
+        ("missing", found.missing, "images of the release are missing"),
+        ("extra", found.extra, "images are not in the release"),
+    ):
+        if names:
+            yield finding_of("warning", category, check, f"{len(names)} {what}", names)
+    differ = [what for what, same in digests_match(card, found).items() if not same]
+    if differ:
+        message = f"the names of {' and '.join(differ)} are not those of the release"
+        yield Finding("warning", category, "digest", message)
 
 
 def _wrong_counts(card: CategoryCard, samples: Iterable[Sample]) -> list[str]:
@@ -177,14 +94,11 @@ def _wrong_counts(card: CategoryCard, samples: Iterable[Sample]) -> list[str]:
 
 def digests_match(card: CategoryCard, found: Inspected) -> dict[str, bool]:
     """For each digest on the card, whether the paths here have it."""
-    samples = found.samples
+    train = [s.path for s in found.samples if s.split == "train"]
     listings = {
-        "images": (card.image_paths_sha256, [s.path for s in samples]),
-        "masks": (card.mask_paths_sha256, [s.mask_path for s in samples if s.mask_path]),
-        "training images": (
-            card.train_paths_sha256,
-            [s.path for s in samples if s.split == "train"],
-        ),
+        "images": (card.image_paths_sha256, [s.path for s in found.samples]),
+        "masks": (card.mask_paths_sha256, [s.mask_path for s in found.samples if s.mask_path]),
+        "training images": (card.train_paths_sha256, train),
     }
     return {
         what: expected == _digest(found.renamed.get(p, p) for p in paths)
@@ -195,3 +109,21 @@ def digests_match(card: CategoryCard, found: Inspected) -> dict[str, bool]:
 
 def _digest(paths: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest()
+
+
+def _splits(category: str, found: Inspected) -> Iterator[Finding]:
+    """Splits without an image, which a run refuses; and test images of one label only."""
+    named = {problem.check for problem in found.problems}
+    for split in ("train", "test"):
+        if split not in named and not any(s.split == split for s in found.samples):
+            yield Finding("error", category, split, f"there is no {split} image")
+    labels = {s.label for s in found.samples if s.split == "test"}
+    if labels == {0}:
+        message = "no test image is anomalous, so AUROC, AU-PR and AUPRO are undefined"
+        yield Finding("warning", category, "labels", message)
+    elif labels == {1}:
+        message = (
+            "no test image is normal, so image AUROC is undefined, and image AU-PR and F1-max are "
+            "100 whatever a method does"
+        )
+        yield Finding("warning", category, "labels", message)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from adbench.contracts import JSON, NORMAL, Dataset, Geometry, Images, Sample
 from adbench.data.digests import content_digests
+from adbench.data.findings import Finding
 from adbench.data.names import unprintable_name
-from adbench.data.selection_doubts import selection_doubts
-from adbench.data.verify import Finding, quick_check
+from adbench.data.verify import file_doubts, quick_check
 from adbench.errors import DataError, UnknownNameError, UsageError
 from adbench.registry import load_dataset, refuse_shared_names
 from adbench.selectors import parse_dataset, split_categories
@@ -68,7 +68,8 @@ class DataSelection:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """All that is doubtful, as `data verify` says it; only new files are opened for it."""
-        return (*self.quick_findings, *selection_doubts(self, self._digest_of))
+        own = (self.samples, self._digest_of, self.threshold_given, self.index_folder)
+        return (*self.quick_findings, *file_doubts(self.dataset, self.root, *own))
 
     @property
     def verify_command(self) -> str:

@@ -1,19 +1,22 @@
-"""Checks of a data set on the disk: the cheap ones before each run, all for `data verify`.
+"""Checks of a data set on the disk: those of names and of files that changed before each run, all
+for `data verify`.
 
 Nothing is written into the data set's folder, and nothing stops at the first flaw. What decodes
-images is imported by `verify` only, so that the rerun of a finished grid need not load it.
+images is imported by whoever decodes, so that the rerun of a finished grid need not load it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adbench.contracts import CategoryCard, Dataset, Geometry
-from adbench.data.doubts import doubts, who_decided
-from adbench.data.findings import Finding, Report, grouped
+from adbench.contracts import CategoryCard, Dataset, Geometry, Sample
+from adbench.data.digests import content_digests
+from adbench.data.doubts import CategoryFiles, decided_by, file_findings
+from adbench.data.findings import Finding, Report
 from adbench.data.inspection import (
     Inspected,
     inspect_category,
@@ -21,18 +24,13 @@ from adbench.data.inspection import (
     overlooked,
     without_root,
 )
-from adbench.data.names import (
-    name_findings,
-    presence_findings,
-    release_findings,
-    split_findings,
-)
+from adbench.data.looks import ImageLook, MaskLook, look_at_files, remembered_looks
+from adbench.data.names import name_findings, presence_findings
 from adbench.errors import DataError, UnknownNameError
+from adbench.machine.threads import in_threads
 
 if TYPE_CHECKING:
     from adbench.data.images import MaskRule
-
-__all__ = ["Finding", "Report", "quick_check", "verify"]
 
 
 def quick_check(dataset: Dataset, root: Path, categories: Sequence[str]) -> list[Finding]:
@@ -47,6 +45,54 @@ def quick_check(dataset: Dataset, root: Path, categories: Sequence[str]) -> list
         UnknownNameError: the data set has no such category.
     """
     return _check_names(dataset, root, categories)[1]
+
+
+def file_doubts(
+    dataset: Dataset,
+    root: Path,
+    samples: Mapping[str, Sequence[Sample]],
+    digests: Mapping[str, str],
+    threshold: int | None,
+    folder: Path,
+) -> Iterator[Finding]:
+    """What is doubtful about the files of these samples; those looked at before are not opened.
+
+    Args:
+        dataset: the data set.
+        root: what paths are relative to.
+        samples: by category.
+        digests: SHA-256 of each of their files.
+        threshold: what is greater in a mask is anomalous; None: as the card says.
+        folder: where digests and looks are remembered.
+    """
+    everything = [s for own in samples.values() for s in own]
+    of_normals = normal_masks(dataset, root, everything)
+    # Nobody needs these files: a link to nothing among them stops no run.
+    extra = sorted(path for path in set(of_normals.values()) if (root / path).is_file())
+    contents = dict(digests)
+    with contextlib.suppress(DataError):
+        found = content_digests(root, extra, folder) if extra else []
+        contents |= zip(extra, found, strict=True)
+    paths = dict.fromkeys([*(s.mask_path for s in everything if s.mask_path), *extra])
+    of_masks = {path: contents[path] for path in paths if path in contents}
+    of_images = {s.path: contents[s.path] for s in everything}
+    images = remembered_looks(ImageLook, root, of_images, folder)
+    masks = remembered_looks(MaskLook, root, of_masks, folder)
+    on_card = dataset.card.mask_threshold
+    for category, own in samples.items():
+        names = [s.path for s in own]
+        yield from file_findings(
+            CategoryFiles(
+                category,
+                own,
+                contents,
+                images={path: images[path] for path in names},
+                masks=masks,
+                of_normals={path: of_normals[path] for path in names if path in of_normals},
+                threshold=on_card if threshold is None else threshold,
+                decided_by=decided_by(on_card, threshold),
+            )
+        )
 
 
 def verify(
@@ -75,34 +121,43 @@ def verify(
     Raises:
         UnknownNameError: the data set has no such category.
     """
-    from adbench.data.pixels import (
-        look_at,
-        look_at_all,
-        looked_at,
-        pixel_findings,
-        summarise,
-    )
+    from adbench.data.pixels import look_at, pixel_findings, summarise
 
     layout, findings, inspected = _check_names(dataset, root, categories)
-    geometry = Geometry(resize=evaluation_size)
     on_card = dataset.card.mask_threshold
     threshold = on_card if mask_threshold is None else mask_threshold
-    look = partial(look_at, root, threshold, geometry, mask_rule)
+    look = partial(look_at, root, threshold, Geometry(resize=evaluation_size), mask_rule)
     total = sum(len(i.samples) for i in inspected.values())
     done = 0
     summaries = []
     for category, found in inspected.items():
-        seen = []
-        for one in look_at_all(look, found.samples):
+        samples, seen = found.samples, []
+        for one in in_threads(look, samples):
             seen.append(one)
             done += 1
             if progress is not None:
                 progress(category, done, total)
-        findings += pixel_findings(category, found.samples, seen, geometry)
-        of_normals = normal_masks(dataset, root, found.samples)
-        looked = looked_at(root, found.samples, seen, of_normals)
-        decided_by = who_decided(on_card, mask_threshold)
-        findings += doubts(category, found.samples, looked, threshold, decided_by)
+        findings += pixel_findings(category, seen, evaluation_size)
+        of_normals = normal_masks(dataset, root, samples)
+        extra = sorted(set(of_normals.values()))
+        beside = look_at_files(MaskLook, [root / path for path in extra])
+        pairs = list(zip(samples, seen, strict=True))
+        sound = [
+            (s.path, one.header, one.content) for s, one in pairs if one.header and one.content
+        ]
+        findings += file_findings(
+            CategoryFiles(
+                category,
+                samples,
+                contents={path: content for path, _, content in sound},
+                images={p: ImageLook(h.width, h.height, h.orientation) for p, h, _ in sound},
+                masks={s.mask_path: one.mask for s, one in pairs if s.mask_path}
+                | dict(zip(extra, beside, strict=True)),
+                of_normals=of_normals,
+                threshold=threshold,
+                decided_by=decided_by(on_card, mask_threshold),
+            )
+        )
         card = dataset.card.categories.get(category, CategoryCard())
         summaries.append(summarise(category, card, found, seen))
     return Report(
@@ -128,21 +183,16 @@ def _check_names(
     for category in categories:
         if category not in present and category not in card.categories:
             raise UnknownNameError(f"category of {card.name}", category, card.categories or present)
-    findings = presence_findings(tuple(card.categories), present, categories)
+    findings = [*presence_findings(tuple(card.categories), present, categories)]
     if set(present) <= set(categories or present):
         findings += overlooked(dataset, root)
     inspected: dict[str, Inspected] = {}
-    for category in dict.fromkeys(categories or present):
-        if category not in present:
-            continue
+    for category in dict.fromkeys(c for c in categories or present if c in present):
         try:
             found = inspect_category(dataset, root, category)
         except DataError as error:
             findings.append(Finding("error", category, "layout", without_root(error, root)))
             continue
         inspected[category] = found
-        findings += name_findings(category, found.samples)
-        findings += release_findings(category, card.categories.get(category), found)
-        findings += grouped(category, found.problems)
-        findings += split_findings(category, found)
+        findings += name_findings(category, card.categories.get(category), found)
     return layout, findings, inspected

@@ -1,7 +1,7 @@
 """ROC, precision-recall and PRO curves from scores: exact points, then few enough to draw.
 
-The points come from the same counts as the metrics (`adbench.metrics`), so the area under a curve
-before thinning is the metric to the last digits.
+The points come from the same counts as the metrics (`adbench.metrics.exact`), so the area under a
+curve before thinning is the metric to the last digits.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adbench.metrics.inputs import Chunks, anomalous_indices, paired_images, score_dtype
-from adbench.metrics.ranking import ScoreCounter, ThresholdCounts, chunk_size
-from adbench.metrics.regions import RunTable
+from adbench.metrics.exact.inputs import Chunks, anomalous_indices, paired_images, score_dtype
+from adbench.metrics.exact.ranking import ScoreCounter, ThresholdCounts, chunk_size
+from adbench.metrics.exact.regions import RunTable
 
 Floats = npt.NDArray[np.float64]
 PRO_LIMIT = 0.3

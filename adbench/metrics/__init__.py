@@ -1,22 +1,5 @@
-"""Exact image and pixel metrics of anomaly detection.
+"""Metrics: `table` lists them, `exact` computes them, `resampled` does for many resamples at once.
 
-Every distinct score is a threshold and ties enter together: nothing is binned or sampled. A higher
-score means more anomalous, and a score is predicted anomalous at threshold `t` when it is `>= t`.
-Values are fractions; one that is undefined is NaN and comes with an `UndefinedMetricWarning`.
+A score is higher where an image or pixel is more anomalous; of every metric a higher value is
+better, and it lies in [0, 1].
 """
-
-from adbench.metrics.image import image_metrics as image_metrics
-from adbench.metrics.pixel import pixel_metrics as pixel_metrics
-from adbench.metrics.pixel import pixel_metrics_streamed as pixel_metrics_streamed
-from adbench.metrics.regions import count_regions as count_regions
-from adbench.metrics.regions import label_regions as label_regions
-from adbench.metrics.undefined import UndefinedMetricWarning as UndefinedMetricWarning
-
-__all__ = [
-    "UndefinedMetricWarning",
-    "count_regions",
-    "image_metrics",
-    "label_regions",
-    "pixel_metrics",
-    "pixel_metrics_streamed",
-]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from adbench.metrics.table import shown as shown_by_default
 from adbench.report.beside import Beside, beside, shown
 from adbench.report.footnotes import footnotes, protocol_notes
 from adbench.report.marks import Marks
@@ -18,7 +19,7 @@ from adbench.report.text_table import Table as Table
 from adbench.store.records import Record
 from adbench.text import printable
 
-SHOWN = ("image_auroc", "image_aupr", "pixel_auroc", "pixel_aupr", "aupro@0.3", "aupro@0.05")
+SHOWN = shown_by_default()
 
 
 def comparison(records: Sequence[Record], numbers: Sequence[Reported] = ()) -> list[Table]:

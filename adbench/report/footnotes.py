@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from adbench.data.names import EMPTY_MASK, LOOKS_NORMAL
+from adbench.data.findings import EMPTY_MASK, LOOKS_NORMAL
 from adbench.report.marks import Marks, data_notes
 from adbench.report.origin_notes import origin_notes
 from adbench.report.training_notes import training_notes

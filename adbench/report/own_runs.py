@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from adbench.metrics.table import image_names
 from adbench.report.marks import Marks
 from adbench.report.ranking import Group, group_of
 from adbench.report.tables import MEAN, SPREAD, spread
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 Interval = tuple[float, float]
 LEVEL = 0.95
-IMAGE_METRICS = ("image_auroc", "image_aupr", "image_f1max")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class OwnRun:
     def interval(self, category: str, metric: str) -> Interval | None:
         """95 % interval of `value`: image metrics by resampling the test images, which the record
         keeps the scores of; others from two seeds on by Student's t over seeds; else None."""
-        if category != SPREAD and metric in IMAGE_METRICS and self._has_images:
+        if category != SPREAD and metric in image_names() and self._has_images:
             return self._image_interval(category, metric)
         summary = self.summaries.get(category)
         if summary is None or summary[metric] is None or summary[metric]["std"] is None:
@@ -120,8 +120,8 @@ class OwnRun:
         """Per category, every image metric of every resample, averaged over seeds."""
         import numpy as np
 
+        from adbench.metrics.resampled import stratified_weights
         from adbench.stats.bootstrap import RESAMPLES, image_resamples, seed_of
-        from adbench.stats.resampled import stratified_weights
 
         found = {}
         for category in self.categories:
@@ -130,7 +130,7 @@ class OwnRun:
             weights = stratified_weights(labels, RESAMPLES, rng)
             each = [image_resamples(labels, own, weights) for own in scores]
             found[category] = {
-                name: np.mean([draws[name] for draws in each], axis=0) for name in IMAGE_METRICS
+                name: np.mean([draws[name] for draws in each], axis=0) for name in image_names()
             }
         return found
 

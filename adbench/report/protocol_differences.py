@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adbench.hyperparameters import build_hyperparameters
+from adbench.metrics.table import METRICS
 from adbench.registry import load_method
 from adbench.report.own_runs import OwnRun
 from adbench.report.reported import ReportedColumn
@@ -62,7 +63,7 @@ def cell_difference(
     if category in (MEAN, SPREAD) and run.categories != column.categories:
         return Difference("categories", _listed(run.categories), _listed(column.categories))
     ours, reported = run.protocol["mask_rule"], column.mask_rule
-    if not metric.startswith("image_") and reported and ours != reported:
+    if METRICS[metric].level == "pixel" and reported and ours != reported:
         return Difference("mask rule", ours, reported)
     return None
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from adbench.metrics.table import titles
 from adbench.report import spreadsheet
 from adbench.store.comparability import (
     code_of,
@@ -28,16 +29,7 @@ GROUP = (
 )  # fmt: skip
 """What must agree for rows of different seeds or categories to be summarised together."""
 
-TITLES = {
-    "image_auroc": "image AUROC",
-    "image_aupr": "image AU-PR",
-    "image_f1max": "image F1-max",
-    "pixel_auroc": "pixel AUROC",
-    "pixel_aupr": "pixel AU-PR",
-    "pixel_f1max": "pixel F1-max",
-    "aupro@0.3": "AUPRO@0.3",
-    "aupro@0.05": "AUPRO@0.05",
-}
+TITLES = titles()
 
 
 def rows(

@@ -12,10 +12,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from adbench.metrics.resampled import ResampledCounts, Weights, stratified_weights
+from adbench.metrics.table import METRICS, Metric, image_names, value_of
 from adbench.stats.pixels import PixelHistograms
-from adbench.stats.resampled import ResampledCounts, Weights, stratified_weights
 
-IMAGE_METRICS = ("image_auroc", "image_aupr", "image_f1max")
 RESAMPLES = 1000
 _ELEMENTS_AT_ONCE = 2**23
 
@@ -29,12 +29,12 @@ def image_interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile interval of an image metric, one of `IMAGE_METRICS`; (NaN, NaN) where undefined.
+    """Percentile interval of an image metric, by its name; (NaN, NaN) where undefined.
 
     `labels` (n,), nonzero = anomalous; `scores` (n,), or (seeds, n): then of the mean over seeds,
     every seed seeing the same resampled images. A metric that no resample can change, such as the
     AUROC of perfectly separated scores, has an interval of no width: that the sample is small is
-    not seen from inside the sample. Raises ValueError as `adbench.metrics.image_metrics`.
+    not seen from inside the sample. Raises ValueError as `adbench.metrics.exact.image_metrics`.
     """
     anomalous = np.asarray(labels) != 0
     table = np.atleast_2d(np.asarray(scores, dtype=np.float64))
@@ -63,9 +63,8 @@ def pixel_interval(
     anomalous = np.asarray(labels)[histograms.counted] != 0
     histograms = histograms.take(histograms.counted)
     weights = stratified_weights(anomalous, resamples, np.random.default_rng(seed))
-    limits = [float(metric.partition("@")[2])] if "@" in metric else []
-    drawn = histograms.metrics(weights, limits)[metric]
-    binned = histograms.metrics(np.ones((1, len(histograms))), limits)[metric][0]
+    drawn = histograms.metrics(weights)[metric]
+    binned = histograms.metrics(np.ones((1, len(histograms))))[metric][0]
     low, high = percentiles(drawn + (value - binned), level)
     return max(0.0, low), min(1.0, high)
 
@@ -82,7 +81,7 @@ def image_resamples(
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    found: dict[str, list[Weights]] = {name: [] for name in IMAGE_METRICS}
+    found: dict[str, list[Weights]] = {name: [] for name in image_names()}
     step = max(1, _ELEMENTS_AT_ONCE // values.size)
     for first in range(0, len(weights), step):
         own = weights[first : first + step, order]
@@ -90,10 +89,23 @@ def image_resamples(
             np.add.reduceat(own * anomalous[order], starts, axis=1),
             np.add.reduceat(own * ~anomalous[order], starts, axis=1),
         )
-        found["image_auroc"].append(counts.auroc())
-        found["image_aupr"].append(counts.average_precision())
-        found["image_f1max"].append(counts.f1max())
+        for name, parts in found.items():
+            row = METRICS[name]
+            parts.append(
+                row.resampled(counts)
+                if row.resampled is not None
+                else _one_by_one(row, anomalous, values, weights[first : first + step])
+            )
     return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def _one_by_one(
+    row: Metric, anomalous: npt.NDArray[np.bool_], values: Weights, weights: Weights
+) -> Weights:
+    """The metric's function of every resample, an image as often as it was drawn."""
+    index = np.arange(values.size)
+    drawn = [np.repeat(index, own) for own in weights.astype(np.intp)]
+    return np.array([value_of(row, anomalous[i], values[i]) for i in drawn], dtype=np.float64)
 
 
 def percentiles(drawn: Weights, level: float = 0.95) -> tuple[float, float]:

@@ -15,11 +15,12 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from adbench.metrics.resampled import Weights, stratified_weights
+from adbench.metrics.table import METRICS
 from adbench.stats.bootstrap import RESAMPLES, image_resamples
 from adbench.stats.delong import FEWEST, auroc_difference, growth, ranked_alike
 from adbench.stats.estimate import Estimate, without_dust
 from adbench.stats.pixels import PixelHistograms
-from adbench.stats.resampled import Weights, stratified_weights
 
 _PIXEL_GROWTH = 0.05
 """As `delong.growth`, for pixel metrics: many pixels an image, so one falls by degrees."""
@@ -53,15 +54,14 @@ def image_differences(
         for name, own in found.items():
             alone = sum(float(np.nanvar(values[name][1:])) for values in drawn)
             found[name] = replace(own, growth=growth(own.variance, alone, rarer))
-    found["image_auroc"] = auroc_difference(anomalous, *sides)
-    return found
+    exact = {n: auroc_difference(anomalous, *sides) for n in found if METRICS[n].test == "DeLong"}
+    return found | exact
 
 
 def pixel_differences(
     labels: npt.ArrayLike,
     base: Sequence[PixelHistograms],
     head: Sequence[PixelHistograms],
-    aupro_limits: Sequence[float],
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -78,7 +78,7 @@ def pixel_differences(
         return {}
     weights = _with_observed(anomalous, resamples, seed)
     drawn = [
-        _mean_over_seeds([histograms.metrics(weights, aupro_limits) for histograms in side])
+        _mean_over_seeds([histograms.metrics(weights) for histograms in side])
         for side in (base, head)
     ]
     found = _differences(anomalous, *drawn)

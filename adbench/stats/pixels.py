@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adbench.metrics.inputs import anomalous_indices, aupro_keys
-from adbench.metrics.regions import RunTable
-from adbench.stats.resampled import ResampledCounts, Weights
+from adbench.metrics.exact.inputs import anomalous_indices
+from adbench.metrics.exact.regions import RunTable
+from adbench.metrics.resampled import ResampledCounts, Weights
+from adbench.metrics.table import METRICS
 
 Parts = Callable[[], Iterable[tuple[npt.NDArray[Any], npt.NDArray[Any]]]]
 """Starts a pass over the data: (maps, masks), each (n, H, W), of some images at a time."""
@@ -94,26 +95,18 @@ class PixelHistograms:
         shared = float(np.dot(normal.astype(float), anomalous.astype(float)))
         return shared / (2 * pairs) if pairs else 0.0
 
-    def metrics(
-        self, weights: Weights, aupro_limits: Sequence[float] = (0.3, 0.05)
-    ) -> dict[str, Weights]:
+    def metrics(self, weights: Weights) -> dict[str, Weights]:
         """Every pixel metric of every resample, (R,), NaN where undefined.
 
         `weights` (R, N) is how often each image counts.
         """
-        counts = ResampledCounts(
-            weights @ self.anomalous.astype(np.float64), weights @ self.normal.astype(np.float64)
-        )
-        overlap = weights @ self.overlap.astype(np.float64)
-        regions = weights @ self.regions.astype(np.float64)
-        values = {
-            "pixel_auroc": counts.auroc(),
-            "pixel_aupr": counts.average_precision(),
-            "pixel_f1max": counts.f1max(),
+        own = self.anomalous, self.normal, self.overlap, self.regions
+        counts = ResampledCounts(*(weights @ counted.astype(np.float64) for counted in own))
+        return {
+            name: row.resampled(counts)
+            for name, row in METRICS.items()
+            if row.level == "pixel" and row.resampled is not None
         }
-        for key, limit in aupro_keys(aupro_limits).items():
-            values[key] = counts.aupro(limit, overlap, regions)
-        return values
 
     def to_bytes(self) -> bytes:
         """A compressed form that `from_bytes` reads."""

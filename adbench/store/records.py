@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from adbench import errors
 from adbench.contracts import JSON
+from adbench.metrics.table import METRICS as METRICS
+from adbench.metrics.table import add_from_scores
 from adbench.store.files import digest
 from adbench.store.record_blocks import (
     DataNotes,
@@ -32,20 +34,6 @@ PARTS = ("train", "test", "masks")
 MAX_NUMBER = 2**53
 FORMAT = 2
 """Raised when a record can no longer be read by the version before."""
-
-METRICS = (
-    "image_auroc",
-    "image_aupr",
-    "image_f1max",
-    "image_f1max_threshold",
-    "pixel_auroc",
-    "pixel_aupr",
-    "pixel_f1max",
-    "pixel_f1max_threshold",
-    "aupro@0.3",
-    "aupro@0.05",
-)
-
 
 Metrics = dict[str, dict[str, float | None]]
 """Category to metric to value."""
@@ -71,8 +59,9 @@ class Failure(BaseModel):
 class Record(BaseModel):
     """One cell's outcome. Holds no absolute path, host or user name.
 
-    `metrics` maps category to metric to value (None where undefined), and `parts` the name of a
-    part of the method to what it scores alone, in the same form. `images` holds columns of equal
+    `metrics` maps category to metric to value (None where undefined; those that the scores decide
+    are computed when it is read: `metrics.table`), and `parts` the name of a part of the method to
+    what it scores alone, in the same form. `images` holds columns of equal
     length: id, category, label, defect, score (JSON has no infinity: "inf" or "-inf").
 
     `number` orders the records of a results folder: the store gives each one more than the highest
@@ -115,6 +104,7 @@ class Record(BaseModel):
             lacks = [c for c in self.identity["categories"] if c not in self.metrics]
             if lacks or not self.protocol:
                 raise ValueError("a finished cell without its metrics or its protocol")
+        add_from_scores(self.metrics, self.images)
         return self
 
     @property
@@ -236,6 +226,6 @@ def mean_metrics(
         values = [own.get(name) for own in metrics.values()]
         defined = [v for v in values if v is not None]
         undefined[name] = len(values) - len(defined)
-        has_mean = bool(defined) and not name.endswith("_threshold")
+        has_mean = bool(defined) and bool(METRICS[name].title)
         mean[name] = math.fsum(defined) / len(defined) if has_mean else None
     return mean, undefined

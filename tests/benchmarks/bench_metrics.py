@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adbench.metrics import pixel_metrics
+from adbench.metrics.exact import pixel_metrics
 
 SIZES = {"small": (117, 256), "large": (83, 1024)}
 Method = Callable[[np.ndarray, np.ndarray], object]

@@ -35,9 +35,10 @@ from simulation import (  # noqa: E402
 )
 
 from adbench.compare.verdicts import POWER, TOO_FEW  # noqa: E402
+from adbench.metrics.resampled import stratified_weights  # noqa: E402
+from adbench.metrics.table import image_names  # noqa: E402
 from adbench.report.tables import TITLES  # noqa: E402
-from adbench.stats.bootstrap import IMAGE_METRICS, image_resamples, percentiles  # noqa: E402
-from adbench.stats.resampled import stratified_weights  # noqa: E402
+from adbench.stats.bootstrap import image_resamples, percentiles  # noqa: E402
 
 ALPHA = 0.05
 IMAGE_SETTINGS = (
@@ -75,11 +76,11 @@ def image_alarms(trials: int) -> str:
     for normal, anomalous, auroc, correlation in IMAGE_SETTINGS:
         setting = (normal, anomalous, auroc, auroc, correlation)
         found = [image_p_values(seed, *setting) for seed in range(trials)]
-        rates = [rate([p[name] <= ALPHA for p in found]) for name in IMAGE_METRICS]
+        rates = [rate([p[name] <= ALPHA for p in found]) for name in image_names()]
         rows.append(
             [f"{normal} + {anomalous}", f"{auroc:.2f}", f"{correlation:.2f}", *map(percent, rates)]
         )
-    head = ["images", "AUROC", "correlation", *(TITLES[name] for name in IMAGE_METRICS)]
+    head = ["images", "AUROC", "correlation", *(TITLES[name] for name in image_names())]
     return table(head, rows)
 
 
@@ -185,7 +186,7 @@ def speed(_: int) -> str:
     start = time.process_time()
     for labels, scores in groups:
         drawn = image_resamples(labels, scores, stratified_weights(labels, 1000, rng))
-        for name in IMAGE_METRICS:
+        for name in image_names():
             percentiles(drawn[name])
     images = time.process_time() - start
 

@@ -8,8 +8,14 @@ import unicodedata
 import pytest
 from PIL import Image
 
-from adbench.datasets.image_folder import IMAGE_SUFFIXES, read_image_folder, unused_images
-from adbench.datasets.listing import list_folders, numbered, odd_names, pair_masks
+from adbench.datasets.listing import (
+    IMAGE_SUFFIXES,
+    list_folders,
+    numbered,
+    read_image_folder,
+    unused_images,
+)
+from adbench.datasets.masks import odd_names, pair_masks
 from adbench.errors import DataError
 
 

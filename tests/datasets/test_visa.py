@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adbench.datasets import visa_split
-from adbench.datasets.visa import VisA
-from adbench.datasets.visa_split import normal_names, one_class_split
+from adbench.datasets import visa
+from adbench.datasets.visa import VisA, normal_names, one_class_split
 from adbench.errors import DataError
 
 HEADER = "object,split,label,image,mask\n"
@@ -40,7 +39,7 @@ def test_the_split_is_computed_for_every_category(tmp_path, category):
 
 
 def test_a_split_that_cannot_be_proved_asks_for_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(visa_split, "_SEED", 1)
+    monkeypatch.setattr(visa, "_SEED", 1)
     with pytest.raises(DataError, match=r"put split_csv/1cls\.csv of the VisA archive"):
         one_class_split(tmp_path, "candle", VisA.card.categories["candle"])
 

@@ -20,8 +20,7 @@ from adbench.datasets.btad import BTAD
 from adbench.datasets.magnetic_tile import MagneticTile
 from adbench.datasets.mpdd import MPDD
 from adbench.datasets.mvtec_layout import MVTecLayout
-from adbench.datasets.visa import VisA
-from adbench.datasets.visa_split import SPLIT_FILE
+from adbench.datasets.visa import SPLIT_FILE, VisA
 from adbench.text import printable
 
 

@@ -15,11 +15,11 @@ from sandbox import guarded, usable
 
 from adbench.contracts import Geometry, Sample
 from adbench.data.decode import decode_image, decode_mask, image_header, image_size
-from adbench.data.doubts import Looked, doubts
+from adbench.data.doubts import CategoryFiles, file_findings
 from adbench.data.images import resize_mask
 from adbench.data.looks import look_at_image, look_at_mask
 from adbench.data.pixels import look_at
-from adbench.metrics import count_regions
+from adbench.metrics.exact import count_regions
 
 SUFFIXES = (".png", ".jpg", ".bmp", ".tif", ".webp", ".JPG", "")
 
@@ -96,7 +96,7 @@ def check_image(given: tuple[bytes, str], folder: Path) -> None:
                 assert image_size(path) == (look.width, look.height)
             sample = Sample("a", "test", "good", path.name, None, 0)
             seen = look_at(folder, 0, Geometry(8), "nearest", sample)
-            assert (seen.size is None) == bool(seen.flaws)
+            assert bool(seen.content) != bool(seen.flaws)
         assert path.read_bytes() == content
     finally:
         path.unlink()
@@ -141,7 +141,8 @@ def _check_look(path: Path, mask: Any, threshold: int) -> None:
     assert (look.border > threshold) == all(side.any() for side in sides)
     assert sum(count for _, count in look.levels) == mask.size
     sample = Sample("a", "test", "d", "image.png", path.name, 1)
-    looked = Looked({}, {path.name: look}, {"good.png": path.name})
+    masks, of_normals = {path.name: look}, {"good.png": path.name}
     for decided_by in ("", "--mask-threshold 1"):
-        for finding in doubts("a", [sample], looked, threshold, decided_by):
+        files = CategoryFiles("a", [sample], {}, {}, masks, of_normals, threshold, decided_by)
+        for finding in file_findings(files):
             assert finding.message and "\n" not in finding.message and finding.count == 1

@@ -10,8 +10,7 @@ from mutations import NAMES, Draw, damaged_bytes
 from sandbox import check_message, fingerprint, guarded, usable
 
 from adbench.data.verify import verify
-from adbench.datasets.visa import VisA
-from adbench.datasets.visa_split import SPLIT_FILE, one_class_split
+from adbench.datasets.visa import SPLIT_FILE, VisA, one_class_split
 
 _HEADER = "object,split,label,image,mask"
 _IMAGES = ("candle/Data/Images/Normal/0000.JPG", "candle/Data/Images/Normal/0001.JPG")

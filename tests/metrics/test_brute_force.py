@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from adbench.metrics import UndefinedMetricWarning, image_metrics, pixel_metrics
+from adbench.metrics.exact import UndefinedMetricWarning, image_metrics, pixel_metrics
 
 LIMITS = (0.05, 0.3, 0.77, 1.0)
 # Few values, so that most scores tie; both zeros and both infinities among them.

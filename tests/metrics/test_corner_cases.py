@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adbench.metrics import (
+from adbench.metrics.exact import (
     UndefinedMetricWarning,
     image_metrics,
     pixel_metrics,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adbench.metrics import UndefinedMetricWarning, image_metrics, pixel_metrics
+from adbench.metrics.exact import UndefinedMetricWarning, image_metrics, pixel_metrics
 
 FOLDER = Path(__file__).parents[1] / "data" / "metrics"
 CASES = sorted(path.stem for path in FOLDER.glob("*.npz") if path.stem != "nan_scores")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adbench.metrics import image_metrics, pixel_metrics, pixel_metrics_streamed
+from adbench.metrics.exact import image_metrics, pixel_metrics, pixel_metrics_streamed
 
 MAP = np.arange(6.0).reshape(2, 3)
 MASK = MAP > 4

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from adbench.metrics import UndefinedMetricWarning, pixel_metrics, pixel_metrics_streamed
+from adbench.metrics.exact import UndefinedMetricWarning, pixel_metrics, pixel_metrics_streamed
 
 MAX_LEVELS = 12
 LEVELS = np.arange(MAX_LEVELS)
@@ -77,7 +77,7 @@ def test_order_of_the_images_does_not_matter(group: Group, data: st.DataObject) 
 @given(groups(), st.integers(1, 40))
 def test_size_of_the_sorted_chunks_does_not_matter(group: Group, size: int) -> None:
     whole = evaluate(group)
-    with mock.patch("adbench.metrics.pixel.chunk_size", return_value=size):
+    with mock.patch("adbench.metrics.exact.pixel.chunk_size", return_value=size):
         assert_identical(evaluate(group), whole)
 
 
@@ -105,7 +105,7 @@ def test_large_chunks_and_small_ones_agree_on_many_scores() -> None:
     maps[:3] = maps[:3].round(2)  # with and without ties
     whole = pixel_metrics(maps, masks)
     for size in (1, 97, 7200, 40_000):
-        with mock.patch("adbench.metrics.pixel.chunk_size", return_value=size):
+        with mock.patch("adbench.metrics.exact.pixel.chunk_size", return_value=size):
             assert_identical(pixel_metrics(maps, masks), whole)
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adbench.metrics.curves import auroc, average_precision, f1max, overlap_per_threshold
-from adbench.metrics.ranking import ScoreCounter, ThresholdCounts, chunk_size
+from adbench.metrics.exact.curves import auroc, average_precision, f1max, overlap_per_threshold
+from adbench.metrics.exact.ranking import ScoreCounter, ThresholdCounts, chunk_size
 
 SCORES = st.lists(st.sampled_from([-1.0, -0.0, 0.0, 0.5, 2.0, 3.0, 7.0]), max_size=25)
 

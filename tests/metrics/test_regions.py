@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
-from adbench.metrics import count_regions, label_regions
+from adbench.metrics.exact import count_regions, label_regions
 
 
 def assert_labels_equal_scipy(mask: np.ndarray) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from adbench.metrics import image_metrics, pixel_metrics
+from adbench.metrics.exact import image_metrics, pixel_metrics
 
 
 def sklearn_values(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:

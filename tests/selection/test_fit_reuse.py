@@ -17,7 +17,7 @@ from adbench.methods.lafite import card
 from adbench.methods.lafite.card import SELECTION
 from adbench.methods.lafite.method import LafitE
 from adbench.registry import load_method, method_names
-from adbench.source_text import read_source
+from adbench.source_text import SourceText
 
 OTHERS = {
     "num_neighbours": 2, "edit_weights": "uniform", "edit_temperature": 3.0, "tau": 120,
@@ -100,7 +100,7 @@ def test_the_grid_is_no_part_of_the_methods_keys() -> None:
     source = Path(card.__file__).read_text()
     changed = source.replace("150, ", "")
     assert "adbench.methods.lafite.card" in method_code(LafitE).modules and changed != source
-    assert read_source(changed.encode()).text == read_source(source.encode()).text
+    assert SourceText(changed.encode()).text == SourceText(source.encode()).text
 
 
 @pytest.mark.parametrize("name", method_names())

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from simulation import binormal
 
-from adbench.metrics import image_metrics
-from adbench.stats.bootstrap import IMAGE_METRICS, image_interval, image_resamples, seed_of
+from adbench.metrics.exact import image_metrics
+from adbench.metrics.resampled import stratified_weights
+from adbench.metrics.table import image_names
+from adbench.stats.bootstrap import image_interval, image_resamples, seed_of
 from adbench.stats.paired import image_differences
-from adbench.stats.resampled import stratified_weights
 
 
 @given(st.lists(st.integers(-2, 2), min_size=6, max_size=24), st.integers(0, 99))
@@ -26,7 +27,7 @@ def test_every_resample_is_what_the_exact_metrics_say(values: list[int], seed: i
     for row, weight in enumerate(weights.astype(int)):
         drawn = np.repeat(np.arange(labels.size), weight)
         exact = image_metrics(scores[drawn], labels[drawn].astype(int))
-        for name in IMAGE_METRICS:
+        for name in image_names():
             assert found[name][row] == pytest.approx(exact[name], abs=1e-12)
 
 
@@ -102,7 +103,7 @@ def test_the_paired_bootstrap_agrees_with_delong() -> None:
     assert delong.test == "DeLong"
     assert delong.variance**0.5 == pytest.approx((aurocs[1] - aurocs[0]).std(), rel=0.06)
     exact = [image_metrics(s, labels.astype(int)) for s in (base, head)]
-    for name in IMAGE_METRICS:
+    for name in image_names():
         assert found[name].difference == pytest.approx(exact[1][name] - exact[0][name], abs=1e-12)
 
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation import histograms_of, maps_without_difference
 
-from adbench.metrics import UndefinedMetricWarning, pixel_metrics
+from adbench.metrics.exact import UndefinedMetricWarning, pixel_metrics
+from adbench.metrics.resampled import stratified_weights
 from adbench.stats.bootstrap import pixel_interval
 from adbench.stats.paired import pixel_differences
 from adbench.stats.pixels import PixelHistograms, pixel_histograms
-from adbench.stats.resampled import stratified_weights
 
 BINNED = ("pixel_auroc", "pixel_aupr", "pixel_f1max", "aupro@0.3", "aupro@0.05")
 
@@ -144,17 +144,16 @@ def test_paired_differences_follow_the_images() -> None:
     labels = anomalous(masks)
     worse = head - 1.0 * masks * labels[:, None, None]
     sides = [[histograms_of(m, masks)] for m in (base, head, worse)]
-    limits = (0.3, 0.05)
-    same = pixel_differences(labels, sides[0], sides[0], limits)
+    same = pixel_differences(labels, sides[0], sides[0])
     assert {e.p_value("less") for e in same.values()} == {1.0}
-    alike = pixel_differences(labels, sides[0], sides[1], limits)
-    dropped = pixel_differences(labels, sides[0], sides[2], limits)
+    alike = pixel_differences(labels, sides[0], sides[1])
+    dropped = pixel_differences(labels, sides[0], sides[2])
     truth = [pixel_metrics(m, masks) for m in (base, worse)]
     for name in BINNED:
         assert dropped[name].p_value("less") < 1e-4 < alike[name].p_value("less")
         change = truth[1][name] - truth[0][name]
         assert dropped[name].difference == pytest.approx(change, abs=8e-3)
-    twice = pixel_differences(labels, sides[0] * 2, [*sides[1], *sides[2]], limits)
+    twice = pixel_differences(labels, sides[0] * 2, [*sides[1], *sides[2]])
     middle = (alike["pixel_auroc"].difference + dropped["pixel_auroc"].difference) / 2
     assert twice["pixel_auroc"].difference == pytest.approx(middle)
 
@@ -169,8 +168,8 @@ def test_images_whose_pixels_have_no_labels_change_nothing() -> None:
     wide = [own.spread(counted) for own in (base, head)]
     assert [own.counted.tolist() for own in (base, *wide)] == [list(range(24))] * 3
     assert wide[0].metrics(np.ones((1, 30))) == base.metrics(np.ones((1, 24)))
-    one = pixel_differences(labels, [base], [head], (0.3,), seed=3)
-    other = pixel_differences(wide_labels, [wide[0]], [wide[1]], (0.3,), seed=3)
+    one = pixel_differences(labels, [base], [head], seed=3)
+    other = pixel_differences(wide_labels, [wide[0]], [wide[1]], seed=3)
     assert one and one == other
     value = 0.9
     assert pixel_interval(labels, base, "pixel_auroc", value) == pixel_interval(

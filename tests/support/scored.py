@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from adbench.metrics import image_metrics, pixel_metrics
+from adbench.metrics.exact import image_metrics, pixel_metrics
 from adbench.stats.pixels import PixelHistograms
 from adbench.store.files import digest, write_json
 from adbench.store.folders import CellFolder

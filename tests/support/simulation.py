@@ -13,7 +13,7 @@ from adbench.compare.gate import GateResult, run_gate
 from adbench.compare.regress import DEFAULT_METRICS
 from adbench.compare.sides import Side
 from adbench.compare.verdicts import Judged, Rules
-from adbench.stats.bootstrap import IMAGE_METRICS
+from adbench.metrics.table import image_names
 from adbench.stats.delong import auroc_difference
 from adbench.stats.estimate import Estimate
 from adbench.stats.paired import image_differences, pixel_differences
@@ -100,7 +100,7 @@ def pixel_p_values(seed: int, images: int, resamples: int = 1000) -> dict[str, f
     masks, *sides = maps_without_difference(rng, images)
     base, head = ([histograms_of(maps, masks)] for maps in sides)
     labels = masks.any(axis=(1, 2))
-    found = pixel_differences(labels, base, head, (0.3, 0.05), seed=seed, resamples=resamples)
+    found = pixel_differences(labels, base, head, seed=seed, resamples=resamples)
     return {name: estimate.p_value("less") for name, estimate in found.items()}
 
 
@@ -127,7 +127,7 @@ def image_gate(
     seed: int,
     categories: int,
     *setting: float,
-    metrics: tuple[str, ...] = tuple(IMAGE_METRICS),
+    metrics: tuple[str, ...] = image_names(),
     **rules: Any,
 ) -> GateResult:
     """One trial of the whole gate over image metrics, tolerance 0: all categories and their means.

@@ -75,12 +75,11 @@ def _write_sample(
 
 def forget_plugins() -> None:
     """Load plug-in files anew, as the next process would."""
-    from adbench import code_digest, module_files, plugin_files, registry
+    from adbench import code_digest, plugin_files, registry
 
     for module, names in (
-        (registry, ("_load_method", "_load_dataset")),
-        (code_digest, ("method_code", "_text_of")),
-        (module_files, ("find_module",)),
+        (registry, ("_load",)),
+        (code_digest, ("method_code", "find_module", "_source_of")),
         (plugin_files, ("_package_of", "_is_beside")),
     ):
         for name in names:

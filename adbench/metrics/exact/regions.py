@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from adbench.metrics.inputs import Array, anomalous_indices
+from adbench.metrics.exact.inputs import Array, anomalous_indices
 
 _ROW = 2**32
 """A pixel's key is row * _ROW + column + 1, so one sorted array holds the rows of all images and

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adbench.metrics.curves import aupro, auroc, average_precision, f1max
-from adbench.metrics.inputs import (
+from adbench.metrics.exact.curves import aupro, auroc, average_precision, f1max
+from adbench.metrics.exact.inputs import (
     Chunks,
     Images,
     anomalous_indices,
@@ -22,9 +22,9 @@ from adbench.metrics.inputs import (
     paired_images,
     score_dtype,
 )
-from adbench.metrics.ranking import ScoreCounter, chunk_size
-from adbench.metrics.regions import RunTable
-from adbench.metrics.undefined import warn_of_undefined
+from adbench.metrics.exact.ranking import ScoreCounter, chunk_size
+from adbench.metrics.exact.regions import RunTable
+from adbench.metrics.exact.undefined import warn_of_undefined
 
 
 def pixel_metrics(

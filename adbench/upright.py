@@ -1,6 +1,6 @@
 """A copy of a data set in which pixels stand as their orientation tags say, without the tags.
 
-    python -m adbench.data.upright DIR DIR-upright
+    python -m adbench.upright DIR DIR-upright
 
 `run` and `data verify` name this command where they meet such a tag: adbench applies none, and
 where masks were drawn on upright pictures, images have to be turned to fit. The original stays as
@@ -76,9 +76,9 @@ def _turn(file: Path, tag: int) -> None:
 
 
 def main() -> None:
-    """`python -m adbench.data.upright SOURCE TARGET`."""
+    """`python -m adbench.upright SOURCE TARGET`."""
     if len(sys.argv) != 3:
-        say("error: expected two folders: python -m adbench.data.upright SOURCE TARGET")
+        say("error: expected two folders: python -m adbench.upright SOURCE TARGET")
         raise SystemExit(UsageError.exit_code)
     try:
         turned = copy_upright(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adbench.metrics.inputs import Array
+from adbench.metrics.exact.inputs import Array
 
 Counts = npt.NDArray[np.int64]
 

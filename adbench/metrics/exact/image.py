@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from adbench.metrics.curves import auroc, average_precision, f1max
-from adbench.metrics.inputs import anomalous_indices, score_dtype
-from adbench.metrics.ranking import ScoreCounter
-from adbench.metrics.undefined import warn_of_undefined
+from adbench.metrics.exact.curves import auroc, average_precision, f1max
+from adbench.metrics.exact.inputs import anomalous_indices, score_dtype
+from adbench.metrics.exact.ranking import ScoreCounter
+from adbench.metrics.exact.undefined import warn_of_undefined
 
 
 def image_metrics(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, float]:

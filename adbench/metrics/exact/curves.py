@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adbench.metrics.ranking import ThresholdCounts
+from adbench.metrics.exact.ranking import ThresholdCounts
 
 
 def auroc(counts: ThresholdCounts) -> float:

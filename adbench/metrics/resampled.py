@@ -2,7 +2,7 @@
 
 Resampling images only changes how often each one counts. So a resample is a row of weights, and
 every metric is a sum over ascending thresholds of weighted counts; the definitions are those of
-`adbench.metrics`. Symbols: R resamples, D thresholds; a value of D tied scores enters together.
+`adbench.metrics.exact`. Symbols: R resamples, D thresholds; tied scores enter together.
 """
 
 from __future__ import annotations
@@ -23,10 +23,15 @@ class ResampledCounts:
     Attributes:
         anomalous: (R, D) weight of the anomalous scores at each threshold.
         normal: (R, D) the same of the normal scores.
+        overlap: (R, D) of pixels: the weighted sum over regions of the share of each region's
+            pixels at a threshold.
+        regions: (R,) of pixels: the weighted number of regions.
     """
 
     anomalous: Weights
     normal: Weights
+    overlap: Weights | None = None
+    regions: Weights | None = None
 
     @cached_property
     def _hits(self) -> Weights:
@@ -56,13 +61,13 @@ class ResampledCounts:
         f1 = np.divide(hits, hits + self._false + total, out=np.zeros_like(hits), where=total > 0)
         return np.where(total[:, 0] > 0, 2 * f1.max(axis=1), np.nan)
 
-    def aupro(self, limit: float, overlap: Weights, regions: Weights) -> Weights:
+    def aupro(self, limit: float) -> Weights:
         """(R,) area under the per-region-overlap curve up to FPR `limit`, divided by `limit`.
 
-        `overlap` (R, D) is the weighted sum over regions of the share of each region's pixels at a
-        threshold, `regions` (R,) their weighted number. The closed form is that of
-        `adbench.metrics.curves.overlap_per_threshold`; NaN without regions or normal pixels.
+        Of pixels alone. The closed form is that of
+        `adbench.metrics.exact.curves.overlap_per_threshold`; NaN without regions or normal pixels.
         """
+        assert self.overlap is not None and self.regions is not None
         from_, above = self._false, self._false - self.normal
         has_normal = from_[:, 0] > 0
         cut = np.where(has_normal, limit * from_[:, 0], 1.0)[:, None]  # in normal pixels
@@ -70,7 +75,7 @@ class ResampledCounts:
         rows, columns = np.nonzero((above < cut) & (cut < from_))  # one a resample
         a, b, c = above[rows, columns], from_[rows, columns], cut[rows, 0]
         area[rows, columns] = (1 - a / c) ** 2 * c / (2 * (b - a))
-        values = _ratio(np.einsum("rd,rd->r", overlap, area), regions)
+        values = _ratio(np.einsum("rd,rd->r", self.overlap, area), self.regions)
         return np.where(has_normal, values, np.nan)
 
 
