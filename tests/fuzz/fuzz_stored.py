@@ -116,7 +116,6 @@ stored_files = st.one_of(
     st.tuples(st.just("point"), _json),
     st.tuples(st.just("pictures"), _json),
     st.tuples(st.just("selection"), _json),
-    st.tuples(st.just("what is no file"), st.sampled_from([b"pipe", b"", b"folder", b"device"])),
     st.tuples(st.just("array"), _array),
     st.tuples(st.just("index"), _index),
 )
@@ -237,26 +236,6 @@ def _selection_reader(place: Path, content: bytes) -> None:
     read_selection(place / "chosen.json")
 
 
-def _strange_reader(place: Path, content: bytes) -> None:
-    """In the place of each small file at once: every reader answers."""
-    import os
-
-    for name in ("adbench.json", "timing.json", "pixels-x.json", "point.json", "checkpoint.pt",
-                 "chunk-0000000-0000002", "claim.1", "chosen.json", _array_name()):  # fmt: skip
-        path = place / name
-        if content == b"pipe":
-            os.mkfifo(path)
-        elif content == b"folder":
-            path.mkdir()
-        else:
-            path.symlink_to("/dev/null" if content == b"device" else place / "nothing")
-    Store(place).open_for_writing()
-    assert FileCheckpoint(place / "checkpoint.pt", 0).load() is None
-    assert PredictionChunks(place, [BOUND]).missing() == [BOUND]
-    found = DiskCache(place, None).array("key", (3, 5), "uint8", lambda a: a.fill(7))
-    assert (np.asarray(found) == 7).all() and ClaimWatch().look(place).state != "free"
-
-
 def _array_reader(place: Path, content: bytes) -> None:
     name = _array_name()
     (place / name).write_bytes(content)
@@ -291,7 +270,6 @@ _READERS: dict[str, Callable[[Path, bytes], None]] = {
     "point": _point_reader,
     "pictures": _pictures_reader,
     "selection": _selection_reader,
-    "what is no file": _strange_reader,
     "array": _array_reader,
     "index": _index_reader,
 }
