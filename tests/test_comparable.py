@@ -451,9 +451,9 @@ def test_going_back_to_old_settings_reads_each_record_once(
     read: list[Path] = []
     plain = files.read_or_set_aside
 
-    def counted(path: Path, *rest: Any) -> Any:
+    def counted(path: Path, *rest: Any, **more: Any) -> Any:
         read.append(path)
-        return plain(path, *rest)
+        return plain(path, *rest, **more)
 
     monkeypatch.setattr(files, "read_or_set_aside", counted)
     cells = [(reused_cell(r), r) for r in made[:20]]
