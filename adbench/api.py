@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from adbench.cli.progress import SilentReporter
-from adbench.executors.attempt import Overwrite
 from adbench.report.tables import frame, rows
-from adbench.session import Request, RunOptions, execute
+from adbench.request import Request
+from adbench.session import execute
 from adbench.store.folders import Store
 from adbench.store.newest import latest
 
@@ -32,7 +32,7 @@ def run(
     mask_threshold: int | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
-    overwrite: Overwrite = "failed",
+    overwrite: Literal["never", "failed", "timing", "all"] = "failed",
     timing: bool = True,
     executor: str = "serial",
     slots: int | None = None,
@@ -73,11 +73,13 @@ def run(
         mask_threshold=mask_threshold,
         device=device,
         cache_folder=Path(cache) if cache is not None else None,
+        overwrite=overwrite,
+        timing=timing,
+        executor=executor,
+        slots=slots,
+        time_limit=time_limit,
     )
-    options = RunOptions(
-        overwrite=overwrite, timing=timing, executor=executor, slots=slots, time_limit=time_limit
-    )
-    result = execute(request, request.plan(), options, SilentReporter())
+    result = execute(request, request.plan(), SilentReporter())
     return frame(rows(record for _, record in result.records))
 
 

@@ -1,4 +1,4 @@
-"""Every error that adbench raises on purpose, and the exit code it ends the command with.
+"""Every error that adbench raises on purpose, and the exit codes that commands end with.
 
     AdbenchError                 2
     ├── UsageError               2   the command line or a Python argument is wrong
@@ -8,13 +8,24 @@
     ├── DataError                4   the data set is missing, partial or damaged
     └── MethodError              3   a method cannot go on (weights, memory, loss not finite)
 
-A message is one line and holds what was found, what was expected and a way out.
+A message is one line and holds what was found, what was expected and a way out. Of several codes
+the first of 2, 4, 3, 1, 5 holds.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+OK = 0
+REGRESSION = 1
+"""Found by `gate`, and nothing else."""
+WRONG_USAGE = 2
+"""Or configuration, or a folder or file that cannot be used."""
+CELLS_FAILED = 3
+DATA_PROBLEM = 4
+NOTHING_COMPARABLE = 5
+"""For `gate` and `compare`; for `gate --strict` also too few images to tell."""
 
 
 def shortened(text: str, most: int = 200) -> str:
@@ -25,7 +36,7 @@ def shortened(text: str, most: int = 200) -> str:
 class AdbenchError(Exception):
     """Base of all: a mistake with a known way out, shown without a traceback."""
 
-    exit_code = 2
+    exit_code = WRONG_USAGE
 
 
 class UsageError(AdbenchError):
@@ -56,10 +67,10 @@ class StoreError(AdbenchError):
 class DataError(AdbenchError):
     """A data set is missing, partial or damaged."""
 
-    exit_code = 4
+    exit_code = DATA_PROBLEM
 
 
 class MethodError(AdbenchError):
     """A method cannot go on: no weights, a missing extra, a loss that is not finite."""
 
-    exit_code = 3
+    exit_code = CELLS_FAILED

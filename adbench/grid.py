@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from adbench.cell.runner import is_timed
 from adbench.cell.settings import Settings
-from adbench.executors.attempt import Overwrite, Ticket, cached_outcome
+from adbench.executors.attempt import Ticket, cached_outcome
 from adbench.executors.base import Crash, Ended, Event, Executor, Progressed, Started
 from adbench.executors.crash import publish_crash
 from adbench.executors.interrupt import terminate_as_interrupt
@@ -60,7 +60,7 @@ class GridOptions:
         deadline: `time.monotonic()` after which no cell is begun and running ones stop, or None.
     """
 
-    overwrite: Overwrite = "failed"
+    overwrite: str = "failed"
     wait: bool = True
     keep_model: bool = True
     timing: bool = True
@@ -97,7 +97,7 @@ def run_grid(
     settings: Settings,
     reporter: Reporter,
     *,
-    overwrite: Overwrite = "failed",
+    overwrite: str = "failed",
     wait: bool = True,
     deadline: float | None = None,
 ) -> GridResult:
@@ -131,7 +131,7 @@ class _Task:
 
     index: int
     cell: Cell
-    overwrite: Overwrite
+    overwrite: str
     state: State = "waiting"
     asleep_until: float = 0.0
     batch_divisor: int = 1

@@ -8,6 +8,7 @@ score key    predict key + masks + mask rule + metric definitions: names the rec
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -26,6 +27,7 @@ from adbench.contracts import (
 from adbench.data.selection import DataSelection
 from adbench.errors import UnknownNameError, UsageError
 from adbench.hyperparameters import build_hyperparameters, variant_name
+from adbench.machine.devices import gpu_visible
 from adbench.metrics.table import aupro_limits
 from adbench.registry import expand_group, load_method, refuse_shared_names
 from adbench.selectors import MethodSelector, parse_methods, parse_overrides
@@ -35,6 +37,9 @@ from adbench.store.plan_files import PlannedCell
 MaskRule = Literal["nearest", "area_max"]
 MASK_RULES: tuple[MaskRule, ...] = ("nearest", "area_max")
 AUPRO_LIMITS = aupro_limits()
+CPU_FLOPS_PER_CORE = 8e10
+GPU_FLOPS = 4e13
+"""Sustained rates for rough estimates: a convolution network in bf16 or fp32."""
 
 
 @dataclass(frozen=True)
@@ -295,3 +300,25 @@ def _expand(selector: MethodSelector) -> list[MethodSelector]:
     if selector.options:
         raise UsageError(f"{selector.name} takes no options: name the method, like NAME[k=v]")
     return [MethodSelector(name) for name in names]
+
+
+def work_of(cells: Sequence[Cell]) -> dict[str, float]:
+    """Rough FLOPs of each cell by its score key; of those that share a fit, the first trains."""
+    fits: set[str] = set()
+    work = {}
+    for cell in cells:
+        work[cell.score_key] = cell.estimate_flops(trains=cell.fit_key not in fits)
+        fits.add(cell.fit_key)
+    return work
+
+
+def estimate_seconds(cells: Sequence[Cell], *, gpu: bool | None = None) -> float:
+    """Rough seconds for these cells on this machine, from the methods' own FLOP estimates."""
+    return sum(work_of(cells).values()) / flops_per_second(gpu=gpu)
+
+
+def flops_per_second(*, gpu: bool | None = None) -> float:
+    """A rough sustained rate of this machine; `gpu`: whether it has one, None to look."""
+    has_gpu = gpu_visible() if gpu is None else gpu
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return GPU_FLOPS if has_gpu else CPU_FLOPS_PER_CORE * cores

@@ -13,7 +13,7 @@ from toy import PIXEL, TOY_CARD, Invoke, Toy, spawn
 
 from adbench.cli.explain import explain_cell
 from adbench.registry import load_dataset, load_method
-from adbench.session import Request
+from adbench.request import Request
 
 METHOD = """
 from adbench.testing import PixelGaussian

@@ -18,7 +18,7 @@ from outcomes import warnings_of
 from PIL import Image
 from toy import PIXEL, Invoke, Outcome, Toy
 
-from adbench.machine.budget import MemoryBudget
+from adbench.machine.threads import MemoryBudget
 
 RUN = ["run", "--methods", PIXEL, "--preset", "smoke", "--no-timing", "--device", "cpu"]
 

@@ -266,7 +266,8 @@ def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Rec
     """A results folder with figures of two methods on two categories, and its records."""
     from adbench.cli.figures import draw_run
     from adbench.cli.progress import SilentReporter
-    from adbench.session import Request, RunOptions, execute
+    from adbench.request import Request
+    from adbench.session import execute
     from adbench.store.folders import Store
     from adbench.store.newest import latest
 
@@ -275,9 +276,9 @@ def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Rec
     request = Request(
         f"{PIXEL},{PIXEL}[noise=0.5]", (toy.reference,), preset="smoke", device="cpu",
         data_root=toy.folder, results=folder / "results", cache_folder=folder / "cache",
+        keep_maps=True, timing=False,
     )  # fmt: skip
-    options = RunOptions(keep_maps=True, timing=False)
-    result = execute(request, request.plan(), options, SilentReporter())
+    result = execute(request, request.plan(), SilentReporter())
     draw_run(result.records, request.results, request.open_cache(), "cpu")
     return request.results, latest(Store(request.results).records())
 

@@ -8,7 +8,7 @@ import pytest
 from toy import PIXEL, Toy
 
 from adbench.errors import UnknownNameError, UsageError
-from adbench.session import Request
+from adbench.request import Request
 
 
 def _request(toy: Toy, *categories: str, **changes: object) -> Request:

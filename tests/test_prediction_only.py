@@ -14,9 +14,9 @@ from adbench.cell.settings import Settings
 from adbench.cli.explain import explain_cell
 from adbench.cli.progress import SilentReporter
 from adbench.grid import GridResult, run_grid
-from adbench.plan import Cell
+from adbench.plan import Cell, estimate_seconds
 from adbench.registry import load_method, method_names
-from adbench.session import Request, estimate_seconds
+from adbench.request import Request
 from adbench.store.claims import ClaimWatch
 from adbench.store.files import digest
 

@@ -21,7 +21,7 @@ from adbench.cli.progress import SilentReporter
 from adbench.code_digest import MethodCode
 from adbench.grid import GridResult, run_grid
 from adbench.plan import Plan
-from adbench.session import Request
+from adbench.request import Request
 from adbench.store.records import Record
 
 CHANGED = MethodCode("0" * 16, {"changed": "x"})

@@ -166,7 +166,7 @@ def test_an_estimate_of_days_without_a_gpu_stops_and_offers_the_fast_preset(
     invoke: Invoke, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PixelGaussian, "training_flops", lambda self, num_train: 1e18)
-    monkeypatch.setattr("adbench.session.gpu_visible", lambda: False)
+    monkeypatch.setattr("adbench.cli.run.gpu_visible", lambda: False)
     outcome = invoke("run", "--methods", PIXEL, *toy.arguments("a"), "--no-timing")
     message = the_error(outcome, 2)
     assert "--preset fast" in message and "--yes" in message

@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
-from adbench.cli.exits import CommandGroup
-from adbench.errors import AdbenchError
+from adbench.errors import WRONG_USAGE
 from adbench.text import say, show, show_lines
 from adbench.version import __version__
 
 _WIDTH = {"max_content_width": 100}
 app = typer.Typer(
-    cls=CommandGroup,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # help is plain text: `NAME[k=v]` is no markup, and pipes stay legible
@@ -52,7 +50,7 @@ def help_unless_called(context: typer.Context) -> None:
     """Print the help of a group that was given no command, and exit with 2."""
     if context.invoked_subcommand is None:
         show_lines(context.get_help() + "\n")
-        raise typer.Exit(AdbenchError.exit_code)
+        raise typer.Exit(WRONG_USAGE)
 
 
 def deliver(text: str, out: Path | None, *, coloured: bool = False) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adbench.cli.app import app, data_app, help_unless_called
-from adbench.cli.options import DataRoot, Json, MaskRuleName, MaskThreshold, Results
+from adbench.cli.options import Json
 from adbench.errors import PluginError, UnknownNameError
+from adbench.request import DataRoot, MaskRuleName, MaskThreshold, Results
 from adbench.text import print_json, show, show_lines
 
 if TYPE_CHECKING:

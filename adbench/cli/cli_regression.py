@@ -15,9 +15,9 @@ from adbench.cli.options import (
     OnlyMethod,
     OnlyPreset,
     OutFile,
-    Results,
     TextFormat,
 )
+from adbench.request import Results
 from adbench.text import at_home
 
 

@@ -5,63 +5,35 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from adbench.cli.app import app
-from adbench.cli.options import (
-    Accumulate,
+from adbench.cli.options import ExplainCache, Json, Plot, running_cells, selecting_cells
+from adbench.request import (
     CacheFolder,
     DataRoot,
     Datasets,
     Device,
-    ExecutorName,
-    ExplainCache,
-    FitDevices,
-    Json,
     Limit,
     Methods,
     Overrides,
-    Overwrite,
-    Plot,
     PresetName,
+    Request,
     Results,
     ScopeName,
-    Slots,
-    TimeLimit,
-    selecting_cells,
 )
 from adbench.text import at_home
 
-if TYPE_CHECKING:
-    from adbench.session import Request
-
 
 @app.command()
-@selecting_cells
+@running_cells
 def run(
     request: Request,
-    overwrite: Overwrite = "failed",
-    device: Device = "auto",
-    timing: Annotated[bool, typer.Option(help="measure inference after each fit")] = True,
-    keep_maps: Annotated[bool, typer.Option("--keep-maps", help="keep anomaly maps")] = False,
     figures: Annotated[
         bool, typer.Option("--figures", help="draw input, mask and maps per category; keeps maps")
     ] = False,
-    keep_model: Annotated[bool, typer.Option(help="keep fitted models")] = True,
-    wait: Annotated[bool, typer.Option(help="wait for cells that another run has claimed")] = True,
-    checkpoint_every: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="training time between checkpoints")
-    ] = 60.0,
-    cache_limit: Annotated[
-        float, typer.Option(min=0.1, metavar="GB", help="size of the cache; oldest go first")
-    ] = 50.0,
-    executor: ExecutorName = "serial",
-    slots: Slots = None,
-    time_limit: TimeLimit = None,
-    fit_devices: FitDevices = 1,
-    accumulate: Accumulate = 1,
     yes: Annotated[bool, typer.Option("--yes", help="run even where it takes days")] = False,
     explain_cache: ExplainCache = False,
     as_json: Json = False,
@@ -80,20 +52,7 @@ def run(
     from adbench.cli import run as commands
 
     commands.run(
-        replace(request, device=device, cache_limit_gb=cache_limit),
-        commands.run_options(
-            overwrite,
-            wait,
-            keep_maps or figures,
-            keep_model,
-            timing,
-            checkpoint_every,
-            executor,
-            slots,
-            time_limit,
-            fit_devices,
-            accumulate,
-        ),  # fmt: skip
+        replace(request, keep_maps=request.keep_maps or figures),
         explain=explain_cache,
         figures=figures,
         assume_yes=yes,
@@ -104,16 +63,11 @@ def run(
 
 @app.command()
 @selecting_cells
-def plan(
-    request: Request,
-    overwrite: Overwrite = "failed",
-    explain_cache: ExplainCache = False,
-    as_json: Json = False,
-) -> None:
+def plan(request: Request, explain_cache: ExplainCache = False, as_json: Json = False) -> None:
     """Show the cells of a run, which are there already and a rough estimate; run nothing."""
     from adbench.cli import run as commands
 
-    commands.plan(request, overwrite, explain=explain_cache, as_json=as_json)
+    commands.plan(request, explain=explain_cache, as_json=as_json)
 
 
 @app.command()
@@ -158,7 +112,6 @@ def select(
     adbench select --methods patchcore --dataset mpdd:tubes --grid 'patchcore.num_neighbours=1|5|9'
     """
     from adbench.cli import select as select_commands
-    from adbench.session import Request
 
     request = Request(
         methods=methods,

@@ -1,15 +1,7 @@
 """How every command ends: at most one line that begins with `error:`, and an exit code.
 
-    0    ok
-    1    a regression was found (`gate`), and nothing else
-    2    wrong usage or configuration, a folder or file that cannot be used
-    3    some cells failed
-    4    a problem with the data
-    5    nothing was comparable (`gate`, `compare`), too few images to tell (`gate --strict`)
-    70   adbench itself broke (a bug, with its traceback): never to be taken for a regression
-    130  interrupted        141  whoever read the output left
-
-Where several hold, the first of 2, 4, 3, 1, 5.
+The codes of `adbench.errors`, and: 70 adbench itself broke (a bug, with its traceback), 130
+interrupted, 141 whoever read the output left.
 """
 
 from __future__ import annotations
@@ -18,21 +10,14 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NoReturn, cast
 
 import typer
-from typer.core import TyperGroup
+from typer.main import get_command
 
-from adbench.errors import AdbenchError, shortened
+from adbench.errors import OK, WRONG_USAGE, AdbenchError, shortened
 from adbench.text import printable_lines, say, say_traceback, unwritable
 
-OK = 0
-REGRESSION = 1
-CELLS_FAILED = 3
-DATA_PROBLEM = 4
-NOTHING_COMPARABLE = 5
 CRASHED = 70
 """EX_SOFTWARE of sysexits.h; Python's own 1 means a regression here."""
 INTERRUPTED = 130
@@ -41,41 +26,7 @@ READER_LEFT = 141
 
 # What Typer raises for a wrong command line; only its subclass has a public name.
 _WrongUsage = cast(type[Exception], typer.BadParameter.__mro__[1])
-
-
 _format_warning = warnings.formatwarning
-
-
-class _Interrupted(Exception):
-    """Ctrl-C or SIGTERM, under a name that Typer lets pass."""
-
-
-class _ReaderLeft(Exception):
-    """Whoever read our output is gone (`| head`), under a name that Typer lets pass."""
-
-
-class CommandGroup(TyperGroup):
-    """Keeps Typer from answering an interrupt or a closed pipe in its own way."""
-
-    def make_context(self, *arguments: Any, **options: Any) -> Any:
-        """Read the command line; prints where `--help` is asked for."""
-        with _renamed():
-            return super().make_context(*arguments, **options)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Call the chosen command."""
-        with _renamed():
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _renamed() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise _Interrupted from None
-    except BrokenPipeError:
-        raise _ReaderLeft from None
 
 
 def end(app: typer.Typer) -> NoReturn:
@@ -92,8 +43,8 @@ def end(app: typer.Typer) -> NoReturn:
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 code = READER_LEFT
-            elif code != AdbenchError.exit_code:  # else it was told when it was written
-                code = _fail(unwritable(error), AdbenchError.exit_code)
+            elif code != WRONG_USAGE:  # else it was told when it was written
+                code = _fail(unwritable(error), WRONG_USAGE)
             # Else the interpreter tries again on its way out, and complains.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
@@ -105,13 +56,18 @@ def _require_streams() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the end
     if sys.stdout is None:
         message = "stdout is closed: expected a terminal, a file or a pipe, like > /dev/null"
-        sys.exit(_fail(message, AdbenchError.exit_code))
+        sys.exit(_fail(message, WRONG_USAGE))
 
 
 def _call(app: typer.Typer) -> int:
+    # Not by `app()`, which answers an interrupt and a closed pipe in a way of its own.
+    command = get_command(app)
     try:
-        # Typer gives back the code of an `Exit`, and None from a command that merely ended.
-        return app(prog_name="adbench", standalone_mode=False) or 0
+        with command.make_context("adbench", sys.argv[1:]) as context:
+            command.invoke(context)
+        return OK
+    except typer.Exit as stop:
+        return stop.exit_code
     except SystemExit as stop:
         if stop.code is None or isinstance(stop.code, int):
             return stop.code or OK
@@ -119,19 +75,19 @@ def _call(app: typer.Typer) -> int:
     except AdbenchError as error:
         return _fail(str(error), error.exit_code)
     except _WrongUsage as error:
-        return _fail(_usage(error), AdbenchError.exit_code)
-    except (_Interrupted, KeyboardInterrupt):
+        return _fail(_usage(error), WRONG_USAGE)
+    except KeyboardInterrupt:
         return _fail(
             "interrupted: what is finished is kept and training goes on from its checkpoint; "
             "run the same command again",
             INTERRUPTED,
         )
-    except (_ReaderLeft, BrokenPipeError):
+    except BrokenPipeError:
         return READER_LEFT
     except OSError as error:
         # A folder that may not be looked at, a disk that fails: wherever nothing better is known.
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}", AdbenchError.exit_code)
+        return _fail(f"{where}{error.strerror or error}", WRONG_USAGE)
     except Exception as error:  # a bug of ours, whatever it is: shown whole, and exit code 70
         say_traceback()
         what = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
@@ -145,8 +101,7 @@ def _printable_warning(*about: Any) -> str:
 
 def _usage(error: Any) -> str:
     """Typer's complaint and where to read on, in one line."""
-    context = error.ctx
-    command = context.command_path if context is not None else "adbench"
+    command = error.ctx.command_path if error.ctx is not None else "adbench"
     message = shortened(" ".join(error.format_message().split()).rstrip("."), 500)
     return f"{message[:1].lower()}{message[1:]}; `{command} --help` lists what is possible"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from adbench.cli import exits
+from adbench import errors as exits
 from adbench.cli.app import deliver
 from adbench.compare import gate_output
 from adbench.compare import output as regress_output

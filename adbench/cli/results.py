@@ -9,15 +9,12 @@ import typer
 
 from adbench.cli.app import app, deliver
 from adbench.cli.options import (
-    CacheFolder,
-    DataRoot,
-    Device,
     Json,
     Only,
     OutFile,
-    Results,
     selecting_records,
 )
+from adbench.request import CacheFolder, DataRoot, Device, Results
 
 
 @app.command()

@@ -13,30 +13,22 @@ from adbench.cell.cell_records import data_notes
 from adbench.cli.explain import explain_cell
 from adbench.cli.progress import ConsoleReporter
 from adbench.data.inspection import with_root
-from adbench.errors import DataError, StoreError, UnknownNameError, UsageError
-from adbench.executors import parse_executor
-from adbench.executors.attempt import OVERWRITES, Overwrite
+from adbench.errors import DataError, StoreError, UsageError
 from adbench.grid import GridResult
+from adbench.machine.devices import gpu_visible
 from adbench.machine.environment import package_versions
-from adbench.plan import Cell, Plan
+from adbench.plan import Cell, Plan, estimate_seconds, work_of
 from adbench.report.folder import tables_text
 from adbench.report.tables import part_rows, public, rows
-from adbench.session import (
-    Request,
-    RunOptions,
-    estimate_seconds,
-    execute,
-    pending_cells,
-    refuse_if_hopeless,
-    work_of,
-)
+from adbench.request import Request, parse_executor
+from adbench.select.apply import chosen_by
+from adbench.session import execute, pending_cells
 from adbench.store.comparability import library_versions
 from adbench.store.folders import Store
 from adbench.store.records import Record, now
 from adbench.text import (
     counted,
     duration,
-    parse_duration,
     print_json,
     say,
     show,
@@ -44,40 +36,11 @@ from adbench.text import (
     stderr_console,
 )
 
-
-def run_options(
-    overwrite: str,
-    wait: bool,
-    keep_maps: bool,
-    keep_model: bool,
-    timing: bool,
-    checkpoint_seconds: float,
-    executor: str,
-    slots: int | None,
-    time_limit: str | None,
-    fit_devices: int = 1,
-    accumulate: int = 1,
-) -> RunOptions:
-    """Check `--overwrite`, `--executor` and `--time-limit` and bundle the rest."""
-    parse_executor(executor)
-    return RunOptions(
-        _overwrite(overwrite),
-        wait,
-        keep_maps,
-        keep_model,
-        timing,
-        checkpoint_seconds,
-        executor,
-        slots,
-        None if time_limit is None else parse_duration(time_limit),
-        fit_devices,
-        accumulate,
-    )
+MAX_HOURS_WITHOUT_GPU = 12.0
 
 
 def run(
     request: Request,
-    options: RunOptions,
     *,
     explain: bool,
     figures: bool,
@@ -88,19 +51,19 @@ def run(
     """`adbench run`; exits by the outcome. `command` is what the user typed after `adbench`."""
     store = request.store()
     store.check_format()
-    plan = request.plan()
+    plan = request.plan(chosen_by(request))
     _refuse_results_in_data(plan, request.results)
-    pending = pending_cells(plan, store, options.overwrite)
+    pending = pending_cells(plan, store, request.overwrite)
     _announce(plan, pending)
     if explain:
         _explain(plan, store)
-    runs_here = parse_executor(options.executor)[0] in ("serial", "local")
+    runs_here = parse_executor(request.executor)[0] in ("serial", "local")
     if pending and runs_here and not assume_yes:
-        refuse_if_hopeless(pending, request.preset, _fast_command(command))
+        _refuse_if_hopeless(pending, request.preset, _fast_command(command))
     reporter = ConsoleReporter(stderr_console(), work_of(pending))
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a method's prints are no part of the table
-            result = execute(request, plan, options, reporter)
+            result = execute(request, plan, reporter)
     finally:
         reporter.close()
     records = [record_as_asked(cell, record) for cell, record in result.records]
@@ -125,13 +88,12 @@ def record_as_asked(cell: Cell, record: Record) -> Record:
     return record.model_copy(update={**named, "data": data})
 
 
-def plan(request: Request, overwrite: str, *, explain: bool, as_json: bool) -> None:
+def plan(request: Request, *, explain: bool, as_json: bool) -> None:
     """`adbench plan`."""
-    what = _overwrite(overwrite)
     store = request.store()
     store.check_format()
-    planned = request.plan()
-    pending = {id(cell) for cell in pending_cells(planned, store, what)}
+    planned = request.plan(chosen_by(request))
+    pending = {id(cell) for cell in pending_cells(planned, store, request.overwrite)}
     if as_json:
         print_json([_cell_summary(cell, id(cell) not in pending) for cell in planned.cells])
     else:
@@ -250,6 +212,18 @@ def _explain(plan: Plan, store: Store) -> None:
         say(explain_cell(cell, store, records))
 
 
+def _refuse_if_hopeless(cells: Sequence[Cell], preset: str, command: str) -> None:
+    """Raise `UsageError` where no GPU is found and the estimate exceeds 12 hours."""
+    hours = estimate_seconds(cells) / 3600
+    if gpu_visible() or hours <= MAX_HOURS_WITHOUT_GPU:
+        return
+    raise UsageError(
+        f"no GPU was found and {counted(len(cells), 'cell')} with --preset {preset} would take "
+        f"about {hours:,.0f} hours here (limit {MAX_HOURS_WITHOUT_GPU:.0f}); run `{command}`, "
+        "or the same with --yes to go ahead"
+    )
+
+
 def _fast_command(command: Sequence[str]) -> str:
     """The same command with `--preset fast`."""
     words = list(command)
@@ -258,10 +232,3 @@ def _fast_command(command: Sequence[str]) -> str:
         return shlex.join(["adbench", *words])
     words = [w for w in words if not w.startswith("--preset=")]
     return shlex.join(["adbench", *words, "--preset", "fast"])
-
-
-def _overwrite(text: str) -> Overwrite:
-    for choice in OVERWRITES:
-        if text == choice:
-            return choice
-    raise UnknownNameError("--overwrite", text, OVERWRITES)

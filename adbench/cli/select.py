@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +15,10 @@ from adbench.store.records import mean_metrics
 from adbench.text import counted, duration, print_json, say, stderr_console, table_console
 
 if TYPE_CHECKING:
+    from adbench.request import Request
     from adbench.select.file import SelectionFile
     from adbench.select.show import Tests
     from adbench.select.study import Metrics, Study
-    from adbench.session import Request
 
 
 def select(
@@ -124,16 +123,15 @@ def _refuse_bad_targets(
 
 
 def _announce(studies: Sequence[Study], assume_yes: bool) -> None:
+    from adbench.cli.run import MAX_HOURS_WITHOUT_GPU
     from adbench.machine.devices import gpu_visible
-    from adbench.session import CPU_FLOPS_PER_CORE, GPU_FLOPS, MAX_HOURS_WITHOUT_GPU
+    from adbench.plan import flops_per_second
 
     tried = sum(len(step.values) for study in studies for step in study.steps)
     pending = [study.pending() for study in studies]
     points = sum(number for number, _ in pending)
     has_gpu = gpu_visible()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    rate = GPU_FLOPS if has_gpu else CPU_FLOPS_PER_CORE * cores
-    seconds = sum(flops for _, flops in pending) / rate
+    seconds = sum(flops for _, flops in pending) / flops_per_second()
     text = f"{counted(len(studies), 'search')}, {counted(tried, 'value')}, "
     text += f"{points} to try, about {duration(seconds)}" if points else "all there already"
     say(text)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from adbench.cli import exits
+from adbench import errors as exits
 from adbench.compare.pairing import Case, Incomparable, Pairing, pair
 from adbench.compare.regress import Difference, differences, limit_note, seeds_note
 from adbench.compare.sides import Side

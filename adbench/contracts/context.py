@@ -96,14 +96,6 @@ class Context:
     batch_parts: int = 1
     team: Team | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "deadline":
-            raise AttributeError(
-                "Context has no `deadline` any more: checkpoint.save() ends a training that is "
-                "over its time, and checkpoint.due() is true then; a method needs no code for it"
-            )
-        raise AttributeError(f"Context has no attribute {name!r}")
-
     def generator(self, *purpose: str | int, device: str = "cpu") -> torch.Generator:
         """A fresh generator for one purpose, a function of the seed and the purpose alone.
 

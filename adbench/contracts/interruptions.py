@@ -6,8 +6,6 @@ method takes one for a failure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 
 class Interruption(BaseException):
     """A cell stopped; what it has saved is there for whoever goes on."""
@@ -25,27 +23,26 @@ class OutOfMemory(Interruption):
     """The host or the device had too little memory: the cell is tried once more, with less."""
 
 
-_SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
+_SIGNS = (
+    "outofmemoryerror",
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "alloc_failed",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, by an error or by what it was raised from."""
-    return any(_is_memory_error(e) for e in _chain(error))
-
-
-def _is_memory_error(error: BaseException) -> bool:
-    if isinstance(error, MemoryError):  # numpy's too
-        return True
-    if not isinstance(error, RuntimeError):  # torch's OutOfMemoryError is one
-        return False
-    text = str(error).lower()
-    return type(error).__name__ == "OutOfMemoryError" or any(sign in text for sign in _SIGNS)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
-        yield current
+        if isinstance(current, MemoryError):  # numpy's too
+            return True
+        if isinstance(current, RuntimeError):  # torch's OutOfMemoryError is one
+            text = f"{type(current).__name__} {current}".lower()
+            if any(sign in text for sign in _SIGNS):
+                return True
         current = current.__cause__ or current.__context__
+    return False

@@ -27,7 +27,7 @@ from PIL import Image, UnidentifiedImageError
 
 from adbench.data.orientation import load_as_stored, orientation_of, stored_size
 from adbench.errors import AdbenchError, DataError
-from adbench.machine.budget import MemoryBudget
+from adbench.machine.threads import MemoryBudget
 from adbench.store.regular_files import open_regular
 
 _IMAGE_MODES: Final = frozenset({"1", "L", "P", "RGB"})
@@ -59,12 +59,8 @@ Image.core.set_block_size(1 << 26)  # type: ignore[attr-defined]
 class ImageHeader:
     """What a file says of itself before its pixels are read.
 
-    Attributes:
-        width, height: of the pixels as stored.
-        mode: Pillow's name of how they are stored, like "RGB" or "L".
-        orientation: 1, or the tag, 2 to 8, by which viewers turn the picture.
-        has_alpha: whether it has transparency, be it used or not.
-        lossy: whether the format keeps values only roughly.
+    Width and height are those of the pixels as stored, `mode` is Pillow's; `orientation` is 1, or
+    the tag, 2 to 8, by which viewers turn the picture; alpha may be used or not.
     """
 
     width: int
@@ -78,8 +74,7 @@ class ImageHeader:
 def decode_image(path: Path) -> NDArray[np.uint8]:
     """The pixels of an 8-bit grey, palette or RGB file, as stored: uint8 (H, W, 3), RGB.
 
-    Raises:
-        DataError: missing, truncated, not an image, or of another kind.
+    Raises `DataError` for what is missing, truncated, not an image, or of another kind.
     """
     with plain_image(path) as image:
         return np.asarray(image)
@@ -87,11 +82,7 @@ def decode_image(path: Path) -> NDArray[np.uint8]:
 
 @contextlib.contextmanager
 def plain_image(path: Path) -> Iterator[Image.Image]:
-    """The same as a picture in RGB, whose memory is counted for the time of the block.
-
-    Raises:
-        DataError: missing, truncated, not an image, or of another kind.
-    """
+    """The same as a picture in RGB, whose memory is counted for the time of the block."""
     with room_for(path, mask=False), _opened(path) as (image, _):
         found = _kind_if_not_plain(image)
         if found is None:
@@ -113,10 +104,7 @@ def decode_mask(path: Path, threshold: int) -> NDArray[np.bool_]:
     """Where any colour channel is greater than `threshold`: bool (H, W).
 
     A palette counts by its colours; transparency does not count; values of 16-bit masks are
-    compared as they are stored.
-
-    Raises:
-        DataError: missing, truncated, not an image, or of a kind that no mask has.
+    compared as they are stored. Raises `DataError`.
     """
     with mask_image(path) as image:
         anomalous: NDArray[np.bool_] = mask_values(image) > threshold
@@ -125,11 +113,7 @@ def decode_mask(path: Path, threshold: int) -> NDArray[np.bool_]:
 
 @contextlib.contextmanager
 def mask_image(path: Path) -> Iterator[Image.Image]:
-    """A mask as it is stored, whose memory is counted for the time of the block.
-
-    Raises:
-        DataError: missing, truncated, not an image, or of a kind that no mask has.
-    """
+    """A mask as it is stored, whose memory is counted for the time of the block."""
     with room_for(path), _opened(path) as (image, _):
         if image.mode not in _MASK_MODES or _has_deep_colour(image):
             deep = "16-bit " * _has_deep_colour(image)
@@ -202,8 +186,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _kind_if_not_plain(image: Image.Image) -> str | None:
-    """What an image is, in words, when it is not 8-bit grey, palette or RGB; transparency is
-    another question."""
+    """What an image is, in words, when it is not 8-bit grey, palette or RGB, be it opaque."""
     if image.mode not in _IMAGE_MODES | _ALPHA_MODES:
         return _FOUND.get(image.mode[:4], image.mode)
     return f"16-bit {image.mode}" if _has_deep_colour(image) else None
@@ -284,11 +267,8 @@ def _complaint(path: Path, error: Exception) -> str:
 
 
 class _QuietPillow:
-    """Silences Python warnings while any thread decodes.
-
-    `warnings.catch_warnings` alone is not safe in threads: the last one to leave would restore
-    a state that the first one changed.
-    """
+    """Silences Python warnings while any thread decodes: by `warnings.catch_warnings` alone, the
+    last one to leave would restore a state that the first one changed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from adbench.contracts import NORMAL, Sample
 from adbench.data.findings import (
@@ -22,7 +22,10 @@ from adbench.data.findings import (
     finding_of,
     grouped,
 )
-from adbench.data.looks import ImageLook, MaskLook
+from adbench.data.looks import MaskLook
+
+if TYPE_CHECKING:
+    from adbench.data.decode import ImageHeader
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class CategoryFiles:
 
     Attributes:
         contents: SHA-256 of the images that can be read.
-        images, masks: looks; None for what cannot be decoded. `masks` may hold others besides.
+        tags: orientation tags of images, 1 for none; None for what cannot be decoded.
+        masks: looks at masks, likewise; may hold others besides.
         of_normals: normal images to files that lie where their masks would.
         threshold: what is greater in a mask is anomalous.
         decided_by: who has set it for these masks; empty where nobody looked at them for it.
@@ -40,7 +44,7 @@ class CategoryFiles:
     category: str
     samples: Sequence[Sample]
     contents: Mapping[str, str]
-    images: Mapping[str, ImageLook | None]
+    tags: Mapping[str, int | None]
     masks: Mapping[str, MaskLook | None]
     of_normals: Mapping[str, str]
     threshold: int
@@ -101,13 +105,10 @@ def file_findings(files: CategoryFiles) -> Iterator[Finding]:
 
 
 def _orientation(files: CategoryFiles) -> Iterator[Finding]:
-    looks: dict[str, Mapping[str, ImageLook | MaskLook | None]]
-    looks = {"images": files.images, "masks": files.marked}
+    of_masks = {path: look.orientation for path, look in files.marked.items()}
     tags = {
-        what: {
-            path: look.orientation for path, look in own.items() if look and look.orientation != 1
-        }
-        for what, own in looks.items()
+        what: {path: tag for path, tag in own.items() if tag is not None and tag != 1}
+        for what, own in (("images", files.tags), ("masks", of_masks))
     }
     every = tags["images"] | tags["masks"]
     if every:
@@ -294,16 +295,9 @@ _FILE_CHECKS: Final = (
 )
 
 
-class Sized(Protocol):
-    @property
-    def width(self) -> int: ...
-    @property
-    def height(self) -> int: ...
-    @property
-    def orientation(self) -> int: ...
-
-
-def other_size(mask: str, image: str, of_image: Sized, of_mask: Sized) -> str:
+def other_size(
+    mask: str, image: str, of_image: ImageHeader, of_mask: ImageHeader | MaskLook
+) -> str:
     """What to say of a mask whose size is not its image's.
 
     Where turning one of the two by its orientation tag would mend it, the tag is named.

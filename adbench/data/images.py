@@ -65,12 +65,8 @@ def _prepared(image: Image.Image, geometry: Geometry) -> NDArray[np.uint8]:
 def resize_mask(mask: NDArray[np.bool_], geometry: Geometry, rule: MaskRule) -> NDArray[np.bool_]:
     """Resize and crop a binary mask: bool (H, W) to (S, S), S = `geometry.size`.
 
-    Args:
-        mask: True = anomalous, at native size.
-        geometry: the same as the image's.
-        rule: "nearest" samples where Pillow's NEAREST does; regions of a few pixels may vanish.
-            "area_max" is True where a pixel's box touches any anomalous one; nothing vanishes,
-            but small regions grow.
+    "nearest" samples where Pillow's NEAREST does; regions of a few pixels may vanish. "area_max"
+    is True where a pixel's box touches any anomalous one; nothing vanishes, but small ones grow.
     """
     side = geometry.resize
     if rule == "nearest":
@@ -117,13 +113,8 @@ def load_images(
 ) -> Images:
     """Images of `samples`, in order: decoded once, then memory-mapped from `cache`.
 
-    Args:
-        root: the data-set root that sample paths are relative to.
-        samples: rows of the data set's table.
-        geometry: resize and crop.
-        cache: keyed by the files' contents and the geometry, so that a moved or renamed data
-            set is not decoded again and a changed file is.
-        workers: decoding threads; None: one per core, at most 8.
+    Its key is made of the files' contents and the geometry, so that a moved or renamed data set
+    is not decoded again and a changed file is. `workers` decode; None: one per core, at most 8.
 
     Raises:
         DataError: a file is missing, damaged or of an unsupported kind.

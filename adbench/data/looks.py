@@ -23,15 +23,6 @@ _CLASS_NUMBERS: Final = 32
 """Masks that hold several values up to this one, and no others, number classes or instances."""
 
 
-class ImageLook(NamedTuple):
-    """What there is to say of an image from its header."""
-
-    width: int
-    height: int
-    orientation: int
-    """1, or the tag by which viewers turn the picture."""
-
-
 class MaskLook(NamedTuple):
     """What there is to say of a mask, whatever the threshold is.
 
@@ -77,15 +68,11 @@ class MaskLook(NamedTuple):
         return "coloured" if self.coloured else "grey"
 
 
-Look = TypeVar("Look", ImageLook, MaskLook)
-
-
-def look_at_image(path: Path) -> ImageLook:
-    """From the header alone; raises `DataError`."""
+def look_at_image(path: Path) -> int:
+    """1, or the tag by which viewers turn the picture, from its header; raises `DataError`."""
     from adbench.data.decode import image_header
 
-    header = image_header(path)
-    return ImageLook(header.width, header.height, header.orientation)
+    return image_header(path).orientation
 
 
 def look_at_mask(path: Path) -> MaskLook:
@@ -156,20 +143,15 @@ def _hides_entries(image: Image.Image) -> bool:
     return len({tuple(palette[3 * entry : 3 * entry + 3]) for entry in used}) < len(used)
 
 
-_KINDS: Final[Mapping[type, tuple[str, Callable[[Path], Any]]]] = {
-    ImageLook: ("image-looks", look_at_image),
-    MaskLook: ("mask-looks", look_at_mask),
-}
+Look = TypeVar("Look", int, MaskLook)
 
 
-def look_at_files(kind: type[Look], files: Iterable[Path]) -> Iterator[Look | None]:
+def look_at_files(look: Callable[[Path], Look], files: Iterable[Path]) -> Iterator[Look | None]:
     """A look at each file, in order; None for what cannot be decoded."""
-    _, look = _KINDS[kind]
 
     def seen(file: Path) -> Look | None:
         try:
-            found: Look = look(file)
-            return found
+            return look(file)
         except (DataError, MemoryError):  # the cell that needs it fails, and says why
             return None
 
@@ -177,22 +159,24 @@ def look_at_files(kind: type[Look], files: Iterable[Path]) -> Iterator[Look | No
 
 
 def remembered_looks(
-    kind: type[Look], root: Path, contents: Mapping[str, str], folder: Path
+    look: Callable[[Path], Look], root: Path, contents: Mapping[str, str], folder: Path
 ) -> dict[str, Look | None]:
     """Looks at those of these files that were not looked at before, by content.
 
     Args:
-        kind: what to look for.
+        look: one of the above.
         root: what paths are relative to.
         contents: path to SHA-256; a file under two names is looked at once.
         folder: where looks are remembered; where they cannot be, files are looked at each time.
     """
-    file = kept_file(root, folder, _KINDS[kind][0])
+    of_masks = look is look_at_mask
+    file = kept_file(root, folder, "mask-looks" if of_masks else "orientations")
     stored = read_rows(file, _VERSION) if contents else {}
-    known = {sha: _as_look(kind, stored.get(sha)) for sha in contents.values()}
+    as_look: Callable[[object], Any] = _as_mask_look if of_masks else _as_tag
+    known: dict[str, Look | None] = {sha: as_look(stored.get(sha)) for sha in contents.values()}
     new = {sha: path for path, sha in contents.items() if known[sha] is None}
-    found = look_at_files(kind, [root / path for path in new.values()]) if new else ()
-    fresh = {sha: look for sha, look in zip(new, found, strict=True) if look is not None}
+    found = look_at_files(look, [root / path for path in new.values()]) if new else ()
+    fresh = {sha: one for sha, one in zip(new, found, strict=True) if one is not None}
     if fresh:
         with contextlib.suppress(StoreError):
             add_rows(file, _VERSION, fresh)
@@ -200,8 +184,11 @@ def remembered_looks(
     return {path: known[sha] for path, sha in contents.items()}
 
 
-def _as_look(kind: type[Look], row: object) -> Look | None:
-    """A stored look; None for what is none."""
-    if not isinstance(row, list) or len(row) != len(kind._fields):
+def _as_tag(row: object) -> int | None:
+    return row if isinstance(row, int) else None
+
+
+def _as_mask_look(row: object) -> MaskLook | None:
+    if not isinstance(row, list) or len(row) != len(MaskLook._fields):
         return None
-    return kind._make(tuple(map(tuple, v)) if isinstance(v, list) else v for v in row)
+    return MaskLook._make(tuple(map(tuple, v)) if isinstance(v, list) else v for v in row)

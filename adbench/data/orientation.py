@@ -36,12 +36,8 @@ _MOST_CHUNKS: Final = 100_000
 
 
 def orientation_of(image: Image.Image, stream: IO[bytes]) -> int:
-    """2 to 8, or 1 for a file without a tag, or with one that means nothing. Decodes no pixels.
-
-    Args:
-        image: opened from `stream`, its pixels perhaps not read yet.
-        stream: stays where it is.
-    """
+    """2 to 8, or 1 for a file without a tag, or with one that means nothing. Decodes no pixels;
+    `stream`, from which `image` was opened, stays where it is."""
     found = _tag_of(image)
     if found == UPRIGHT and image.format == "PNG":
         place = stream.tell()

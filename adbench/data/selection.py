@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ class DataSelection:
         samples: per category, in the order used everywhere.
         limit: images per category and split, or None.
         quick_findings: what the checks saw that open no image.
-        index_folder: where content digests and looks at files are remembered.
+        index_folder: where digests and looks are remembered.
         threshold_given: what is greater in a mask is anomalous; None: as the card says.
     """
 
@@ -99,8 +100,7 @@ class DataSelection:
     @cached_property
     def _digest_of(self) -> dict[str, str]:
         everything = [s for rows in self.samples.values() for s in rows]
-        paths = {s.path for s in everything} | {s.mask_path for s in everything if s.mask_path}
-        ordered = sorted(paths)
+        ordered = sorted({path for s in everything for path in (s.path, s.mask_path) if path})
         try:
             digests = content_digests(self.root, ordered, self.index_folder)
         except DataError as error:
@@ -109,41 +109,31 @@ class DataSelection:
 
     def digest(self, categories: Sequence[str], part: str) -> str:
         """Digest of names, labels and bytes of "train", "test" (images) or "masks" (test masks)."""
-        return digest([self._category_digest(c, part) for c in categories])
+        return digest([self._parts[c][part][1] for c in categories])
 
     def file_digests(self, categories: Sequence[str]) -> dict[str, JSON]:
         """By category and part: how many files, and `digest` of that category alone."""
-        found: dict[str, JSON] = {}
-        for category in categories:
-            test = self.split([category], "test")
-            counts = {
-                "train": len(self.split([category], "train")),
-                "test": len(test),
-                "masks": sum(s.mask_path is not None for s in test),
-            }
-            found[category] = {
+        return {
+            category: {
                 part: {"files": count, "sha256": self.digest([category], part)}
-                for part, count in counts.items()
+                for part, (count, _) in self._parts[category].items()
             }
-        return found
-
-    def _category_digest(self, category: str, part: str) -> str:
-        if (category, part) not in self._digests:
-            self._digests[category, part] = self._compute_digest(category, part)
-        return self._digests[category, part]
+            for category in categories
+        }
 
     @cached_property
-    def _digests(self) -> dict[tuple[str, str], str]:
-        return {}
-
-    def _compute_digest(self, category: str, part: str) -> str:
-        rows: list[list[object]] = []
-        for s in self.split([category], "train" if part == "train" else "test"):
-            if part != "masks":
-                rows.append([s.path, s.category, s.defect, s.label, self._digest_of[s.path]])
-            elif s.mask_path is not None:
-                rows.append([s.path, self._digest_of[s.mask_path]])
-        return digest(rows)
+    def _parts(self) -> dict[str, dict[str, tuple[int, str]]]:
+        """By category and part: how many files, and a digest of them."""
+        sha, found = self._digest_of, {}
+        for category, own in self.samples.items():
+            rows: dict[str, list[list[object]]] = {"train": [], "test": [], "masks": []}
+            for s in own:
+                if s.split in rows:
+                    rows[s.split].append([s.path, s.category, s.defect, s.label, sha[s.path]])
+                if s.split == "test" and s.mask_path is not None:
+                    rows["masks"].append([s.path, sha[s.mask_path]])
+            found[category] = {part: (len(row), digest(row)) for part, row in rows.items()}
+        return found
 
 
 def select_data(
@@ -242,18 +232,18 @@ def choose_categories(
     dataset: Dataset, present: tuple[str, ...], wanted: str | None
 ) -> tuple[str, ...]:
     """The selected ones of the present categories, in the card's order; all by default."""
-    chosen = present
+    names: Sequence[str] = present
     if wanted is not None:
         known = {*dataset.card.categories, *present}
         refuse_unknown(dataset, wanted, known)
         names = split_categories(wanted, known)
-        absent = [c for c in names if c not in present]
-        if absent:
-            raise DataError(
-                f"{dataset.card.name}:{absent[0]} is not under the data root, which has "
-                f"{', '.join(present)}; add it, or select among these"
-            )
-        chosen = tuple(c for c in present if c in names)
+        for category in names:
+            if category not in present:
+                raise DataError(
+                    f"{dataset.card.name}:{category} is not under the data root, which has "
+                    f"{', '.join(present)}; add it, or select among these"
+                )
+    chosen = tuple(c for c in present if c in names)
     _refuse_twins(dataset.card.name, chosen)
     return chosen
 
@@ -276,11 +266,10 @@ def _limit(samples: list[Sample], limit: int | None) -> list[Sample]:
     if limit is None:
         return ordered
     train = [s for s in ordered if s.split == "train"][:limit]
-    by_defect: dict[str, list[Sample]] = {}
+    by_defect: dict[str, list[Sample]] = {NORMAL: []}
     for sample in ordered:
         if sample.split == "test":
             by_defect.setdefault(sample.defect, []).append(sample)
-    queues = [by_defect.pop(NORMAL, []), *by_defect.values()]
-    longest = max((len(q) for q in queues), default=0)
-    dealt = [q[i] for i in range(longest) for q in queues if i < len(q)]
+    rounds = zip_longest(*by_defect.values())
+    dealt = [sample for one in rounds for sample in one if sample is not None]
     return sorted(train + dealt[:limit])

@@ -24,7 +24,7 @@ from adbench.data.inspection import (
     overlooked,
     without_root,
 )
-from adbench.data.looks import ImageLook, MaskLook, look_at_files, remembered_looks
+from adbench.data.looks import look_at_files, look_at_image, look_at_mask, remembered_looks
 from adbench.data.names import name_findings, presence_findings
 from adbench.errors import DataError, UnknownNameError
 from adbench.machine.threads import in_threads
@@ -34,16 +34,7 @@ if TYPE_CHECKING:
 
 
 def quick_check(dataset: Dataset, root: Path, categories: Sequence[str]) -> list[Finding]:
-    """The checks that open no image: layout, categories, counts, names, digests, pairing.
-
-    Args:
-        dataset: the data set.
-        root: what its `find_root` gave.
-        categories: those to check; empty means all that are present.
-
-    Raises:
-        UnknownNameError: the data set has no such category.
-    """
+    """The checks that open no image; as `verify`."""
     return _check_names(dataset, root, categories)[1]
 
 
@@ -55,15 +46,8 @@ def file_doubts(
     threshold: int | None,
     folder: Path,
 ) -> Iterator[Finding]:
-    """What is doubtful about the files of these samples; those looked at before are not opened.
-
-    Args:
-        dataset: the data set.
-        root: what paths are relative to.
-        samples: by category.
-        digests: SHA-256 of each of their files.
-        threshold: what is greater in a mask is anomalous; None: as the card says.
-        folder: where digests and looks are remembered.
+    """What is doubtful about the files of these samples, by category; those looked at before are
+    not opened. `digests` are of their content; `folder` is where digests and looks are remembered.
     """
     everything = [s for own in samples.values() for s in own]
     of_normals = normal_masks(dataset, root, everything)
@@ -76,8 +60,8 @@ def file_doubts(
     paths = dict.fromkeys([*(s.mask_path for s in everything if s.mask_path), *extra])
     of_masks = {path: contents[path] for path in paths if path in contents}
     of_images = {s.path: contents[s.path] for s in everything}
-    images = remembered_looks(ImageLook, root, of_images, folder)
-    masks = remembered_looks(MaskLook, root, of_masks, folder)
+    tags = remembered_looks(look_at_image, root, of_images, folder)
+    masks = remembered_looks(look_at_mask, root, of_masks, folder)
     on_card = dataset.card.mask_threshold
     for category, own in samples.items():
         names = [s.path for s in own]
@@ -86,7 +70,7 @@ def file_doubts(
                 category,
                 own,
                 contents,
-                images={path: images[path] for path in names},
+                tags={path: tags[path] for path in names},
                 masks=masks,
                 of_normals={path: of_normals[path] for path in names if path in of_normals},
                 threshold=on_card if threshold is None else threshold,
@@ -140,7 +124,7 @@ def verify(
         findings += pixel_findings(category, seen, evaluation_size)
         of_normals = normal_masks(dataset, root, samples)
         extra = sorted(set(of_normals.values()))
-        beside = look_at_files(MaskLook, [root / path for path in extra])
+        beside = look_at_files(look_at_mask, [root / path for path in extra])
         pairs = list(zip(samples, seen, strict=True))
         sound = [
             (s.path, one.header, one.content) for s, one in pairs if one.header and one.content
@@ -150,7 +134,7 @@ def verify(
                 category,
                 samples,
                 contents={path: content for path, _, content in sound},
-                images={p: ImageLook(h.width, h.height, h.orientation) for p, h, _ in sound},
+                tags={path: header.orientation for path, header, _ in sound},
                 masks={s.mask_path: one.mask for s, one in pairs if s.mask_path}
                 | dict(zip(extra, beside, strict=True)),
                 of_normals=of_normals,

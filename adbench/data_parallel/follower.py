@@ -67,7 +67,7 @@ def _train_along(job: Job, order: Order, connection: Connection[Any, Any]) -> No
         raise AdbenchError("the data, the code or the versions changed since the run started")
     cell = found[0]
     settings = replace(
-        make_settings(job.request, job.options),
+        make_settings(job.request),
         device=order.device,
         batch_divisor=order.batch_divisor,
     )

@@ -23,9 +23,6 @@ from adbench.store.folders import Store
 from adbench.store.records import Record
 from adbench.text import say
 
-Overwrite = Literal["never", "failed", "timing", "all"]
-OVERWRITES: tuple[Overwrite, ...] = ("never", "failed", "timing", "all")
-
 Outcome = Literal["finished", "busy", "late", "memory"]
 """There is an outcome on disk; a live owner has the cell; the deadline came first and the state is
 saved; memory ran out and the cell is to be tried again alone."""
@@ -53,7 +50,7 @@ class Ticket:
     index: int
     key: str
     fit: str
-    overwrite: Overwrite = "failed"
+    overwrite: str = "failed"
     keep_model: bool = True
     timing: bool = True
     seconds_left: float | None = None
@@ -79,7 +76,7 @@ class Listener(Protocol):
     def progress(self, stage: str, done: int, total: int, **numbers: float) -> None: ...
 
 
-def cached_outcome(cell: Cell, store: Store, overwrite: Overwrite) -> Record | None:
+def cached_outcome(cell: Cell, store: Store, overwrite: str) -> Record | None:
     """The record that makes running this cell unnecessary under `overwrite`, or None."""
     if overwrite == "all":
         return None

@@ -10,7 +10,8 @@ from adbench.cell.settings import Settings
 from adbench.errors import StoreError
 from adbench.executors.attempt import Attempt, Listener, Ticket, attempt
 from adbench.plan import Cell
-from adbench.session import Request, RunOptions, make_settings
+from adbench.request import Request
+from adbench.session import make_settings
 from adbench.store.claims import ClaimWatch
 
 _HANDED_ON = ("XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME")
@@ -27,17 +28,16 @@ class Job:
     """
 
     request: Request
-    options: RunOptions
     folder: str
     path: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
 
     @classmethod
-    def here(cls, request: Request, options: RunOptions) -> Job:
+    def here(cls, request: Request) -> Job:
         """The job of the calling process."""
         names = [n for n in os.environ if n.startswith("ADBENCH_") or n in _HANDED_ON]
         handed_on = tuple((n, os.environ[n]) for n in sorted(names))
-        return cls(request, options, os.getcwd(), tuple(sys.path), handed_on)
+        return cls(request, os.getcwd(), tuple(sys.path), handed_on)
 
     def on(self, device: str) -> Job:
         """The same on another device."""
@@ -74,6 +74,6 @@ class Workplace:
     def attempt(self, ticket: Ticket, listener: Listener) -> Attempt:
         """Try a cell; torch is imported by the first."""
         if self._settings is None:
-            self._settings = make_settings(self._job.request, self._job.options)
+            self._settings = make_settings(self._job.request)
         cell = self.cell(ticket)
         return attempt(cell, ticket, self.store, self._settings, self.watch, listener)

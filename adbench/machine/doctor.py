@@ -7,10 +7,9 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from adbench.errors import AdbenchError, DataError
 from adbench.machine.environment import package_versions
@@ -24,8 +23,7 @@ LITTLE_SPACE_GB = 5.0
 TRY = "adbench run --methods all --dataset synthetic --preset smoke"
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One finding: `status` is ok, note or problem; `detail` holds the way out."""
 
     name: str
@@ -35,10 +33,10 @@ class Check:
 
 def doctor(results: Path, data_root: Path | None, as_json: bool) -> None:
     """Print all checks; exit 2 when one is a problem."""
-    checks = run_checks(results, data_root)
+    checks = list(run_checks(results, data_root))
     problems = sum(check.status == "problem" for check in checks)
     if as_json:
-        print_json([asdict(check) for check in checks])
+        print_json([check._asdict() for check in checks])
     else:
         for check in checks:
             show(f"{check.status:8s} {check.name:10s} {check.detail}")
@@ -47,32 +45,28 @@ def doctor(results: Path, data_root: Path | None, as_json: bool) -> None:
         sys.exit(AdbenchError.exit_code)
 
 
-def run_checks(results: Path, data_root: Path | None) -> list[Check]:
+def run_checks(results: Path, data_root: Path | None) -> Iterator[Check]:
     """All checks in the order printed."""
     python = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    return [
-        Check("adbench", "ok", f"{__version__}, Python {python}"),
-        *_packages(),
-        _faiss(),
-        _device(),
-        _weights(),
-        *_plugins("method", method_names(), load_method),
-        *_plugins("data set", dataset_names(), load_dataset),
-        *_data(data_root),
-        _cache(),
-        _results(results),
-    ]
+    yield Check("adbench", "ok", f"{__version__}, Python {python}")
+    yield from _packages()
+    yield _faiss()
+    yield _device()
+    yield _weights()
+    yield from _plugins("methods", method_names(), load_method)
+    yield from _plugins("data sets", dataset_names(), load_dataset)
+    yield from _data(data_root)
+    yield _cache()
+    yield _results(results)
 
 
-def _packages() -> list[Check]:
+def _packages() -> Iterator[Check]:
     versions = {n: v for n, v in package_versions().items() if n not in FAISS}
+    yield Check("packages", "ok", ", ".join(f"{n} {v}" for n, v in versions.items() if v))
     missing = [n for n, v in versions.items() if v is None]
-    present = ", ".join(f"{n} {v}" for n, v in versions.items() if v)
-    checks = [Check("packages", "ok", present)]
     if missing:
         fix = f"missing: {', '.join(missing)}; `pip install {' '.join(missing)}`"
-        checks.append(Check("packages", "problem", fix))
-    return checks
+        yield Check("packages", "problem", fix)
 
 
 def _faiss() -> Check:
@@ -103,10 +97,8 @@ def _device() -> Check:
     except (ImportError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         return Check("device", "problem", f"torch does not work ({reason}): reinstall it")
-    detail = (
-        f"{device} ({device_name(device)}), {choose_precision(device)}, "
-        f"{torch.get_num_threads()} threads"
-    )
+    name, threads = device_name(device), torch.get_num_threads()
+    detail = f"{device} ({name}), {choose_precision(device)}, {threads} threads"
     if device != "cpu":
         return Check("device", "ok", detail)
     if gpu_visible():
@@ -124,52 +116,53 @@ def _weights() -> Check:
     return Check("weights", "problem", fix)
 
 
-def _plugins(kind: str, names: list[str], load: Callable[[str], object]) -> list[Check]:
+def _plugins(kind: str, names: list[str], load: Callable[[str], object]) -> Iterator[Check]:
     broken: dict[str, str] = {}
     for name in names:
         try:
             load(name)
         except AdbenchError as error:
             broken[name] = str(error)
-    good = [name for name in names if name not in broken]
-    return [
-        Check(f"{kind}s", "ok", ", ".join(good) or "none"),
-        *(Check(f"{kind}s", "problem", message) for message in broken.values()),
-    ]
+    yield Check(kind, "ok", ", ".join(n for n in names if n not in broken) or "none")
+    yield from (Check(kind, "problem", message) for message in broken.values())
 
 
-def _data(data_root: Path | None) -> list[Check]:
+def _data(data_root: Path | None) -> Iterator[Check]:
     if data_root is None:
         detail = "only synthetic: neither --data-root nor ADBENCH_DATA names a folder of others"
-        return [Check("data", "note", detail)]
-    if not data_root.is_dir():
+        yield Check("data", "note", detail)
+    elif not data_root.is_dir():
         fix = "give the folder that holds the data sets with --data-root or ADBENCH_DATA"
-        return [Check("data", "problem", f"{data_root} is no folder: {fix}")]
-    return [c for name in dataset_names() if name != "synthetic" for c in _one_set(name, data_root)]
+        yield Check("data", "problem", f"{data_root} is no folder: {fix}")
+    else:
+        for name in dataset_names():
+            if name != "synthetic":
+                yield from _data_set(name, data_root)
 
 
-def _one_set(name: str, data_root: Path) -> list[Check]:
+def _data_set(name: str, data_root: Path) -> Iterator[Check]:
     try:
         dataset = load_dataset(name)
         found = dataset.available_categories(dataset.find_root(data_root))
     except DataError:
         fix = f"`adbench datasets {name}` tells where to get it"
-        return [Check("data", "note", f"{name}: not under {data_root}; {fix}")]
+        yield Check("data", "note", f"{name}: not under {data_root}; {fix}")
+        return
     except AdbenchError:
-        return []  # reported with the plug-ins
+        return  # said with the plug-ins
     detail = f"{name}: {len(found)} of {len(dataset.card.categories)} categories"
-    if len(found) < len(dataset.card.categories):
-        missing = ", ".join(c for c in dataset.card.categories if c not in found)
-        return [Check("data", "note", f"{detail}; missing: {missing}")]
-    return [Check("data", "ok", f"{detail}; `adbench data verify {name}` checks each file")]
+    missing = [c for c in dataset.card.categories if c not in found]
+    if missing:
+        yield Check("data", "note", f"{detail}; missing: {', '.join(missing)}")
+    else:
+        yield Check("data", "ok", f"{detail}; `adbench data verify {name}` checks each file")
 
 
 def _cache() -> Check:
     from adbench.data.cache import default_cache_folder
 
     folder = default_cache_folder()
-    files = [p for p in folder.rglob("*") if p.is_file()] if folder.is_dir() else []
-    size = sum(p.stat().st_size for p in files) / 1e9
+    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e9
     detail = f"{folder} holds {size:.2f} GB; ADBENCH_CACHE moves it"
     return _place("cache", folder, detail, "name a writable folder in ADBENCH_CACHE")
 
@@ -179,8 +172,8 @@ def _results(results: Path) -> Check:
         Store(results).check_format()
     except AdbenchError as error:
         return Check("results", "problem", str(error))
-    detail = f"{results} can be written"
-    return _place("results", results, detail, "give another folder with --results DIR")
+    way_out = "give another folder with --results DIR"
+    return _place("results", results, f"{results} can be written", way_out)
 
 
 def _place(name: str, folder: Path, detail: str, way_out: str) -> Check:

@@ -14,18 +14,8 @@ from typing import Any
 from adbench.version import __version__
 
 PACKAGES = (
-    "torch",
-    "torchvision",
-    "timm",
-    "diffusers",
-    "faiss-cpu",
-    "faiss-gpu",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "pandas",
-    "pillow",
-    "pydantic",
+    *("torch", "torchvision", "timm", "diffusers", "faiss-cpu", "faiss-gpu"),
+    *("numpy", "scipy", "scikit-learn", "pandas", "pillow", "pydantic"),
 )
 
 
@@ -80,17 +70,13 @@ def file_state(file: Path) -> dict[str, Any] | None:
 
     None where there is none: an installed or ignored file is no part of the repository around it.
     """
-    if {"site-packages", "dist-packages"} & set(file.parts):
-        return None
-    if not any((folder / ".git").exists() for folder in file.parents):
+    installed = {"site-packages", "dist-packages"} & set(file.parts)
+    if installed or not any((folder / ".git").exists() for folder in file.parents):
         return None
     try:
         known = _git(file.parent, "ls-files", "-tco", "--exclude-standard", "--", file.name)
-        if not known:
-            return None
-        status = _git(
-            file.parent, "status", "--porcelain=v2", "--branch", "--untracked-files=no"
-        ).splitlines()
+        state = ("status", "--porcelain=v2", "--branch", "--untracked-files=no")
+        status = _git(file.parent, *state).splitlines() if known else []
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return None
     commit = next((s.split()[-1] for s in status if s.startswith("# branch.oid ")), "(initial)")

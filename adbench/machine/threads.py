@@ -1,8 +1,10 @@
-"""Work done by threads, in order and a bounded number of tasks ahead."""
+"""Work done by threads: in order, a bounded number of tasks ahead, within a bound on memory."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,10 +22,7 @@ def in_threads(
 ) -> Iterator[Result]:
     """`map(task, items)` by threads; the first failure cancels what has not begun and is raised.
 
-    Args:
-        task: what to do with one item; called in any thread.
-        items: taken one by one, as results are.
-        workers: threads; None: one per core, at most 8.
+    Items are taken as results are. `workers`: threads; None: one per core, at most 8.
     """
     count = workers or min(8, os.cpu_count() or 1)
     pool = ThreadPoolExecutor(count)
@@ -37,3 +36,37 @@ def in_threads(
             yield waiting.popleft().result()
     finally:  # on Ctrl-C too
         pool.shutdown(cancel_futures=True)
+
+
+class MemoryBudget:
+    """Lets threads in as long as what they say they need fits together; others wait.
+
+    One that needs more than there is goes alone. A thread that is in already passes with whatever
+    it asks for further, so that no two can wait for each other.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._taken = 0
+        self._changed = threading.Condition()
+        self._own = threading.local()
+
+    @contextlib.contextmanager
+    def hold(self, num_bytes: int) -> Iterator[None]:
+        """Wait until `num_bytes` are free, and keep them for the block."""
+        if getattr(self._own, "inside", False):
+            yield
+            return
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._taken == 0 or self._taken + num_bytes <= self._limit
+            )
+            self._taken += num_bytes
+        self._own.inside = True
+        try:
+            yield
+        finally:
+            self._own.inside = False
+            with self._changed:
+                self._taken -= num_bytes
+                self._changed.notify_all()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,23 @@ from adbench.errors import UsageError
 from adbench.hyperparameters import build_hyperparameters
 from adbench.plan import Cell, Plan, Selected
 from adbench.registry import load_method
-from adbench.select.file import Choice, SelectionFile
+from adbench.request import Request
+from adbench.select.file import Choice, SelectionFile, read_selection
 from adbench.selectors import parse_methods, parse_overrides
+
+
+def chosen_by(request: Request) -> Callable[[Plan], Plan]:
+    """What `--selected` does to a plan; the file is read at once."""
+    path = request.selected
+    if path is None:
+        return lambda plan: plan
+    return partial(
+        apply_selection,
+        selection=read_selection(path),
+        path=path,
+        methods=request.methods,
+        overrides=request.overrides,
+    )
 
 
 def apply_selection(

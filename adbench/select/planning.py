@@ -24,7 +24,7 @@ from adbench.store.records import now
 from adbench.version import __version__
 
 if TYPE_CHECKING:
-    from adbench.session import Request
+    from adbench.request import Request
 
 
 @dataclass(frozen=True)

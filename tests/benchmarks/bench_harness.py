@@ -24,7 +24,8 @@ sys.path.append(str(Path(__file__).parents[1] / "support"))
 from toy import PIXEL, TOY_CARD, Toy, write_toy  # noqa: E402
 
 from adbench.cli.progress import SilentReporter  # noqa: E402
-from adbench.session import Request, RunOptions, execute, pending_cells  # noqa: E402
+from adbench.request import Request
+from adbench.session import execute, pending_cells  # noqa: E402
 
 
 def plan(folder: Path) -> None:
@@ -91,9 +92,9 @@ def execute_all(
     request = Request(
         f"{PIXEL}[{settings}]", (toy.reference,), preset="smoke", seeds=seeds,
         data_root=toy.folder, results=folder / name, cache_folder=folder / "cache",
+        timing=False, keep_model=False, **options,
     )  # fmt: skip
-    chosen = RunOptions(timing=False, keep_model=False, **options)
-    result = execute(request, request.plan(), chosen, SilentReporter())
+    result = execute(request, request.plan(), SilentReporter())
     assert result.exit_code == 0 and result.reused == 0
 
 

@@ -15,7 +15,7 @@ from adbench.contracts.interruptions import ClaimLost, OutOfMemory, is_out_of_me
 from adbench.executors import attempt as attempts
 from adbench.executors.attempt import Ticket, attempt
 from adbench.plan import Cell
-from adbench.session import Request
+from adbench.request import Request
 from adbench.store.claims import ClaimWatch
 from adbench.store.folders import Store
 

@@ -17,7 +17,7 @@ from adbench.executors.shares import Share
 from adbench.executors.submitit_jobs import read_end
 from adbench.executors.submitit_share import ShareTask
 from adbench.plan import Cell
-from adbench.session import Request, RunOptions
+from adbench.request import Request
 from adbench.store import claims
 from adbench.store.claims import ClaimWatch, Look
 
@@ -26,14 +26,14 @@ from adbench.store.claims import ClaimWatch, Look
 def request_(toy: Toy, tmp_path: Path) -> Request:
     return Request(
         PIXEL, (f"{toy.reference}:a",), preset="smoke", data_root=toy.folder,
-        results=tmp_path / "results",
+        results=tmp_path / "results", timing=False,
     )  # fmt: skip
 
 
 def _parts(request: Request) -> tuple[Cell, Ticket, Job]:
     (cell,) = request.plan().cells
     ticket = Ticket(0, cell.score_key, cell.fit_key)
-    return cell, ticket, Job.here(request, RunOptions(timing=False))
+    return cell, ticket, Job.here(request)
 
 
 def _pool(

@@ -26,7 +26,7 @@ from toy import PIXEL, Invoke, Toy, spawn
 from adbench.executors.attempt import Ticket
 from adbench.executors.job import Job
 from adbench.executors.submitit_share import ShareTask, requeue_signal
-from adbench.session import Request, RunOptions
+from adbench.request import Request
 
 pytest.importorskip("submitit", reason="needs the extra 'submitit'")
 
@@ -83,14 +83,15 @@ def test_a_share_that_its_time_ends_asks_to_be_requeued(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = Request(
-        PIXEL, (toy.reference,), preset="smoke", data_root=toy.folder, results=tmp_path / "r"
-    )
+        PIXEL, (toy.reference,), preset="smoke", data_root=toy.folder, results=tmp_path / "r",
+        timing=False,
+    )  # fmt: skip
     cells = request.plan().cells
     tickets = [
         Ticket(i, c.score_key, c.fit_key, seconds_left=0.0 if i else 1e6)
         for i, c in enumerate(cells)
     ]
-    task = ShareTask(Job.here(request, RunOptions(timing=False)), tickets, tmp_path / "end.json")
+    task = ShareTask(Job.here(request), tickets, tmp_path / "end.json")
     left: list[tuple[Ticket, ...]] = []
     settled: list[dict[str, str]] = []
 

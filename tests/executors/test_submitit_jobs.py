@@ -15,7 +15,7 @@ from adbench.executors.job import Job
 from adbench.executors.shares import Share, ShareEnd
 from adbench.executors.submitit_arrays import SubmititExecutor
 from adbench.executors.submitit_share import ShareTask
-from adbench.session import Request, RunOptions
+from adbench.request import Request
 from adbench.store import files
 from adbench.store.owners import process_start
 
@@ -28,9 +28,10 @@ ELSEWHERE = Ticket(7, "key", "fit")
 @pytest.fixture
 def job(toy: Toy, tmp_path: Path) -> Job:
     request = Request(
-        PIXEL, (toy.reference,), preset="smoke", data_root=toy.folder, results=tmp_path / "r"
-    )
-    return Job.here(request, RunOptions(timing=False))
+        PIXEL, (toy.reference,), preset="smoke", data_root=toy.folder, results=tmp_path / "r",
+        timing=False,
+    )  # fmt: skip
+    return Job.here(request)
 
 
 class Slurm:

@@ -10,7 +10,7 @@ from outcomes import the_error
 from toy import PIXEL, Invoke, Toy
 
 from adbench.errors import UsageError
-from adbench.executors import parse_executor
+from adbench.request import parse_executor
 from adbench.text import parse_duration
 
 

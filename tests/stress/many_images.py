@@ -84,11 +84,12 @@ def run_stage(stage: str, folder: Path, side: int) -> Iterator[None]:
 
     os.chdir(folder)
     os.environ["ADBENCH_CACHE"] = str(folder / "cache")
-    from adbench.session import Request, RunOptions, execute
+    from adbench.request import Request
+    from adbench.session import execute
 
     request = Request(
         methods=f"{METHOD}[image_size={side}]", datasets=("many.py:Many",), preset="smoke",
-        data_root=folder, device="cpu",
+        data_root=folder, device="cpu", timing=False,
     )  # fmt: skip
     if stage == "verify":
         from adbench.cli.catalogue import verify
@@ -105,7 +106,7 @@ def run_stage(stage: str, folder: Path, side: int) -> Iterator[None]:
         plan = request.plan()
         assert len(plan.cells) == 1 and plan.cells[0].score_key
         if stage != "plan":
-            result = execute(request, plan, RunOptions(timing=False), SilentReporter())
+            result = execute(request, plan, SilentReporter())
             assert result.exit_code == 0 and result.reused == (stage == "rerun")
     elif stage == "report":
         from adbench.report.folder import report_text

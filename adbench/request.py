@@ -1,0 +1,326 @@
+"""One request: which cells, and how they are run. Every option of `run` is declared here, once.
+
+The command line is made of the fields, Python callers fill them, and a worker's command line is
+made of them again (`Request.words`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+
+import typer
+
+from adbench.errors import UnknownNameError, UsageError
+from adbench.text import at_home, parse_duration
+
+if TYPE_CHECKING:
+    from adbench.data.cache import DiskCache
+    from adbench.plan import Plan
+    from adbench.store.folders import Store
+
+OVERWRITES = ("never", "failed", "timing", "all")
+EXECUTORS = ("serial", "local", "submitit", "ray")
+
+Methods = Annotated[
+    str,
+    typer.Option(
+        metavar="LIST",
+        help="all, a group (diffusion, baselines), names or FILE.py:Class, separated by commas; "
+        "NAME[k=v,k2=v1|v2] sets hyper-parameters, | sweeps",
+    ),
+]
+_DATASET = typer.Option(
+    "--dataset",
+    metavar="NAME[:CATEGORY,...]",
+    help="data set, or FILE.py:Class, and some of its categories (default: all); repeatable",
+)
+Datasets = Annotated[list[str], _DATASET]
+PresetName = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="paper (as published), fast (minutes on a GPU, honest scores) or smoke (seconds on a "
+        "CPU; the scores mean nothing)",
+    ),
+]
+_SET = typer.Option("--set", metavar="METHOD.NAME=VALUE", help="one hyper-parameter; repeatable")
+Overrides = Annotated[list[str], _SET]
+ScopeName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SCOPE",
+        help="separate (one model a category) or unified (one for all); default: the method's own",
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="at most N (2 or more) training and N test images a category, to try things out; "
+        "its scores are comparable with nothing",
+    ),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="ADBENCH_DATA",
+        metavar="DIR",
+        help="folder that holds the data sets' folders",
+        callback=at_home,
+    ),
+]
+Results = Annotated[
+    Path,
+    typer.Option(metavar="DIR", help="where records, models and tables are kept", callback=at_home),
+]
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        envvar="ADBENCH_CACHE",
+        metavar="DIR",
+        help="where decoded images and features are kept (default: ~/.cache/adbench)",
+        callback=at_home,
+    ),
+]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N")]
+MaskRuleName = Annotated[
+    str,
+    typer.Option(
+        metavar="RULE",
+        help="how masks are resized: nearest (as in papers) or area_max (no defect vanishes)",
+    ),
+]
+MaskThreshold = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=254,
+        metavar="N",
+        help="a mask value is anomalous when it is greater than N, at native size "
+        "(default: the data set's own, 0 for most); 127 for masks with grey edges",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run and how, in the words of the command line; raises `UsageError` for wrong ones.
+
+    The types say what each field is on the command line. `time_limit` is in seconds: of the whole
+    run, or of each job for "submitit".
+    """
+
+    methods: Methods
+    datasets: Annotated[tuple[str, ...], _DATASET]
+    preset: PresetName = "paper"
+    overrides: Annotated[tuple[str, ...], _SET] = ()
+    seeds: Annotated[
+        str, typer.Option(metavar="LIST", help="like 0 or 0,3 or 0-4; a cell each")
+    ] = "0"
+    scope: ScopeName = None
+    limit: Limit = None
+    mask_rule: MaskRuleName = "nearest"
+    mask_threshold: MaskThreshold = None
+    data_root: DataRoot = None
+    results: Results = Path("results")
+    cache_folder: CacheFolder = None
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="only the I-th of N equal shares of the cells")
+    ] = None
+    selected: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="hyper-parameters that `adbench select` has chosen",
+            callback=at_home,
+        ),
+    ] = None
+    overwrite: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT",
+            help="what to run again where a record exists: never, failed, "
+            "timing (measured under load: time again, keep the scores) or all",
+        ),
+    ] = "failed"
+    device: Device = "auto"
+    timing: Annotated[bool, typer.Option(help="measure inference after each fit")] = True
+    keep_maps: Annotated[bool, typer.Option("--keep-maps", help="keep anomaly maps")] = False
+    keep_model: Annotated[bool, typer.Option(help="keep fitted models")] = True
+    wait: Annotated[bool, typer.Option(help="wait for cells that another run has claimed")] = True
+    checkpoint_seconds: Annotated[
+        float,
+        typer.Option(
+            "--checkpoint-every",
+            min=0,
+            metavar="SECONDS",
+            help="training time between checkpoints",
+        ),
+    ] = 60.0
+    cache_limit_gb: Annotated[
+        float | None,
+        typer.Option(
+            "--cache-limit", min=0.1, metavar="GB", help="size of the cache; oldest go first"
+        ),
+    ] = 50.0
+    executor: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="serial, local (a process a slot, for all GPUs or cores of this machine), "
+            "submitit (SLURM) or ray; submitit[partition=gpu] and ray[address=auto] take options",
+        ),
+    ] = "serial"
+    slots: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100_000,
+            metavar="N",
+            help="cells at a time, for executors but serial (default: one per GPU, or by cores)",
+        ),
+    ] = None
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            parser=parse_duration,
+            metavar="TIME",
+            help="like 90m or 12:00:00: save what is running and stop in time; "
+            "for submitit the limit of each job, which then goes on in another",
+        ),
+    ] = None
+    fit_devices: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            metavar="N",
+            help="devices that train one cell together (with accelerate), same batch size",
+        ),
+    ] = 1
+    accumulate: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=4096,
+            metavar="N",
+            help="parts of a device's training batch, gradients accumulated: less memory",
+        ),
+    ] = 1
+
+    def __post_init__(self) -> None:
+        if self.overwrite not in OVERWRITES:
+            raise UnknownNameError("--overwrite", self.overwrite, OVERWRITES)
+        name, _ = parse_executor(self.executor)
+        if self.slots is not None and self.slots < 1:
+            raise UsageError(f"--slots {self.slots}: expected 1 or more")
+        if name != "serial" and self.fit_devices > 1:
+            raise UsageError(
+                f"--fit-devices {self.fit_devices} with --executor {self.executor}: one process "
+                "per cell is what that executor starts; expected --executor serial"
+            )
+
+    def words(self) -> list[str]:
+        """The command line that makes this request."""
+        found: list[str] = []
+        for name, (_, option, default) in declared().items():
+            value = getattr(self, name)
+            flag = next(iter(option.param_decls or ()), f"--{name.replace('_', '-')}")
+            if value == default or (value == () and default is MISSING):
+                continue
+            if isinstance(value, bool):
+                found.append(flag if value else f"--no-{flag.removeprefix('--')}")
+            elif isinstance(value, tuple):
+                found += [word for item in value for word in (flag, item)]
+            else:
+                found += [flag, f"{value:.3f}s" if name == "time_limit" else str(value)]
+        return found
+
+    def plan(self, choose: Callable[[Plan], Plan] = lambda plan: plan) -> Plan:
+        """The cells; raises the errors that exit with 2 or 4 before anything runs.
+
+        `choose` is what `--selected` does to a plan (`select.apply.chosen_by`).
+        """
+        from adbench.data.cache import default_cache_folder
+        from adbench.data.selection import check_threshold, refuse_shared_dataset_names, select_data
+        from adbench.plan import make_plan
+        from adbench.selectors import parse_seeds, parse_shard
+
+        seeds = parse_seeds(self.seeds)
+        shard = parse_shard(self.shard) if self.shard else None
+        if not self.datasets:
+            raise UsageError("no data set: give --dataset NAME[:CATEGORY,...]")
+        make = partial(
+            make_plan,
+            self.methods,
+            preset=self.preset,
+            seeds=seeds,
+            scope=self.scope,
+            overrides=self.overrides,
+            mask_rule=self.mask_rule,
+        )
+        check_threshold(self.mask_threshold)
+        make(data=())  # a wrong word (exit code 2) is told before missing data (4)
+        refuse_shared_dataset_names(self.datasets)
+        root = self.data_root
+        if root is None and os.environ.get("ADBENCH_DATA"):
+            root = at_home(Path(os.environ["ADBENCH_DATA"]))
+        select = partial(
+            select_data,
+            limit=self.limit,
+            index_folder=self.cache_folder or default_cache_folder(),
+            mask_threshold=self.mask_threshold,
+        )
+        plan = choose(make(data=[select(name, root) for name in self.datasets]))
+        return plan.shard(*shard) if shard else plan
+
+    def store(self) -> Store:
+        """The results folder."""
+        from adbench.store.folders import Store
+
+        return Store(self.results)
+
+    def open_cache(self) -> DiskCache:
+        """The cache of decoded images and features."""
+        from adbench.data.cache import DiskCache, default_cache_folder
+
+        limit = None if self.cache_limit_gb is None else int(self.cache_limit_gb * 1e9)
+        return DiskCache(self.cache_folder or default_cache_folder(), limit)
+
+
+@cache
+def declared() -> dict[str, tuple[Any, Any, Any]]:
+    """Of each field: its type, its option, and its default (`dataclasses.MISSING` for none)."""
+    hints = get_type_hints(Request, include_extras=True)
+    return {f.name: (*get_args(hints[f.name])[:2], f.default) for f in fields(Request)}
+
+
+def parse_executor(text: str) -> tuple[str, dict[str, str]]:
+    """Name and options of `--executor NAME[k=v,...]`; raises `UsageError`."""
+    match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[(.*)\])?\s*", text, re.DOTALL)
+    if match is None:
+        raise UsageError(f"--executor {text!r}: expected NAME or NAME[option=value,...]")
+    name, options = match[1], {}
+    if name not in EXECUTORS:
+        raise UnknownNameError("executor", name, EXECUTORS)
+    for part in filter(None, (p.strip() for p in (match[2] or "").split(","))):
+        key, equals, value = part.partition("=")
+        if not (key.strip().isidentifier() and equals and value.strip()):
+            raise UsageError(f"--executor {text!r}: cannot read {part!r}, expected option=value")
+        options[key.strip()] = value.strip()
+    if options and name in ("serial", "local"):
+        raise UsageError(f"--executor {name} takes no options; --slots N sets how many at a time")
+    if name in ("submitit", "ray") and importlib.util.find_spec(name) is None:
+        raise UsageError(
+            f"--executor {name}: the package {name} is not installed; install it with: "
+            f"pip install 'adbench-diffusion[{name}]'"
+        )
+    return name, options
