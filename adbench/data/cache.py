@@ -3,11 +3,9 @@
 One file per array: a header of 4096 bytes (JSON: shape, dtype, SHA-256 of the content), written
 last, then the content; it is renamed into place, so that a file under its final name is whole. Its
 digest is checked once per run all the same. File locks say who is alive: a writer holds one on its
-temporary file, and every mapped array holds a shared one on its entry (the mapping keeps the
-descriptor, hence the lock, until it is freed). The kernel drops both when a process dies.
-
-Only names of the forms given here are ever removed: a cache folder may be shared with other
-programs.
+temporary file, and every mapped array a shared one on its entry (the mapping keeps the descriptor).
+The kernel drops both when a process dies. Only names of the forms given here are ever removed: a
+cache folder may be shared with other programs.
 """
 
 from __future__ import annotations
@@ -23,11 +21,10 @@ import re
 import tempfile
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -35,23 +32,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbench.errors import StoreError
-from adbench.store.files import forbids_writing, say_unkept
-from adbench.store.regular_files import NotAFile, open_regular
+from adbench.store.files import forbids_writing, read_or_set_aside, say_unkept
+from adbench.store.regular_files import open_regular
 from adbench.text import at_home
 
 _HEADER: Final = 4096
-_FORMAT: Final = "adbench-array-1"
 _CHUNK: Final = 1 << 24  # bytes hashed at a time, by a few threads
 _TEMPORARY: Final = re.compile(r"[0-9a-f]{64}\.array\.[0-9a-f]{32}\.tmp")
-"""Names of files that are being written."""
-_ENTRY: Final = re.compile(r"[0-9a-f]{64}\.(array|damaged)")
-"""Names of arrays, and of damaged ones that were set aside."""
+_ENTRY: Final = re.compile(r"[0-9a-f]{64}\.(array(\.damaged-[0-9a-f]{8})?|damaged)")
 
 Fill = Callable[[NDArray[Any]], None]
-
-
-class CacheWarning(UserWarning):
-    """A cache entry was damaged; it was set aside and is computed again."""
 
 
 def default_cache_folder() -> Path:
@@ -72,7 +62,7 @@ class Entry:
     @property
     def head(self) -> dict[str, Any]:
         """What the header says beside the digest."""
-        return {"format": _FORMAT, "shape": list(self.shape), "dtype": self.dtype}
+        return {"format": "adbench-array-1", "shape": list(self.shape), "dtype": self.dtype}
 
     @cached_property
     def name(self) -> str:
@@ -103,21 +93,20 @@ class Entry:
             chunks = pool.map(digest, range(0, self.size, _CHUNK))
             return hashlib.sha256(b"".join(chunks)).hexdigest()
 
-    def damage(self, stream: IO[bytes]) -> str | None:
-        """What is wrong with a file of it, or None; reads all of it."""
+    def check(self, stream: IO[bytes]) -> None:
+        """Raise ValueError unless the file is as it was written; reads all of it."""
         found = os.fstat(stream.fileno()).st_size
         if found != _HEADER + self.size:
-            return f"it has {found} bytes where {_HEADER + self.size} were written"
+            raise ValueError(f"it has {found} bytes where {_HEADER + self.size} were written")
+        header = stream.read(_HEADER)
         try:
-            header = stream.read(_HEADER)
             expected = json.loads(header.rstrip(b"\0"))["sha256"]
-            if expected != self.content_digest(stream):
-                return "its content does not match its SHA-256"
         except (ValueError, KeyError, TypeError, RecursionError):
-            return "its header is unreadable"
-        except OSError as error:  # a sector that the disk has lost
-            return f"it cannot be read ({error.strerror})"
-        return None if header == self.header(expected) else "its header is not the one written"
+            raise ValueError("its header is unreadable") from None
+        if expected != self.content_digest(stream):
+            raise ValueError("its content does not match its SHA-256")
+        if header != self.header(expected):
+            raise ValueError("its header is not the one that was written")
 
 
 class DiskCache:
@@ -156,13 +145,10 @@ class DiskCache:
                 own and we may only read, what is not there is computed for this call alone.
         """
         entry = Entry(key, shape, dtype)
-        if not entry.size:
-            empty = np.zeros(shape, dtype)
-            empty.flags.writeable = False
-            return empty
-        found = self._open(entry)
+        found = self._open(entry) if entry.size else np.zeros(shape, dtype)
         if found is not None:
-            self.hits += 1
+            self.hits += bool(entry.size)
+            found.flags.writeable = False
             return found
         self.misses += 1
         if not self._may_store():
@@ -176,59 +162,31 @@ class DiskCache:
             )
         return stored
 
-    # -------------------------------------------------------------------------- reading
-
     def _open(self, entry: Entry) -> NDArray[Any] | None:
         path = self.folder / entry.name
-        try:
-            stream = open_regular(path)
-        except FileNotFoundError:
-            return None
-        except NotAFile as error:
-            self._set_aside(path, str(error.strerror))
-            return None
-        except OSError as error:
-            raise self._trouble(error, 0) from None
-        with stream:
+        remedy = "computed again; if this repeats, check the disk"
+        read = partial(self._read, entry)
+        return read_or_set_aside(path, remedy, f"cache entry {path}", read=read)
+
+    def _read(self, entry: Entry, path: Path) -> NDArray[Any]:
+        with open_regular(path) as stream:
             # Shared, and kept by the mapping: nobody evicts an array that somebody reads.
             with contextlib.suppress(OSError):
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
             version = _version(stream)
             if self._verified.get(entry.name) != version:  # once per run
-                reason = entry.damage(stream)
-                if reason is not None:
-                    self._set_aside(path, reason)
-                    return None
+                entry.check(stream)
                 self._verified[entry.name] = version
             with contextlib.suppress(OSError):  # a read-only folder is fine to read from
                 # The access time is the time of last use; set here because mounts may not.
                 os.utime(stream.fileno(), ns=(time.time_ns(), version[2]))
             return entry.map(stream, "r")
 
-    def _set_aside(self, path: Path, reason: str) -> None:
-        done = "set aside as *.damaged"
-        try:
-            os.replace(path, path.with_suffix(".damaged"))
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            if not forbids_writing(error):
-                raise self._trouble(error, 0) from None
-            done = "left where it is"
-        warnings.warn(
-            f"cache entry {path} is damaged ({reason}): {done} and computed again; if this "
-            "repeats, check the disk",
-            CacheWarning,
-            stacklevel=4,
-        )
-
-    # -------------------------------------------------------------------------- writing
-
     def _store(self, entry: Entry, fill: Fill) -> None:
         with self._temporary(entry) as (stream, temporary):
             content = entry.map(stream, "r+")
             fill(content)
-            with self._usable(entry.size):
+            with self._usable(entry):
                 content.flush()  # type: ignore[attr-defined]
                 stream.seek(0)
                 stream.write(entry.header(entry.content_digest(stream)))
@@ -246,7 +204,7 @@ class DiskCache:
                 return True
         except OSError as error:
             if not forbids_writing(error):
-                raise self._trouble(error, 0) from None
+                raise _trouble(self.folder, error, 0) from None
         say_unkept(self.folder)
         return False
 
@@ -255,10 +213,10 @@ class DiskCache:
         """A locked temporary file with its space allocated; removed if it was not renamed."""
         path = self.folder / f"{entry.name}.{uuid.uuid4().hex}.tmp"
         try:
-            with self._usable(entry.size):
+            with self._usable(entry):
                 stream = _create_locked(path)
             with stream:
-                with self._usable(entry.size):
+                with self._usable(entry):
                     _allocate(stream, _HEADER + entry.size)
                 yield stream, path
         finally:
@@ -267,22 +225,19 @@ class DiskCache:
 
     def _sweep(self) -> None:
         """Create the folder; remove temporary files whose writer is dead. Once per run."""
-        if self._swept:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for path in self.folder.glob("*.tmp"):
-            if _TEMPORARY.fullmatch(path.name):
-                _remove_unless_locked(path)
-        self._swept = True
+        if not self._swept:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for path in self.folder.glob("*.tmp"):
+                if _TEMPORARY.fullmatch(path.name):
+                    _remove_unless_locked(path)
+            self._swept = True
 
     def _evict(self, keep: str) -> None:
         """Remove entries until the folder is within its limit: damaged ones, then the oldest."""
         if self.limit_bytes is None:
             return
         entries = []
-        for path in self.folder.iterdir():
-            if _ENTRY.fullmatch(path.name) is None:
-                continue
+        for path in filter(lambda path: _ENTRY.fullmatch(path.name), self.folder.iterdir()):
             with contextlib.suppress(OSError):  # another process may remove it meanwhile
                 status = path.lstat()
                 entries.append((path.suffix == ".array", status.st_atime_ns, path, status.st_size))
@@ -294,22 +249,23 @@ class DiskCache:
                 excess -= size if _remove_unless_locked(path) else 0
 
     @contextlib.contextmanager
-    def _usable(self, size: int) -> Iterator[None]:
+    def _usable(self, entry: Entry) -> Iterator[None]:
         """Turns the operating system's refusals into a `StoreError`."""
         try:
             yield
         except OSError as error:
-            raise self._trouble(error, size) from None
+            raise _trouble(self.folder, error, entry.size) from None
 
-    def _trouble(self, error: OSError, size: int) -> StoreError:
-        way_out = "name a writable folder in ADBENCH_CACHE"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            way_out = (
-                f"{size / 2**20:.1f} MiB are needed: free some space, or name a folder on "
-                "another disk in ADBENCH_CACHE"
-            )
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        return StoreError(f"the cache folder {self.folder} cannot be used: {reason}; {way_out}")
+
+def _trouble(folder: Path | str, error: OSError, size: int) -> StoreError:
+    way_out = "name a writable folder in ADBENCH_CACHE"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        way_out = (
+            f"{size / 2**20:.1f} MiB are needed: free some space, or name a folder on "
+            "another disk in ADBENCH_CACHE"
+        )
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return StoreError(f"the cache folder {folder} cannot be used: {reason}; {way_out}")
 
 
 def _version(stream: IO[bytes]) -> tuple[int, int, int]:
@@ -324,10 +280,7 @@ def _computed(entry: Entry, fill: Fill) -> NDArray[Any]:
         try:
             _allocate(stream, entry.size)
         except OSError as error:
-            raise StoreError(
-                f"{tempfile.gettempdir()} has no room for {entry.size / 2**20:.1f} MiB "
-                f"({error.strerror}): name a folder of your own in ADBENCH_CACHE"
-            ) from None
+            raise _trouble(tempfile.gettempdir(), error, entry.size) from None
         content = entry.map(stream, "r+", 0)
     fill(content)
     content.flags.writeable = False
@@ -359,16 +312,13 @@ def _allocate(stream: IO[bytes], size: int) -> None:
 
 
 def _remove_unless_locked(path: Path) -> bool:
-    """Remove a file that no living process writes or maps; whether it is gone.
-
-    A link is removed itself; what is neither file nor link stays.
-    """
+    """Remove a file that no living process writes or maps, or a link itself; whether it is gone."""
     try:
-        if path.is_symlink():
-            path.unlink()
-            return True
-        with open_regular(path) as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not path.is_symlink():
+            with open_regular(path) as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+        else:
             path.unlink()
     except FileNotFoundError:
         return True

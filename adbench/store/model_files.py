@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
 from adbench.contracts import Method
-from adbench.errors import StoreError
 from adbench.store import files
 from adbench.store.regular_files import open_regular
 
 REPORT = "fit.json"
-_UNDECLARED_BYTES = 16_000_000_000
-"""Of a file of an older model, of whose files only the digests were written down."""
 _BLOCKS = {"protocol", "diagnostics", "timing"}
 """What a report holds beside the digests of the model's files."""
 
@@ -36,7 +32,7 @@ def publish_model(method: Method, report: dict[str, Any], target: Path) -> None:
                 files.sync_file(path)
                 name = path.relative_to(temporary).as_posix()
                 sizes[name] = path.stat().st_size
-                digests[name] = _file_digest(temporary, name, sizes[name])
+                digests[name] = _file_digest(path, sizes[name])
         files.write_json(temporary / REPORT, {**report, "files": digests, "sizes": sizes})
         files.remove(target)
         os.replace(temporary, target)
@@ -76,25 +72,15 @@ def _read(model: Path) -> dict[str, Any]:
         file = model / name
         if not (file.resolve().is_relative_to(model.resolve()) and file.is_file()):
             raise ValueError(f"{name} is not there")
-        if _file_digest(model, name, sizes.get(name)) != expected:
+        if _file_digest(file, sizes.get(name)) != expected:
             raise ValueError(f"{name} does not match its checksum")
     return report
 
 
-def _file_digest(model: Path, name: str, size: object) -> str | None:
-    """SHA-256 (hex), None where the file has another size than was written down.
-
-    Raises `StoreError` for one that is too large to be looked through and whose size nobody knows.
-    """
-    with open_regular(model / name) as stream:
-        found = os.fstat(stream.fileno()).st_size
-        if size is not None and size != found:
+def _file_digest(path: Path, size: object) -> str | None:
+    """SHA-256 (hex), None where the file has another size than was written down; models of before
+    tell none."""
+    with open_regular(path) as stream:
+        if size not in (None, os.fstat(stream.fileno()).st_size):
             return None
-        if size is None and found > _UNDECLARED_BYTES:
-            remedy = f"rm -r {shlex.quote(os.path.abspath(model))}"
-            raise StoreError(
-                f"{model / name} has {found / 1e9:,.1f} GB, expected at most "
-                f"{_UNDECLARED_BYTES / 1e9:.0f} GB of a model whose {REPORT} tells no sizes: "
-                f"remove the model, it is trained again: {remedy}"
-            )
         return hashlib.file_digest(stream, "sha256").hexdigest()

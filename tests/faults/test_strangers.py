@@ -194,7 +194,6 @@ def plant(folder: Path, kind: Kind, strange: Callable[[Path], None]) -> Path:
 
 @pytest.mark.parametrize("strange", [pipe, sparse, broken, garbage])
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.filterwarnings("ignore::adbench.data.cache.CacheWarning")
 def test_every_command_answers_and_names_what_is_no_file_of_ours(
     whole: Path, toy_a: Toy, tmp_path: Path, name: str, strange: Callable[[Path], None]
 ) -> None:
@@ -213,8 +212,8 @@ def test_every_command_answers_and_names_what_is_no_file_of_ours(
             assert numbers(outcome) == (whole / "table.json").read_text()
         if name == "failure" and "status" not in command and outcome.code == 2:
             continue  # there is no record at all
-        if name == "array" or (name == "unlisted weights" and strange is garbage):
-            continue  # Python's own warnings are not printed here; and it is a file
+        if name == "unlisted weights" and strange is garbage:
+            continue  # it is a file
         assert path.name in said or path.parent.name in said, (command, said)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -297,18 +296,13 @@ def test_other_json_of_a_stranger_is_damaged(tmp_path: Path, content: bytes) -> 
         files.read_json(tmp_path / "x.json")
 
 
-def test_a_model_of_before_is_read_though_it_tells_no_sizes(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_of_before_is_read_though_it_tells_no_sizes(whole: Path, tmp_path: Path) -> None:
     (source,) = whole.glob("results/cells/*/model")
     shutil.copytree(source, tmp_path / "model")
     report = files.read_json(tmp_path / "model/fit.json")
     del report["sizes"]
     files.write_json(tmp_path / "model/fit.json", report)
     assert read_model_report(tmp_path / "model") is not None
-    sparse(tmp_path / "model/mean.npy")
-    with pytest.raises(StoreError, match="mean.npy has 40.0 GB, expected at most 16 GB"):
-        read_model_report(tmp_path / "model")
 
 
 @pytest.mark.parametrize("strange", ["pipe", "folder"])
