@@ -449,13 +449,13 @@ def test_going_back_to_old_settings_reads_each_record_once(
     ]
     folder = write_results(tmp_path / "results", made)
     read: list[Path] = []
-    plain = files.read_or_set_aside
+    plain = files.checked
 
     def counted(path: Path, *rest: Any, **more: Any) -> Any:
         read.append(path)
         return plain(path, *rest, **more)
 
-    monkeypatch.setattr(files, "read_or_set_aside", counted)
+    monkeypatch.setattr(files, "checked", counted)
     cells = [(reused_cell(r), r) for r in made[:20]]
     Store(folder).bring_forward(cells)
     assert 0 < len(read) <= 20

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbench.errors import StoreError
-from adbench.store.files import forbids_writing, read_or_set_aside, say_unkept
+from adbench.store.files import checked, forbids_writing, say_unkept
 from adbench.store.regular_files import open_regular
 from adbench.text import at_home
 
@@ -163,10 +163,8 @@ class DiskCache:
         return stored
 
     def _open(self, entry: Entry) -> NDArray[Any] | None:
-        path = self.folder / entry.name
-        remedy = "computed again; if this repeats, check the disk"
-        read = partial(self._read, entry)
-        return read_or_set_aside(path, remedy, f"cache entry {path}", read=read)
+        path, remedy = self.folder / entry.name, "computed again; if this repeats, check the disk"
+        return checked(path, partial(self._read, entry), f"cache entry {path}", remedy)
 
     def _read(self, entry: Entry, path: Path) -> NDArray[Any]:
         with open_regular(path) as stream:

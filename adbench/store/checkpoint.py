@@ -44,9 +44,7 @@ class FileCheckpoint:
 
     def load(self) -> dict[str, Any] | None:
         """The method's last state, or None."""
-        saved = files.read_or_set_aside(
-            self._path, "training starts anew", "checkpoint", read=_read
-        )
+        saved = files.checked(self._path, _read, "checkpoint", "training starts anew")
         if saved is None:
             return None
         self.elapsed = saved["elapsed"]

@@ -2,7 +2,7 @@
 
 A file is written beside its name, flushed and renamed. A JSON document ends with its seal; an
 archive (a training state, a chunk of maps) begins with it. Whatever reads one is a function of its
-path that raises ValueError for damage; `read_or_set_aside` does the rest, the same for all.
+path that raises ValueError for damage; `checked` does the rest, the same for all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 from adbench.errors import StoreError
 from adbench.store.regular_files import (
@@ -169,24 +169,18 @@ def read_archive(path: Path) -> bytes:
     return body
 
 
-@overload
-def read_or_set_aside(path: Path, remedy: str = ...) -> dict[str, Any] | None: ...
-@overload
-def read_or_set_aside(
-    path: Path, remedy: str = ..., what: str = ..., *, read: Callable[[Path], T]
-) -> T | None: ...
-def read_or_set_aside(
-    path: Path,
-    remedy: str = "will be made again",
-    what: str = "",
-    *,
-    read: Callable[[Path], Any] = read_json,
-) -> Any:
+def read_or_set_aside(path: Path, remedy: str = "will be made again") -> dict[str, Any] | None:
+    """What `write_json` wrote, as `checked` gives it."""
+    return checked(path, read_json, remedy=remedy)
+
+
+def checked(
+    path: Path, read: Callable[[Path], T], what: str = "", remedy: str = "will be made again"
+) -> T | None:
     """What `read` makes of a file, or None where it is absent; a damaged one is named, renamed and
     absent. Raises `StoreError` for what may be read another time, and for what is too large.
 
-    Args:
-        what: names it to people, "the checkpoint", where the reason alone does not.
+    `what` names it to people, where the reason alone does not.
     """
     try:
         return read(path)

@@ -80,7 +80,7 @@ class CellFolder:
 
     def timing(self) -> dict[str, Any] | None:
         """Timings measured before, or None."""
-        return files.read_or_set_aside(self._timing, read=read_timing)
+        return files.checked(self._timing, read_timing)
 
     def write_timing(self, timing: dict[str, Any]) -> None:
         """Keep timings, so that a resumed cell need not measure again."""

@@ -50,7 +50,7 @@ def read_model_report(model: Path) -> dict[str, Any] | None:
     """
     if not os.path.lexists(model):
         return None
-    return files.read_or_set_aside(model, what="model", read=_read)
+    return files.checked(model, _read, "model")
 
 
 def _read(model: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adbench.contracts import Sample
-from adbench.store.files import read_json, read_or_set_aside, write_json
+from adbench.store.files import checked, read_json, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +68,7 @@ def read_pixel_statistics(path: Path) -> dict[str, str]:
     """Category to encoded statistics; empty where there are none, or damaged ones, which are
     named and set aside."""
     remedy = "its pixel metrics have no intervals until a run with --overwrite all"
-    return read_or_set_aside(path, remedy, read=_read) or {}
+    return checked(path, _read, remedy=remedy) or {}
 
 
 def _read(path: Path) -> dict[str, str]:

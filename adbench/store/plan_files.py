@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from adbench.store.files import digest, read_json, read_or_set_aside, write_json
+from adbench.store.files import checked, digest, read_json, write_json
 from adbench.store.records import now
 
 FOLDER = "plans"
@@ -41,7 +41,7 @@ def write_plan(planned: Iterable[PlannedCell], root: Path) -> None:
 def read_plans(root: Path) -> list[PlannedCell]:
     """The cells of all plans; of those that differ only in code or data, the newest plan's."""
     paths = sorted((root / FOLDER).glob("plan-*.json"))
-    plans = filter(None, (read_or_set_aside(path, read=_read) for path in paths))
+    plans = filter(None, (checked(path, _read) for path in paths))
     cells: dict[str, PlannedCell] = {}
     for _, planned in sorted(plans, key=lambda plan: plan[0]):
         cells |= {cell.same: cell for cell in planned}

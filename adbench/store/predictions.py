@@ -81,7 +81,7 @@ class PredictionChunks:
     def _load(self, bound: tuple[int, int]) -> Prediction | None:
         path = self._path(bound)
         read = partial(_read, count=bound[1] - bound[0])
-        return files.read_or_set_aside(path, what=f"the chunk of maps {path.name}", read=read)
+        return files.checked(path, read, f"the chunk of maps {path.name}")
 
 
 def _read(path: Path, count: int) -> Prediction:

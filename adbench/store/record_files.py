@@ -25,7 +25,7 @@ def read_record(path: Path) -> Record | None:
 
     Raises `StoreError` for one of another shape: a newer version wrote it.
     """
-    return files.read_or_set_aside(path, read=_read)
+    return files.checked(path, _read)
 
 
 def _read(path: Path) -> Record:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import shutil
 import signal
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +15,9 @@ from types import FrameType
 from typing import TypeVar
 
 import pytest
+from finished import RUN, numbers, words
 from sandbox import Hang, Outcome, call
-from toy import PIXEL, Toy, write_toy
+from toy import Toy
 
 from adbench import grid
 from adbench.datasets.synthetic import generate
@@ -38,8 +37,6 @@ READERS = (
     "history", "baseline save new.json", "compare results other", "gate --baseline sound.json",
     "status",
 )  # fmt: skip
-RUN = f"run --no-timing --methods {PIXEL} --preset smoke --keep-maps --json"
-"""Reads most; where the data and the cache are is given below."""
 
 
 @dataclass(frozen=True)
@@ -127,32 +124,15 @@ def test_what_is_no_file_is_refused_unread(tmp_path: Path, strange: str) -> None
 
 
 @pytest.fixture(scope="module")
-def toy_a(tmp_path_factory: pytest.TempPathFactory) -> Toy:
-    return write_toy(tmp_path_factory.mktemp("data"), ("a",))
+def toy_a(finished: tuple[Path, Toy]) -> Toy:
+    return finished[1]
 
 
 @pytest.fixture(scope="module")
-def whole(toy_a: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results folder with all that a run can leave, beside a cache, a baseline and a second."""
-    folder = tmp_path_factory.mktemp("whole")
-    time.sleep(0.2)  # the index remembers what did not change just now
-    with contextlib.chdir(folder):
-        assert call(*words(RUN.replace("--no-timing ", ""), toy_a)).code == 0
-        Path("table.json").write_text(numbers(call(*words(RUN, toy_a))))
-        assert call("baseline", "save", "sound.json").code == 0
-    shutil.copytree(folder / "results", folder / "other")
+def whole(finished: tuple[Path, Toy]) -> Path:
+    folder = finished[0] / "whole"
     gallery.write(folder / "results/figures", {"format": 0, "dataset": "toy", "category": "a"})
     return folder
-
-
-def numbers(outcome: Outcome) -> str:
-    """The scores of a table, without its time."""
-    return str(re.findall(r'"(?:image|pixel)_auroc": \S+', outcome.out))
-
-
-def words(command: str, toy: Toy) -> list[str]:
-    more = [*toy.arguments("a"), "--cache", "cache"] if command.startswith("run ") else []
-    return [*command.split(), *more]
 
 
 def ask(*arguments: str) -> Outcome:
@@ -200,7 +180,7 @@ def test_every_command_answers_and_names_what_is_no_file_of_ours(
     kind = KINDS[name]
     for number, command in enumerate(kind.readers if strange is pipe else kind.readers[-1:]):
         folder = tmp_path / str(number)
-        shutil.copytree(whole, folder)
+        shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("data"))
         path = plant(folder, kind, strange)
         with contextlib.chdir(folder):
             outcome = ask(*words(command, toy_a))
@@ -224,7 +204,7 @@ def test_every_command_answers_and_names_what_is_no_file_of_ours(
 @pytest.fixture
 def cell(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a cell that is to be run again; a claim of no owner counts as dead at once."""
-    shutil.copytree(whole, tmp_path / "x")
+    shutil.copytree(whole, tmp_path / "x", ignore=shutil.ignore_patterns("data"))
     monkeypatch.chdir(tmp_path / "x")
     monkeypatch.setattr(claims, "UNREADABLE_SECONDS", 0.0)
     monkeypatch.setattr(claims, "STALE_SECONDS", 0.0)
