@@ -154,8 +154,8 @@ PROGRAM = """
 def two_writers(folder):
     """Two processes in the middle of writing one key; they go on when they are told to."""
     command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(folder)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen(command, **pipes) for _ in range(2)]
+    pipe = subprocess.PIPE
+    processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(2)]
     for process in processes:
         assert process.stdout.readline() == "filling\n"
     return processes

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from finished import RUN, words
 from outcomes import the_error, warnings_of
 from scored import scored_record, write_results
 from toy import PIXEL, Invoke, Toy
@@ -100,17 +102,15 @@ def test_an_entry_that_is_no_file_is_set_aside(
 
 
 @pytest.fixture
-def command(toy: Toy) -> list[str]:
-    return [
-        "run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", "--keep-maps",
-        *toy.arguments("a"),
-    ]  # fmt: skip
+def command(finished: tuple[Path, Toy]) -> list[str]:
+    return words(RUN, finished[1])
 
 
 @pytest.fixture
-def cell(invoke: Invoke, command: list[str], tmp_path: Path) -> Path:
+def cell(finished: tuple[Path, Toy], tmp_path: Path) -> Path:
     """The folder of one finished cell."""
-    assert invoke(*command).code == 0
+    for name in ("results", "cache"):
+        shutil.copytree(finished[0] / "whole" / name, tmp_path / name)
     (folder,) = (tmp_path / "results" / "cells").iterdir()
     return folder
 
@@ -153,8 +153,8 @@ def test_a_cell_that_is_a_link_is_refused(
     cell.rename(cell.with_name("elsewhere"))
     cell.symlink_to(outside)
     before = contents(outside)
-    for words in (command, [*command, "--overwrite", "all"]):
-        message = the_error(invoke(*words), 2)
+    for run in (command, [*command, "--overwrite", "all"]):
+        message = the_error(invoke(*run), 2)
         assert cell.name in message and "link" in message
     assert invoke("report").code == 2  # and no record is read, or set aside, behind it
     assert contents(outside) == before
@@ -213,12 +213,12 @@ def test_only_a_plain_name_becomes_a_path(tmp_path: Path, key: str) -> None:
 def test_a_record_under_the_name_of_another_cell_is_not_trusted(
     invoke: Invoke, toy: Toy, tmp_path: Path
 ) -> None:
-    words = ["run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", *toy.arguments()]
-    assert invoke(*words).code == 0
+    both = ["run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", *toy.arguments()]
+    assert invoke(*both).code == 0
     one, other = tmp_path.glob("results/cells/*/record-*.json")
     before = read_json(other)
     other.write_bytes(one.read_bytes())
-    again = invoke(*words)
+    again = invoke(*both)
     assert again.code == 0 and "1 there already" in again.err
     (warning,) = warnings_of(again)
     assert f"{other.name} holds the record of another cell; set aside as" in warning
