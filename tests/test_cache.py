@@ -157,7 +157,7 @@ def two_writers(folder):
     pipe = subprocess.PIPE
     processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(2)]
     for process in processes:
-        assert process.stdout.readline() == "filling\n"
+        assert process.stdout is not None and process.stdout.readline() == "filling\n"
     return processes
 
 
