@@ -88,7 +88,7 @@ def flip(path, position):
     [
         (lambda path: flip(path, 4096 + 17), "does not match its SHA-256"),
         (lambda path: flip(path, 0), "header is unreadable"),
-        (lambda path: flip(path, 4095), "header is not the one"),
+        (lambda path: flip(path, 4095), "header is unreadable"),
         (lambda path: os.truncate(path, 4096 + 50), "bytes where"),
         (lambda path: os.truncate(path, 0), "bytes where"),
     ],
