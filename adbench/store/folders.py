@@ -90,6 +90,12 @@ class CellFolder:
         """The finished (done or skipped) record of exactly this cell, or None."""
         return read_record(self._record)
 
+    def of_these_maps(self) -> Record | None:
+        """A finished record of the same predictions, scored otherwise, or None."""
+        found = map(read_record, sorted(self._entries(OUTCOME)))
+        own = ("done", self.predictions.name)
+        return next((r for r in found if r and (r.status, r.keys["predict"]) == own), None)
+
     def failure(self) -> Record | None:
         """The latest failure of exactly this cell, or None."""
         return read_record(self._failed)

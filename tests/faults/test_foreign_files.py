@@ -17,7 +17,7 @@ from toy import PIXEL, Invoke, Toy
 
 from adbench.data.cache import DiskCache
 from adbench.errors import StoreError
-from adbench.figures.maps import KeptMaps
+from adbench.figures.pictures import KeptMaps
 from adbench.store.files import read_json, write_json
 from adbench.store.folders import CellFolder
 
