@@ -18,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from adbench.errors import UsageError
+from adbench.store.files import write_text
 from adbench.report.reported import Reported
 
 COLUMNS = tuple(name for name in Reported.model_fields if name != "paper")
