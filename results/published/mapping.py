@@ -18,8 +18,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from adbench.errors import UsageError
-from adbench.store.files import write_text
 from adbench.report.reported import Reported
+from adbench.store.files import write_text
 
 COLUMNS = tuple(name for name in Reported.model_fields if name != "paper")
 EFFICIENTNET = "tf_efficientnet_b4.aa_in1k"
