@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adbench.cli.app import app, data_app, help_unless_called
+from adbench.cli.app import app, data_app
 from adbench.cli.options import Json
 from adbench.errors import PluginError, UnknownNameError
 from adbench.request import DataRoot, MaskRuleName, MaskThreshold, Results
@@ -89,12 +89,6 @@ def doctor(
     from adbench.machine.doctor import doctor
 
     doctor(results, data_root, as_json)
-
-
-@data_app.callback(invoke_without_command=True)
-def data(context: typer.Context) -> None:
-    """Check the files of a data set, or make it ready."""
-    help_unless_called(context)
 
 
 @data_app.command("verify")
