@@ -35,7 +35,7 @@ def execute(request: Request, plan: Plan, reporter: Reporter) -> GridResult:
         return _settled(GridResult(records, reused=len(records)), store)
     store.open_for_writing()
     executor = open_executor(request, plan)
-    write_plan([cell.planned for cell in plan.cells], store.root)
+    write_plan(plan, store.root)
     limit = None if name == "submitit" else request.time_limit  # there it is each job's
     grid = GridOptions(
         overwrite=request.overwrite,
@@ -51,7 +51,7 @@ def execute(request: Request, plan: Plan, reporter: Reporter) -> GridResult:
     )
     marked, lost = store.is_marked(), store.restore(result.records)
     if lost or not marked:
-        write_plan([cell.planned for cell in plan.cells], store.root)
+        write_plan(plan, store.root)
     if lost:
         say(
             f"warning: {counted(lost, 'record')} vanished from {store.root} while the run went on "

@@ -62,7 +62,7 @@ def deliver(text: str, out: Path | None, *, coloured: bool = False) -> None:
     if out is None:
         show_lines(text, coloured=coloured)
         return
-    from adbench.store import files
+    from adbench.store import atomic
 
-    files.write_text(out, text)
+    atomic.write_text(out, text)
     say(f"wrote {out}")

@@ -29,7 +29,7 @@ from adbench.errors import DataError, UsageError
 from adbench.registry import load_dataset
 from adbench.select.shapes import random_mask
 from adbench.selectors import parse_dataset
-from adbench.store.files import digest
+from adbench.store.atomic import digest
 from adbench.text import counted
 
 FRACTION = 0.1

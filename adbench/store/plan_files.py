@@ -7,9 +7,10 @@ same file, so that asking again adds nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 from adbench.store.files import checked, digest, read_json, write_json
 from adbench.store.records import now
@@ -31,9 +32,19 @@ class PlannedCell:
     same: str
 
 
-def write_plan(planned: Iterable[PlannedCell], root: Path) -> None:
-    """Keep a plan; raises `StoreError`."""
-    cells = [asdict(cell) for cell in planned]
+class _Planned(Protocol):
+    @property
+    def planned(self) -> PlannedCell: ...
+
+
+class _Plan(Protocol):
+    @property
+    def cells(self) -> Sequence[_Planned]: ...
+
+
+def write_plan(plan: _Plan, root: Path) -> None:
+    """Keep a plan (`adbench.plan.Plan`); raises `StoreError`."""
+    cells = [asdict(cell.planned) for cell in plan.cells]
     name = f"plan-{digest(cells)[:24]}.json"
     write_json(root / FOLDER / name, {"created": now(), "cells": cells})
 
