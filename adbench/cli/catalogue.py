@@ -105,23 +105,18 @@ def verify(
 ) -> None:
     """Open every image and mask of a data set and say what is wrong; exit code 4 for an error."""
     from adbench.data.inspection import with_root
-    from adbench.data.selection import choose_categories, refuse_unknown
+    from adbench.data.selection import find_categories
     from adbench.data.verify import verify
     from adbench.plan import MASK_RULES
-    from adbench.registry import load_dataset
-    from adbench.selectors import parse_dataset
 
     rule = next((rule for rule in MASK_RULES if rule == mask_rule), None)
     if rule is None:
         raise UnknownNameError("mask rule", mask_rule, MASK_RULES)
-    reference, wanted = parse_dataset(name)
-    dataset = load_dataset(reference)
-    refuse_unknown(dataset, wanted, dataset.card.categories)
-    root = dataset.find_root(data_root)
+    _, dataset, root, categories, _ = find_categories(name, data_root)
     found = verify(
         dataset,
         root,
-        choose_categories(dataset, dataset.available_categories(root), wanted),
+        categories,
         evaluation_size=evaluation_size,
         mask_rule=rule,
         mask_threshold=mask_threshold,
