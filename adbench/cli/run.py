@@ -33,7 +33,6 @@ from adbench.text import (
     say,
     show,
     show_lines,
-    stderr_console,
 )
 
 MAX_HOURS_WITHOUT_GPU = 12.0
@@ -60,6 +59,8 @@ def run(
     runs_here = parse_executor(request.executor)[0] in ("serial", "local")
     if pending and runs_here and not assume_yes:
         _refuse_if_hopeless(pending, request.preset, _fast_command(command))
+    from adbench.consoles import stderr_console
+
     reporter = ConsoleReporter(stderr_console(), work_of(pending))
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a method's prints are no part of the table
