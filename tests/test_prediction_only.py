@@ -17,8 +17,8 @@ from adbench.grid import GridResult, run_grid
 from adbench.plan import Cell, estimate_seconds
 from adbench.registry import load_method, method_names
 from adbench.request import Request
+from adbench.store.atomic import digest
 from adbench.store.claims import ClaimWatch
-from adbench.store.files import digest
 
 PLUGIN = """
 from typing import ClassVar

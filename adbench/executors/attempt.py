@@ -18,9 +18,9 @@ from adbench.contracts.interruptions import ClaimLost, OutOfMemory, TimeLimitRea
 from adbench.errors import AdbenchError
 from adbench.plan import Cell
 from adbench.store.claims import Claim, ClaimWatch
-from adbench.store.files import remove
 from adbench.store.folders import Store
 from adbench.store.records import Record
+from adbench.store.removal import remove
 from adbench.text import say
 
 Outcome = Literal["finished", "busy", "late", "memory"]

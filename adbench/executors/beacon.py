@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from adbench.store import files
+from adbench.store import atomic
 from adbench.store.plan_files import FOLDER
 
 
@@ -26,7 +26,7 @@ class Beacon:
     def light(cls, results: Path) -> Beacon:
         """A new one; raises `StoreError`."""
         path = results / FOLDER / f"launcher-{uuid.uuid4().hex}"
-        files.write_text(path, "tasks of this launcher stop when this file is gone\n")
+        atomic.write_text(path, "tasks of this launcher stop when this file is gone\n")
         return cls(path)
 
     def is_lit(self) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 from adbench.errors import AdbenchError
 from adbench.executors.base import Crash
 from adbench.executors.crash import STDERR_LINES, portable_line
-from adbench.store import files
+from adbench.store import atomic
 from adbench.store.owners import process_start
 from adbench.store.regular_files import NotAFile
 
@@ -127,7 +127,7 @@ def _is_process(handle: Any) -> bool:
 
 def write_share(folder: Path, job: SentJob, keys: Sequence[str]) -> None:
     """Write down a job and its cells, for launchers to come."""
-    files.write_json(
+    atomic.write_json(
         folder / f"share-{uuid.uuid4().hex}.json",
         {"job": job.handle.job_id, "start": job.start, "end": job.end.name, "cells": list(keys)},
     )
@@ -136,12 +136,12 @@ def write_share(folder: Path, job: SentJob, keys: Sequence[str]) -> None:
 def read_share(path: Path) -> dict[str, Any] | None:
     """What `write_share` wrote; None where it is gone by now or damaged, which is told."""
     try:
-        share = files.read_json(path)
+        share = atomic.read_json(path)
         texts = [share.get("job"), share.get("end"), *share.get("cells", [None])]
         if not all(isinstance(text, str) for text in texts):
             raise ValueError(f"{path.name} names no job")
     except (TypeError, ValueError, NotAFile) as error:
-        files.say_damaged(path, str(error), "its cells get new jobs")
+        atomic.say_damaged(path, str(error), "its cells get new jobs")
         return None
     except OSError:
         return None
@@ -154,12 +154,12 @@ def read_end(path: Path) -> dict[str, Any] | None:
     Raises the mistake that ended the job.
     """
     try:
-        end = files.read_json(path)
+        end = atomic.read_json(path)
         outcomes, mistake = end.get("outcomes"), end.get("error")
         if not (isinstance(outcomes, dict) and isinstance(mistake, list)):
             raise ValueError(f"{path.name} tells no outcomes")
     except (ValueError, NotAFile) as error:
-        files.say_damaged(path, str(error), "its cells are looked at again")
+        atomic.say_damaged(path, str(error), "its cells are looked at again")
         return None
     except OSError:
         return {}

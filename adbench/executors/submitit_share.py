@@ -13,7 +13,7 @@ from adbench.executors.attempt import Ticket
 from adbench.executors.interrupt import terminate_as_interrupt
 from adbench.executors.job import Job
 from adbench.executors.shares import PATIENCE_SECONDS, Share
-from adbench.store import files
+from adbench.store import atomic
 
 
 class ShareTask:
@@ -48,7 +48,7 @@ class ShareTask:
             os.kill(os.getpid(), requeue_signal())
             time.sleep(60)  # the handler ends the process
         outcomes = self._outcomes(end.outcomes)
-        files.write_json(self.end, {"outcomes": outcomes, "error": list(end.error or ())})
+        atomic.write_json(self.end, {"outcomes": outcomes, "error": list(end.error or ())})
 
     def checkpoint(self) -> Any:
         """Called by submitit within a signal: stop, and give what is left as the next job."""

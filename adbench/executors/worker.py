@@ -24,7 +24,7 @@ from adbench.errors import AdbenchError
 from adbench.executors.base import Ended, Event
 from adbench.executors.job import Workplace
 from adbench.executors.serial import Relay
-from adbench.store.files import explain_os_error
+from adbench.store.atomic import explain_os_error
 from adbench.text import say, say_traceback
 
 PROGRESS_SECONDS = 0.2

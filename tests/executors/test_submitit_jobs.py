@@ -16,7 +16,7 @@ from adbench.executors.shares import Share, ShareEnd
 from adbench.executors.submitit_arrays import SubmititExecutor
 from adbench.executors.submitit_share import ShareTask
 from adbench.request import Request
-from adbench.store import files
+from adbench.store import atomic
 from adbench.store.owners import process_start
 
 submitit = pytest.importorskip("submitit", reason="needs the extra 'submitit'")
@@ -74,7 +74,7 @@ def leave_behind(job: Job, number: str, start: str | None) -> Path:
     """What a launcher wrote of a job with one cell; gives the file in which that tells its end."""
     jobs = job.request.results / "jobs"
     share = {"job": number, "start": start, "end": "end-1.json", "cells": [ELSEWHERE.key]}
-    files.write_json(jobs / "share-1.json", share)
+    atomic.write_json(jobs / "share-1.json", share)
     return jobs / "end-1.json"
 
 
