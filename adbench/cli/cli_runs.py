@@ -37,6 +37,7 @@ def run(
     yes: Annotated[bool, typer.Option("--yes", help="run even where it takes days")] = False,
     explain_cache: ExplainCache = False,
     as_json: Json = False,
+    worker: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Train and score every cell of a grid that is not there yet, then print the table.
 
@@ -58,6 +59,7 @@ def run(
         assume_yes=yes,
         as_json=as_json,
         command=sys.argv[1:],
+        worker=worker,
     )
 
 

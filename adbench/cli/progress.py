@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from adbench.data.inspection import with_root
 from adbench.plan import Cell
+from adbench.reporter import Reporter
 from adbench.store.records import Record, mean_metrics
 from adbench.text import counted
 
@@ -32,32 +33,6 @@ _STAGES = {
 }
 
 
-class SilentReporter:
-    """Says nothing; for Python callers and tests."""
-
-    def cell_started(self, cell: Cell, number: int, total: int) -> None:
-        """Nothing."""
-
-    def cell_progress(self, stage: str, done: int, total: int, **numbers: float) -> None:
-        """Nothing."""
-
-    def progress_of(self, cell: Cell) -> Callable[..., None]:
-        """Nothing, for any cell."""
-        return self.cell_progress
-
-    def cell_finished(self, cell: Cell, record: Record, number: int, total: int) -> None:
-        """Nothing."""
-
-    def cell_left(self, cell: Cell, number: int, total: int, why: str) -> None:
-        """Nothing."""
-
-    def waiting(self, count: int) -> None:
-        """Nothing."""
-
-    def timing(self, count: int) -> None:
-        """Nothing."""
-
-
 @dataclass
 class _Running:
     """The line of one running cell."""
@@ -70,7 +45,7 @@ class _Running:
     stage: str = ""
 
 
-class ConsoleReporter:
+class ConsoleReporter(Reporter):
     """Prints to stderr, so that stdout stays a table or JSON."""
 
     def __init__(self, console: Console, work: Mapping[str, float] | None = None) -> None:

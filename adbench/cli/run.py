@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adbench.cell.cell_records import data_notes
+from adbench.cell.records import data_notes
 from adbench.cli.explain import explain_cell
 from adbench.cli.progress import ConsoleReporter
 from adbench.data.inspection import with_root
 from adbench.errors import DataError, StoreError, UsageError
-from adbench.grid import GridResult
 from adbench.machine.devices import gpu_visible
 from adbench.machine.environment import package_versions
 from adbench.plan import Cell, Plan, estimate_seconds, work_of
@@ -22,7 +21,7 @@ from adbench.report.folder import tables_text
 from adbench.report.tables import part_rows, public, rows
 from adbench.request import Request, parse_executor
 from adbench.select.apply import chosen_by
-from adbench.session import execute, pending_cells
+from adbench.session import Result, execute, pending_cells
 from adbench.store.comparability import library_versions
 from adbench.store.folders import Store
 from adbench.store.records import Record, now
@@ -47,8 +46,14 @@ def run(
     assume_yes: bool,
     as_json: bool,
     command: Sequence[str],
+    worker: str | None,
 ) -> None:
-    """`adbench run`; exits by the outcome. `command` is what the user typed after `adbench`."""
+    """`adbench run`; exits by the outcome. `command` is what the user typed after `adbench`;
+    `worker`: of which launcher it is a worker."""
+    if worker is not None:
+        from adbench.work import serve
+
+        serve(worker, request, lambda: request.plan(chosen_by(request)))
     store = request.store()
     store.check_format()
     plan = request.plan(chosen_by(request))
@@ -116,7 +121,7 @@ def _cell_summary(cell: Cell, cached: bool) -> dict[str, Any]:
     }
 
 
-def _print_outcome(records: list[Record], result: GridResult, results: Path, as_json: bool) -> None:
+def _print_outcome(records: list[Record], result: Result, results: Path, as_json: bool) -> None:
     _warn_of_other_libraries(records)
     if as_json:
         print_json(public([*rows(records), *part_rows(records)]))
@@ -128,7 +133,7 @@ def _print_outcome(records: list[Record], result: GridResult, results: Path, as_
         say(_left(result, results))
 
 
-def _written(records: list[Record], result: GridResult, results: Path) -> str:
+def _written(records: list[Record], result: Result, results: Path) -> str:
     """Write the tables into the results folder, and say where; a run that had nothing else to
     write does not need to."""
     from adbench.report.report import write_reports
@@ -143,7 +148,7 @@ def _written(records: list[Record], result: GridResult, results: Path) -> str:
     return f"wrote {', '.join(map(str, written))}; records are in {results / 'cells'}"
 
 
-def _left(result: GridResult, results: Path) -> str:
+def _left(result: Result, results: Path) -> str:
     """Where the cells without an outcome are."""
     cells = counted(result.left, "cell")
     if result.submitted:

@@ -24,7 +24,6 @@ from adbench.contracts import Prediction
 from adbench.data.cache import DiskCache
 from adbench.data.digests import content_digests
 from adbench.errors import AdbenchError, StoreError
-from adbench.executors.submitit_jobs import read_end, read_share
 from adbench.figures import gallery
 from adbench.select.study import read_point
 from adbench.store import atomic, regular_files
@@ -103,10 +102,6 @@ KINDS = {
     "point of a search": Kind(lambda f: f / "point.json", lambda f: read_point(f / "point.json")),
     "pictures": Kind(lambda f: f / "gallery/toy-a.json", lambda f: next(gallery.read(f), None)),
     "cached array": Kind(lambda f: only(f, "arrays/*.array"), array),
-    "share": Kind(lambda f: only(f, "jobs/share-*.json"),
-                  lambda f: read_share(f / "jobs/share-1.json")),
-    "end of a share": Kind(lambda f: only(f, "jobs/end-*.json"),
-                           lambda f: read_end(f / "jobs/end-1.json")),
     "index": Kind(lambda f: only(f, "index/*.index"), index),
 }  # fmt: skip
 
@@ -132,9 +127,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     DiskCache(folder / "arrays", None).array("key", (50,), "int64", lambda a: a.fill(8))
     atomic.write_json(folder / "point.json", {"metrics": {"a": {"image_auroc": 0.5}}})
     gallery.write(folder, {"format": gallery.FORMAT, "dataset": "toy", "category": "a"})
-    share = {"job": "7", "start": None, "end": "end-1.json", "cells": ["key"]}
-    atomic.write_json(folder / "jobs/share-1.json", share)
-    atomic.write_json(folder / "jobs/end-1.json", {"outcomes": {"key": "finished"}, "error": []})
     (folder / "files").mkdir()
     for number in range(3):
         path = folder / "files" / f"{number}.bin"

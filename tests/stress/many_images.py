@@ -100,13 +100,13 @@ def run_stage(stage: str, folder: Path, side: int) -> Iterator[None]:
         except SystemExit as end:
             assert not end.code, end.code
     elif stage in ("plan", "whole run", "rerun"):
-        from adbench.cli.progress import SilentReporter
+        from adbench.reporter import Reporter
 
         yield
         plan = request.plan()
         assert len(plan.cells) == 1 and plan.cells[0].score_key
         if stage != "plan":
-            result = execute(request, plan, SilentReporter())
+            result = execute(request, plan, Reporter())
             assert result.exit_code == 0 and result.reused == (stage == "rerun")
     elif stage == "report":
         from adbench.report.folder import report_text
