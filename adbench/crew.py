@@ -62,7 +62,8 @@ def reusable(cell: Cell, store: Store, overwrite: str) -> Record | None:
 @dataclass(frozen=True)
 class Agenda:
     """The cells that a run has to settle, by score key, with the numbers of the outcomes that it
-    found and runs over. Any other outcome settles its cell, whoever made it."""
+    found and runs over. Any other outcome settles its cell, whoever made it, and any at all once
+    the old ones are forgotten (`--overwrite all`)."""
 
     over: dict[str, list[int]]
 
@@ -72,9 +73,9 @@ class Agenda:
         return cls({cell.score_key: [o.number for o in _outcomes(store.cell(cell))]
                     for cell in cells})  # fmt: skip
 
-    def settled(self, cell: Cell, folder: CellFolder) -> Record | None:
+    def settled(self, cell: Cell, folder: CellFolder, forgotten: bool = False) -> Record | None:
         """The outcome that settles a cell, if it has one."""
-        over = self.over.get(cell.score_key, ())
+        over = () if forgotten else self.over.get(cell.score_key, ())
         return next((o for o in _outcomes(folder) if o.number not in over), None)
 
 

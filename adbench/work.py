@@ -119,7 +119,7 @@ class Work:
     def _try(self, index: int, cell: Cell) -> None:
         """Settle a cell that is there, leave one that somebody has, run any other."""
         folder = self.store.cell(cell)
-        record = self.agenda.settled(cell, folder)
+        record = self._outcome(cell, folder)
         if record is not None:
             self._settle(index, record, ours=False)
             return
@@ -132,7 +132,7 @@ class Work:
             self._asleep[index] = time.monotonic() + POLL_SECONDS
             return
         try:
-            record = self.agenda.settled(cell, folder)  # since we looked
+            record = self._outcome(cell, folder)  # since we looked
             ours = record is None
             record = record or self._run(index, cell, folder, note, claim)
             self._settle(index, record, ours=ours)
@@ -151,6 +151,12 @@ class Work:
             self.end = "partner"
         finally:
             claim.release()
+
+    def _outcome(self, cell: Cell, folder: CellFolder) -> Record | None:
+        """What settles the cell."""
+        anew = self.request.overwrite == "all"
+        forgotten = anew and self.notes.note(cell.score_key).forgotten
+        return self.agenda.settled(cell, folder, forgotten)
 
     def _run(self, index: int, cell: Cell, folder: CellFolder, note: Note, claim: Claim) -> Record:
         """Run a claimed cell; where memory runs out, once more with half a batch."""
@@ -206,8 +212,7 @@ class Work:
         if self.request.keep_model or (self.request.timing and not timed):
             return True
         return any(
-            other.fit_key == cell.fit_key
-            and self.agenda.settled(other, self.store.cell(other)) is None
+            other.fit_key == cell.fit_key and self._outcome(other, self.store.cell(other)) is None
             for number, other in self.open.items()
             if number != index
         )
@@ -228,7 +233,8 @@ class Work:
     def _time_what_ran_beside(self) -> None:
         """Timing is an exclusive phase: one at a time, with nobody of ours beside."""
         cells = [c for c in self.cells if c.score_key in self.agenda.over]
-        found = [(c, self.store.cell(c), self.agenda.settled(c, self.store.cell(c))) for c in cells]
+        places = [(cell, self.store.cell(cell)) for cell in cells]
+        found = [(cell, folder, self._outcome(cell, folder)) for cell, folder in places]
         untimed = [(c, f, r) for c, f, r in found if r is not None and not is_timed(r)]
         later = [cell.fit_key for cell, _, _ in untimed]
         for cell, folder, record in untimed:

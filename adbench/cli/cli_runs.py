@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -50,6 +49,11 @@ def run(
     adbench run --methods 'lafite[tau=200|300]' --dataset mpdd:tubes --seeds 0-4 --preset fast
     adbench run --methods all --dataset mpdd --executor local --slots 4 --time-limit 8h
     """
+    if worker is not None:
+        from adbench.select.apply import chosen_by
+        from adbench.work import serve
+
+        serve(worker, request, lambda: request.plan(chosen_by(request)))
     from adbench.cli import run as commands
 
     commands.run(
@@ -58,8 +62,6 @@ def run(
         figures=figures,
         assume_yes=yes,
         as_json=as_json,
-        command=sys.argv[1:],
-        worker=worker,
     )
 
 

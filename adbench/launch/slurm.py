@@ -15,7 +15,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -297,7 +297,7 @@ class JobTask:
     place: Place
     crew: str
     seconds: float
-    machine: Machine | None = None
+    machine: Machine | None = field(default=None, compare=False)
 
     def __call__(self) -> None:
         """Work until nothing is left."""

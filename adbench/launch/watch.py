@@ -114,7 +114,10 @@ class Watch:
     def _settle(self, key: str) -> None:
         if key in self.open:
             cell, number = self.open[key]
-            record = self.agenda.settled(cell, self.store.cell(cell))
+            forgotten = self.request.overwrite == "all" and any(
+                crew.note(key).forgotten for crew in self.crews
+            )
+            record = self.agenda.settled(cell, self.store.cell(cell), forgotten)
             if record is not None:
                 self.outcomes[number] = record
                 del self.open[key]

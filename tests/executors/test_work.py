@@ -80,8 +80,9 @@ def test_what_others_have_made_meanwhile_settles_a_cell(
     everything = replace(request_, overwrite="all")
     assert work(everything, parts(everything)[2]).reused == 0
     _, folder, agenda = parts(everything)
-    assert work(everything, agenda).reused == 0, "it is made again"
-    again = work(everything, agenda)
+    notes = Notes()
+    assert work(everything, agenda, notes=notes).reused == 0, "it is made again"
+    again = work(everything, agenda, notes=notes)
     assert again.reused == 1 and again.outcomes == {0: folder.record()}
 
 
