@@ -8,12 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import warm
 from toy import Invoke, Outcome, Toy, write_toy
 
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # cores are shared: nobody's threads wait spinning
     threads = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads)))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_left() -> Iterator[None]:
+    yield
+    warm.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from outcomes import the_error
 from rich.console import Console
-from toy import PIXEL, Invoke, Toy, spawn
+from toy import PIXEL, Invoke, Toy, spawn, spawn_cold
 
 import adbench
 from adbench.report.report import print_report
@@ -202,7 +202,7 @@ def test_a_terminal_that_lacks_letters_gets_them_escaped(
     (toy.root / "a").rename(toy.root / "Größe €")
     arguments = ["run", *run_arguments(toy), "--no-timing"]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    process = spawn(*arguments, cwd=tmp_path, env=environment)
+    process = spawn_cold(*arguments, cwd=tmp_path, env=environment)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert r"Gr\xf6\xdfe \u20ac" in out

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nobody import EVERYTHING, start_as_nobody
+from nobody import start_as_nobody
 from outcomes import the_error, warnings_of
 from toy import PIXEL, Invoke, Outcome, Toy
 
@@ -183,13 +183,11 @@ def test_results_that_are_a_file_are_a_usage_error(
     assert results.read_text() == "mine"
 
 
-def as_nobody(
-    arguments: list[str], cwd: Path, imports: str = "testing", **environment: str
-) -> Outcome:
+def as_nobody(arguments: list[str], cwd: Path, **environment: str) -> Outcome:
     """Run the command line as a user without rights."""
-    process = start_as_nobody(arguments, cwd, imports, **environment)
+    process = start_as_nobody(arguments, cwd, **environment)
     out, err = process.communicate()
-    return Outcome(process.returncode, out, err)
+    return Outcome(process.wait(), out, err)
 
 
 @pytest.fixture
@@ -207,7 +205,7 @@ def test_a_read_only_results_folder_is_one_line(
     cache = tmp_path / "cache"
     cache.mkdir()
     cache.chmod(0o777)
-    outcome = as_nobody(command, tmp_path, EVERYTHING, ADBENCH_CACHE=str(cache))
+    outcome = as_nobody(command, tmp_path, ADBENCH_CACHE=str(cache))
     message = the_error(outcome, 2)
     assert "results" in message and "not writable: give another with --results DIR" in message
 
@@ -226,7 +224,7 @@ def test_another_users_cache_is_read_and_what_it_lacks_is_computed(
     (tmp_path / "results").mkdir()
     (tmp_path / "results").chmod(0o777)
     words = [*command, "--json"]
-    outcome = as_nobody(words, tmp_path, EVERYTHING, ADBENCH_CACHE=str(cache))
+    outcome = as_nobody(words, tmp_path, ADBENCH_CACHE=str(cache))
     assert outcome.code == 0, outcome.err
     assert numbers(outcome) == numbers(invoke(*words, "--results", "all"))
     assert outcome.err.count("you may not write into the cache folder") == 1
@@ -242,7 +240,7 @@ def test_a_finished_folder_of_another_user_gives_its_table(
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache").chmod(0o777)
     words = [*command, "--json"]
-    outcome = as_nobody(words, tmp_path, EVERYTHING, ADBENCH_CACHE=str(tmp_path / "cache"))
+    outcome = as_nobody(words, tmp_path, ADBENCH_CACHE=str(tmp_path / "cache"))
     assert outcome.code == 0 and numbers(outcome) == numbers(first)
     (note,) = [line for line in outcome.err.splitlines() if "nothing was written" in line]
     assert note.startswith("note: all was there already") and str(results.name) in note

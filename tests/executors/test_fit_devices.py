@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from ends import PATIENCE, children, claims, interrupt, records, until
 from outcomes import the_error
 from toy import Invoke, spawn
+from warm import Warm
 
 from adbench.cell.settings import Settings
 from adbench.methods.uniad.method import UniAD
@@ -31,7 +31,7 @@ def run(invoke: Invoke, folder: Path, *more: str, methods: str = "uniad"):
     )  # fmt: skip
 
 
-def training(tmp_path: Path, steps: int, *more: str) -> subprocess.Popen[str]:
+def training(tmp_path: Path, steps: int, *more: str) -> Warm:
     """A run into `tmp_path / "results"` of its own process, once it has saved a training state."""
     results = tmp_path / "results"
     process = spawn(

@@ -21,7 +21,7 @@ from ends import (
     until,
 )
 from outcomes import the_error
-from toy import PIXEL, Invoke, Toy, spawn
+from toy import PIXEL, Invoke, Toy, spawn, spawn_cold
 
 from adbench.crew import Agenda, Crew
 from adbench.launch.processes import Place
@@ -131,7 +131,7 @@ def test_the_launcher_may_leave_and_come_back(invoke: Invoke, toy: Toy, tmp_path
 def test_an_interrupted_launcher_stops_no_job(invoke: Invoke, toy: Toy, tmp_path: Path) -> None:
     results = tmp_path / "results"
     slow = f"{PIXEL}[steps=30,step_seconds=0.1]"
-    process = spawn(*arguments(toy, slow, results, *JOBS), cwd=tmp_path, process_group=0)
+    process = spawn_cold(*arguments(toy, slow, results, *JOBS), cwd=tmp_path, process_group=0)
     until(lambda: claims(results))
     code, _ = interrupt(process, signal.SIGINT)
     assert code == 130

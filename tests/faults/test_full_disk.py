@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toy import PIXEL, Toy, write_toy
+from toy import PIXEL, Outcome, Toy, write_toy
+from warm import Warm
 
 WORDS = ["run", "--no-timing", "--methods", f"{PIXEL}[image_size=64]", "--preset", "smoke",
          "--keep-maps", "--checkpoint-every", "0", "--json"]  # fmt: skip
@@ -41,33 +40,25 @@ def enlarge(folder: Path) -> None:
     subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True)
 
 
-def run(
-    toy: Toy, folder: Path, *words: str, cache: Path, limit: int | None = None
-) -> subprocess.CompletedProcess[str]:
+def run(toy: Toy, folder: Path, *words: str, cache: Path, limit: int | None = None) -> Outcome:
     """The command line in a process of its own, whose files may have `limit` bytes at most."""
-
-    def restrict() -> None:
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    return subprocess.run(
-        [sys.executable, "-m", "adbench.cli", *WORDS, *toy.arguments(), *words],
-        cwd=folder, capture_output=True, text=True, preexec_fn=restrict,
-        env={**os.environ, "ADBENCH_CACHE": str(cache)},
-    )  # fmt: skip
+    environment = {**os.environ, "ADBENCH_CACHE": str(cache)}
+    process = Warm([*WORDS, *toy.arguments(), *words], folder, environment, file_limit=limit)
+    out, err = process.communicate()
+    return Outcome(process.wait(), out, err)
 
 
-def table(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    assert done.returncode == 0, done.stderr
-    return [{k: v for k, v in row.items() if k != "created"} for row in json.loads(done.stdout)]
+def table(done: Outcome) -> list[dict[str, Any]]:
+    assert done.code == 0, done.err
+    return [{k: v for k, v in row.items() if k != "created"} for row in json.loads(done.out)]
 
 
-def check_refusal(done: subprocess.CompletedProcess[str]) -> None:
+def check_refusal(done: Outcome) -> None:
     """One line, the last, that says what to do; or a cell that failed for it, said likewise."""
-    assert "Traceback" not in done.stderr, done.stderr
-    assert done.returncode in (2, 3), done.stderr
-    last = done.stderr.rstrip("\n").split("\n")[-1]
-    assert last.startswith("error: ") or done.returncode == 3, done.stderr
+    assert "Traceback" not in done.err, done.err
+    assert done.code in (2, 3), done.err
+    last = done.err.rstrip("\n").split("\n")[-1]
+    assert last.startswith("error: ") or done.code == 3, done.err
 
 
 @dataclass(frozen=True)
@@ -96,7 +87,7 @@ def test_a_results_folder_on_a_disk_that_fills(
     with small_disk(disk, kilobytes):
         done = run(undisturbed.toy, tmp_path, *words, cache=undisturbed.cache)
         check_refusal(done)
-        assert "full" in done.stderr and "free space" in done.stderr, done.stderr
+        assert "full" in done.err and "free space" in done.err, done.err
         assert not list(disk.rglob("*.tmp")), list(disk.rglob("*"))
         enlarge(disk)
         again = run(undisturbed.toy, tmp_path, *words, cache=undisturbed.cache)
@@ -111,7 +102,7 @@ def test_a_cache_on_a_disk_that_fills(
     with small_disk(disk, kilobytes):
         done = run(undisturbed.toy, tmp_path, cache=disk / "cache")
         check_refusal(done)
-        assert "ADBENCH_CACHE" in done.stderr, done.stderr
+        assert "ADBENCH_CACHE" in done.err, done.err
         assert not list(disk.rglob("*.tmp"))
         enlarge(disk)
         assert table(run(undisturbed.toy, tmp_path, cache=disk / "cache")) == undisturbed.table

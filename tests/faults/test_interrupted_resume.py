@@ -38,7 +38,7 @@ def cut_off(words: list[str], folder: Path, how: signal.Signals) -> tuple[int, s
         time.sleep(0.01)
     process.send_signal(how)
     _, err = process.communicate(timeout=60)
-    return process.returncode, err
+    return process.wait(), err
 
 
 def steps_done(folder: Path) -> int:

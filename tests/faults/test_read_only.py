@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from nobody import EVERYTHING, start_as_nobody, start_powerless
+from nobody import start_as_nobody, start_powerless
 from outcomes import the_error
 from toy import PIXEL, Outcome, Toy
+from warm import Process, Warm
 
-SLOW = f"{PIXEL}[steps=40,step_seconds=0.1]"
+SLOW = f"{PIXEL}[steps=40,step_seconds=0.05]"
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def words(toy: Toy, tmp_path: Path) -> list[str]:
             "--checkpoint-every", "0", *toy.arguments("a")]  # fmt: skip
 
 
-def start(words: list[str], folder: Path) -> subprocess.Popen[str]:
-    return start_as_nobody(words, folder, EVERYTHING, ADBENCH_CACHE=str(folder / "cache"))
+def start(words: list[str], folder: Path) -> Warm:
+    return start_as_nobody(words, folder, ADBENCH_CACHE=str(folder / "cache"))
 
 
-def ended(process: subprocess.Popen[str]) -> Outcome:
+def ended(process: Process) -> Outcome:
     out, err = process.communicate(timeout=120)
-    return Outcome(process.returncode, out, err)
+    return Outcome(process.wait(), out, err)
 
 
 def rows(outcome: Outcome) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ def lock(folder: Path, mode: int) -> None:
         path.chmod(mode)
 
 
-def train_until_locked(process: subprocess.Popen[str], results: Path) -> None:
+def train_until_locked(process: Process, results: Path) -> None:
     while not list(results.glob("cells/*/checkpoint.pt")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
@@ -113,11 +113,8 @@ def test_a_folder_on_a_read_only_file_system(words: list[str], tmp_path: Path, n
     if done.returncode != 0:
         pytest.skip("this user may not mount a file system")
     try:
-        outcome = subprocess.run(
-            [sys.executable, "-m", "adbench.cli", *words], cwd=tmp_path, capture_output=True,
-            text=True, env={**os.environ, "ADBENCH_CACHE": str(tmp_path / "cache")},
-        )  # fmt: skip
-        ran = Outcome(outcome.returncode, outcome.stdout, outcome.stderr)
+        environment = {**os.environ, "ADBENCH_CACHE": str(tmp_path / "cache")}
+        ran = ended(Warm(words, tmp_path, environment))
         if name == "cache":
             assert rows(ran) and ran.err.count("ADBENCH_CACHE") == 1
         else:

@@ -30,20 +30,22 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-COMMAND = [sys.executable, "-m", "adbench.cli"]
+sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))
+
+from warm import Warm, stop  # noqa: E402
+
 ATTEMPTS = 3
 """Runs after a kill: a killed worker is a failed cell, which the next run makes good."""
 
 
 def rows(arguments: list[str], results: Path) -> list[dict[str, Any]]:
     """Run the grid to its end; its rows without what legitimately differs."""
-    command = [*COMMAND, "run", *arguments, "--results", str(results), "--json"]
     for _ in range(ATTEMPTS):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode == 0:
-            table = json.loads(done.stdout)
-            return [{k: v for k, v in row.items() if k != "created"} for row in table]
-    raise SystemExit(f"the grid ended with {done.returncode}:\n{done.stderr}")
+        process = Warm(["run", *arguments, "--results", str(results), "--json"], Path.cwd())
+        out, err = process.communicate()
+        if process.returncode == 0:
+            return [{k: v for k, v in row.items() if k != "created"} for row in json.loads(out)]
+    raise SystemExit(f"the grid ended with {process.returncode}:\n{err}")
 
 
 def finished(results: Path) -> dict[str, int]:
@@ -83,8 +85,7 @@ def kill_once(
     arguments: list[str], results: Path, after: float, draw: random.Random, workers: bool
 ) -> str:
     """Start the grid and kill it, or a process below it, after some seconds; says whom."""
-    command = [*COMMAND, "run", *arguments, "--results", str(results)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = Warm(["run", *arguments, "--results", str(results)], Path.cwd())
     try:
         process.wait(timeout=after)
         return "nobody"
@@ -158,6 +159,7 @@ def main() -> int:
                 f"redone{', left behind: ' + ', '.join(litter) if litter else ''}",
                 flush=True,
             )
+    stop()
     hit = ", ".join(f"{count} at {name}" for name, count in stages.most_common())
     killed = options.count - victims["nobody"]
     print(f"{options.executor}: {options.count} rounds, {killed} killed mid-way ({hit}), {bad} bad")

@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,19 +20,17 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))
+
+from warm import Warm, stop  # noqa: E402
+
 LINE = re.compile(r"^\[ *\d+/\d+ +\d+%\] (.+?): (.+)$", re.MULTILINE)
 
 
-def start(arguments: list[str], results: Path) -> subprocess.Popen[str]:
+def start(arguments: list[str], results: Path) -> Warm:
     """One of the runs."""
-    command = [sys.executable, "-m", "adbench.cli", "run", *arguments]
-    return subprocess.Popen(
-        [*command, "--results", str(results), "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    words = ["run", *arguments, "--results", str(results), "--json"]
+    return Warm(words, Path.cwd(), {**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def numbers(table: str) -> list[dict[str, Any]]:
@@ -63,6 +60,7 @@ def main() -> int:
         ends = [run.communicate() for run in runs]
         took = time.monotonic() - began
         left = list((Path(folder) / "results").glob("cells/*/claim.*"))
+    stop()
     codes = [run.returncode for run in runs]
     begun: Counter[str] = Counter()
     done: Counter[str] = Counter()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from toy import Invoke, Toy
+from warm import Process
 
 PATIENCE = 240.0
 """Seconds until something that has to happen counts as never: machines of CI are slow at times."""
@@ -69,8 +69,8 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def interrupt(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
+def interrupt(process: Process, number: signal.Signals) -> tuple[int, str]:
     """Send a signal and wait; the exit code and what stderr said."""
     os.kill(process.pid, number)
     _, err = process.communicate(timeout=PATIENCE)
-    return process.returncode, err
+    return process.wait(), err

@@ -9,33 +9,17 @@ import sys
 from pathlib import Path
 
 import pytest
-
-EVERYTHING = (
-    "scoring, testing, images, stats\n"
-    "import adbench.report.report, adbench.cell.timing\n"
-    "import encodings.cp437, pandas, statistics, torch"
-)
-"""Modules that a whole run needs, for `imports`."""
+from warm import Warm
 
 
-def start_as_nobody(
-    arguments: list[str], cwd: Path, imports: str = "testing", **environment: str
-) -> subprocess.Popen[str]:
+def start_as_nobody(arguments: list[str], cwd: Path, **environment: str) -> Warm:
     """Start it; skips the test where we cannot become another user.
 
-    What it will import is imported before: that user may not be able to read this interpreter.
+    What it imports is imported before: that user may not be able to read this interpreter.
     """
     if os.geteuid() != 0:
         pytest.skip("only root can become another user; root may write anywhere")
-    script = (
-        "import os, sys, rich.console, adbench.data.cache, adbench.cli.run\n"
-        f"from adbench.cli import main\nfrom adbench import {imports}\n"
-        f"os.setgid(65534); os.setuid(65534)\nsys.argv = ['adbench', *{arguments!r}]\nmain()\n"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", script], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, env={**os.environ, **environment},
-    )  # fmt: skip
+    return Warm(arguments, cwd, {**os.environ, **environment}, user=65534)
 
 
 def start_powerless(arguments: list[str], cwd: Path, **environment: str) -> subprocess.Popen[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from warm import Warm
 
 PIXEL = "adbench.testing:PixelGaussian"
 CONTENT = (("train", "good", 6), ("test", "good", 4), ("test", "hole", 4))
@@ -100,8 +101,13 @@ class Outcome:
 Invoke = Callable[..., Outcome]
 
 
-def spawn(*arguments: str, cwd: Path, **options: object) -> subprocess.Popen[str]:
+def spawn(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Warm:
     """Start `adbench ARGUMENTS` as a process of its own."""
+    return Warm(list(arguments), cwd, env)
+
+
+def spawn_cold(*arguments: str, cwd: Path, **options: object) -> subprocess.Popen[str]:
+    """The same with all that a start of Python does."""
     command = [sys.executable, "-m", "adbench.cli", *arguments]
     return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
         command,
