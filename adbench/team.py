@@ -21,7 +21,7 @@ from adbench.cell.settings import Settings, cell_context
 from adbench.contracts import Team
 from adbench.contracts.interruptions import Interruption
 from adbench.crew import Crew, Duty
-from adbench.errors import AdbenchError, UsageError
+from adbench.errors import AdbenchError
 from adbench.plan import Cell, Plan
 from adbench.store.checkpoint import FileCheckpoint
 from adbench.store.folders import Store
@@ -53,32 +53,6 @@ class AcceleratedTeam:
             tensor.copy_(self._accelerator.reduce(tensor, reduction="sum"))
         except RuntimeError as error:
             raise PartnerLost from error
-
-
-def check_devices(count: int, device: str) -> None:
-    """Raise `UsageError` where `device` ("cpu", "cuda:0") cannot lead a team of `count`."""
-    import torch
-
-    try:
-        import accelerate  # noqa: F401
-    except ImportError:
-        raise UsageError(
-            "--fit-devices needs the package accelerate, which is not installed: "
-            "pip install 'adbench-diffusion[accelerate]'"
-        ) from None
-    if device == "cpu":
-        cores = os.cpu_count() or 1
-        if count > cores:
-            raise UsageError(f"--fit-devices {count}: expected at most {cores}, the CPU's cores")
-        return
-    visible = torch.cuda.device_count()
-    if device not in ("cuda", "cuda:0"):
-        raise UsageError(
-            f"--fit-devices {count} with --device {device}: expected cuda:0, the first of the "
-            "visible devices; CUDA_VISIBLE_DEVICES chooses which are visible"
-        )
-    if count > visible:
-        raise UsageError(f"--fit-devices {count}: {visible} CUDA devices are visible")
 
 
 class Leader:

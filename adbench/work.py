@@ -44,7 +44,7 @@ from adbench.store.claims import Claim, ClaimWatch
 from adbench.store.folders import CellFolder
 from adbench.store.records import Failure, Record
 from adbench.store.removal import remove
-from adbench.team import Leader, PartnerLost, check_devices, follow
+from adbench.team import Leader, PartnerLost, follow
 from adbench.text import say, say_traceback
 from adbench.version import __version__
 
@@ -335,7 +335,6 @@ def _serve(
         )
     settings = make_settings(request, deadline)
     if duty.size > 1:
-        check_devices(duty.size, settings.device)
         settings = replace(settings, fit_devices=duty.size)
     if duty.rank:
         follow(crew, duty, plan, request.store(), settings)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from adbench.crew import Agenda, Crew, Part
 from adbench.launch.processes import Machine, Place
-from adbench.launch.slots import Slot, make_slots, whole_machine
+from adbench.launch.slots import Slot, check_devices, make_slots, whole_machine
 from adbench.launch.watch import Watch
 from adbench.plan import Plan
 from adbench.reporter import Reporter
@@ -55,6 +55,7 @@ def launch(
 
 def _launch_here(request: Request, agenda: Agenda, watch: Watch, deadline: float | None) -> None:
     if request.fit_devices > 1:
+        check_devices(request.fit_devices, request.device)
         slots = [whole_machine()]
     else:
         slots = make_slots(request.slots, request.device)
