@@ -76,31 +76,26 @@ def k_center_greedy(
         return torch.from_numpy(_Selection(points, num_centers, first).run())
 
 
-def cached_k_center_greedy(
-    features: Tensor, num_centers: int, key: str | None, context: Context
-) -> Tensor:
-    """`k_center_greedy` with the context's seed and device, kept in its cache.
-
-    Args:
-        features: (N, d) float32.
-        num_centers: as for `k_center_greedy`.
-        key: names the content of `features`; None computes without the cache.
-    """
-
-    def compute() -> Tensor:
-        return k_center_greedy(features, num_centers, context.seed, device=context.device)
+def coreset(slices: Tensor, num_centers: int, key: str | None, context: Context) -> Tensor:
+    """Those of `slices` (N, d) float32 that `k_center_greedy` chooses with the context's seed and
+    device: (K, d), kept in the context's cache under a `key` that names the slices' content."""
 
     def fill(out: NDArray[Any]) -> None:
-        chosen = compute().numpy()
+        chosen = k_center_greedy(slices, num_centers, context.seed, device=context.device).numpy()
         out[: len(chosen)], out[len(chosen) :] = chosen, -1
 
+    context.progress("coreset", 0, num_centers)
     if key is None:
-        return compute()
-    # The device is part of the key because it decides the rounding of the features themselves.
-    parts = (CORESET_VERSION, key, num_centers, context.seed, torch.device(context.device).type)
-    name = "coreset-" + "-".join(map(str, parts))
-    stored = context.cache.array(name, (num_centers,), "int64", fill)
-    return torch.tensor(stored[stored >= 0])
+        stored = np.empty(num_centers, dtype=np.int64)
+        fill(stored)
+    else:
+        # The device is part of the key: it decides the rounding of the features themselves.
+        parts = (CORESET_VERSION, key, num_centers, context.seed, torch.device(context.device).type)
+        name = "coreset-" + "-".join(map(str, parts))
+        stored = context.cache.array(name, (num_centers,), "int64", fill)
+    centers = slices[torch.tensor(stored[stored >= 0])]
+    context.progress("coreset", len(centers), num_centers)
+    return centers
 
 
 def radius_bound(centers: Tensor) -> float:

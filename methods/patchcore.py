@@ -6,34 +6,24 @@ theirs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, FilePath
+from pydantic import Field
 
-from adbench import contracts
-from adbench.contracts import JSON, Context, Geometry, Images, Method, MethodCard, Prediction
-from adbench.methods import costs
+from adbench.contracts import Context, Images, MethodCard, Prediction
+from adbench.methods.deep import FeatureMethod, Resize
+from adbench.methods.settings import BackboneSettings, CoresetSettings
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from adbench.methods.features import FeatureExtractor
     from adbench.methods.neighbours import NeighbourSearch
 
 
-class PatchCoreHyperparameters(contracts.Hyperparameters):
+class PatchCoreSettings(CoresetSettings, BackboneSettings):
     """Everything that a run of PatchCore can vary."""
 
-    backbone: str = Field("tf_efficientnet_b4.aa_in1k", description="timm model of the features")
-    weights: Literal["auto", "timm", "package"] | FilePath = Field(
-        "auto",
-        description="backbone weights: auto, timm (its hub), package (offline, "
-        "tf_efficientnet_lite0 only) or a .pth or .safetensors file",
-    )
-    image_size: int = Field(224, ge=32, le=1024, description="side of the input in pixels")
     map_size: int = Field(32, ge=4, le=128, description="side to which all stages are resized")
     msa_resize: Literal["bilinear", "area"] = Field(
         "bilinear", description="how stages are resized: aligned corners, or area when shrinking"
@@ -41,20 +31,13 @@ class PatchCoreHyperparameters(contracts.Hyperparameters):
     patch_size: Literal[1, 3, 5, 7, 9] = Field(
         3, description="side of the neighbourhood that a patch feature averages"
     )
-    coreset_ratio: float = Field(0.1, gt=0, le=1, description="share of patch features to keep")
-    max_centers: int | None = Field(None, ge=1, description="upper limit of features to keep")
     num_neighbours: int = Field(
         9, ge=1, le=100, description="b: features around the nearest one that re-weight the score"
     )
     smoothing: float = Field(4.0, ge=0, le=32, description="sigma of the Gaussian, in pixels")
 
-    def num_centers(self, num_train: int) -> int:
-        """Patch features that the coreset keeps."""
-        kept = max(1, int(self.coreset_ratio * num_train * self.map_size**2))
-        return min(kept, self.max_centers or kept)
 
-
-class PatchCore(Method):
+class PatchCore(FeatureMethod):
     """Distance to the nearest of a coreset of normal patch features.
 
     Learned by `fit`: `search_`, over the coreset.
@@ -87,7 +70,7 @@ class PatchCore(Method):
             "Images are resized to a square of 224 pixels without the centre crop from 256.",
         ),
     )
-    Hyperparameters: ClassVar[type[contracts.Hyperparameters]] = PatchCoreHyperparameters
+    Hyperparameters = PatchCoreSettings
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "fast": {"backbone": "tf_efficientnet_lite0", "max_centers": 20_000},
@@ -100,31 +83,34 @@ class PatchCore(Method):
         },
     }
 
-    hyperparameters: PatchCoreHyperparameters
+    splits_batches = False  # it trains no network
+
+    hyperparameters: PatchCoreSettings
     search_: NeighbourSearch
 
     @property
-    def geometry(self) -> Geometry:
-        return Geometry(self.hyperparameters.image_size)
+    def map_size(self) -> int:
+        return self.hyperparameters.map_size
+
+    @property
+    def resize(self) -> Resize:
+        return self.hyperparameters.msa_resize
 
     def fit(self, train: Images, context: Context) -> Self:
         import torch
 
-        from adbench.methods.coreset import cached_k_center_greedy
-        from adbench.methods.features import cached_features
+        from adbench.methods.coreset import coreset
         from adbench.methods.neighbours import NeighbourSearch
 
         own = self.hyperparameters
-        self._extractor = self._create_extractor(context.device)
-        features = cached_features(self._extractor, train, context)
+        features = self.features(train, context)
         patches = torch.empty(features.size // features.shape[-1], features.shape[-1])
         for rows, image in zip(patches.chunk(len(features)), features, strict=True):
             rows.copy_(self._patches(torch.tensor(image[None])))
-        key = train.key and f"patches{own.patch_size}-{train.key}-{self._extractor.key}"
-        num_centers = own.num_centers(len(train))
-        context.progress("coreset", 0, num_centers)
-        chosen = cached_k_center_greedy(patches, num_centers, key, context)
-        self.search_ = NeighbourSearch(patches[chosen], context.device)
+        key = train.key and f"patches{own.patch_size}-{train.key}-{self.extractor_.key}"
+        centers = coreset(patches, own.num_centers(len(train), own.map_size), key, context)
+        self.search_ = NeighbourSearch(centers, context.device)
+        self.diagnostics_["centers"] = len(centers)
         return self
 
     def predict(self, images: Images) -> Prediction:
@@ -137,7 +123,7 @@ class PatchCore(Method):
         with torch.inference_mode():
             for start in range(0, len(images), self.batch_size):
                 pixels = torch.from_numpy(np.array(images.pixels[start : start + self.batch_size]))
-                patches = self._patches(self._extractor(pixels))  # (B S S, C)
+                patches = self._patches(self.extractor_(pixels))  # (B S S, C)
                 distances, nearest = self.search_(patches, 1)
                 errors = distances.view(-1, own.map_size, own.map_size)
                 upsampled = scoring.upsample(errors, own.image_size)
@@ -170,51 +156,24 @@ class PatchCore(Method):
         share = torch.exp(farthest - torch.logsumexp(gaps, 1))
         return farthest * (1 - share) if gaps.shape[1] > 1 else farthest
 
-    def save(self, folder: Path) -> None:
-        from safetensors.torch import save_file
+    def learned(self) -> dict[str, Tensor]:
+        return {"centers": self.search_.bank}
 
-        save_file({"centers": self.search_.bank.contiguous()}, folder / "bank.safetensors")
-        digest = {"weights_sha256": self._extractor.weights_sha256}
-        (folder / "state.json").write_text(json.dumps(digest) + "\n")
-
-    def load(self, folder: Path, context: Context) -> Self:
-        from safetensors.torch import load_file
-
+    def restore(self, tensors: Mapping[str, Tensor], context: Context) -> None:
         from adbench.methods.neighbours import NeighbourSearch
 
-        self._extractor = self._create_extractor(context.device)
-        state = json.loads((folder / "state.json").read_text())
-        self._extractor.require_weights(state["weights_sha256"])
-        bank = load_file(folder / "bank.safetensors")["centers"]
-        self.search_ = NeighbourSearch(bank, context.device)
-        return self
+        super().restore(tensors, context)
+        self.search_ = NeighbourSearch(tensors["centers"], context.device)
 
-    def _create_extractor(self, device: str) -> FeatureExtractor:
-        from adbench.methods.features import FeatureExtractor
-
-        own = self.hyperparameters
-        return FeatureExtractor(own.backbone, own.weights, own.map_size, own.msa_resize).to(device)
-
-    def protocol(self) -> dict[str, JSON]:
-        return {
-            "backbone": self.hyperparameters.backbone,
-            "weights_sha256": self._extractor.weights_sha256,
-        }
-
-    def diagnostics(self) -> dict[str, JSON]:
-        return {"centers": len(self.search_.bank)}
-
-    def num_parameters(self) -> int:
-        return self._extractor.num_parameters()
+    def networks(self) -> list[nn.Module]:
+        return [self.extractor_]
 
     def search_flops(self) -> float:
-        return self.search_.flops(self.hyperparameters.map_size**2 + 1)
+        return self.search_.flops(self.map_size**2 + 1)
 
     def training_flops(self, num_train: int) -> float:
         return num_train * self.inference_flops(num_train)
 
     def inference_flops(self, num_train: int) -> float:
-        own = self.hyperparameters
-        channels = costs.backbone_cost(own.backbone).channels
-        search = costs.distance_flops(own.map_size**2, own.num_centers(num_train), channels)
-        return costs.feature_flops(own.backbone, own.image_size) + search
+        num_centers = self.hyperparameters.num_centers(num_train, self.map_size)
+        return self.feature_flops() + self.search_estimate(1, num_centers)

@@ -1,9 +1,10 @@
-"""The training loop of a network that a method trains from scratch: resumable, seeded, averaged."""
+"""The training loop of a network that a method trains from scratch: resumable, seeded, averaged,
+in parts and on several devices."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -12,14 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adbench.contracts import Context
+from adbench.contracts import JSON, Checkpoint, Context, Team
 from adbench.errors import MethodError
-from adbench.methods.gradients import accumulate_gradients
+from adbench.methods.settings import OptimiserSettings
 
 Loss = Callable[[Tensor, torch.Generator], Tensor]
 """Called with the indices (B,) of a batch, or of a part of one, and its generator, which lives on
 the context's device; returns the mean loss."""
 
+MAX_HELD_OUT = 32
 LOOK_EVERY = 10
 """Steps between looks at the losses: each look makes a GPU wait."""
 
@@ -47,6 +49,41 @@ class TrainingPlan:
     gradient_clip: float = 0.0
     ema_decay: float = 0.0
     precision: str = "fp32"
+
+
+def plan_of(
+    settings: OptimiserSettings, steps: int, context: Context, ema_decay: float = 0.0
+) -> TrainingPlan:
+    """The plan of a method's settings."""
+    return TrainingPlan(
+        steps=steps,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        drop_at=settings.learning_rate_drop,
+        gradient_clip=settings.gradient_clip,
+        ema_decay=ema_decay,
+        precision=chosen_precision(settings, context),
+    )
+
+
+def chosen_precision(settings: OptimiserSettings, context: Context) -> str:
+    """The context's where the settings leave it open."""
+    return context.precision if settings.precision == "auto" else settings.precision
+
+
+def held_out_split(
+    num_images: int, settings: OptimiserSettings, context: Context
+) -> tuple[Tensor, Tensor]:
+    """Indices of the normal images kept from training, as drawn, and of those trained on, sorted.
+
+    At least one is held out where a fraction is asked for and an image remains to train on, and
+    at most `MAX_HELD_OUT`.
+    """
+    wanted = math.ceil(settings.held_out_fraction * num_images)
+    count = min(wanted, MAX_HELD_OUT, num_images - 1)
+    order = torch.randperm(num_images, generator=context.generator("held-out"))
+    return order[:count], order[count:].sort().values
 
 
 def train(
@@ -126,6 +163,12 @@ def smoothed_ends(losses: list[float], window: int = 20) -> tuple[float, float]:
     return sum(losses[:window]) / window, sum(losses[-window:]) / window
 
 
+def loss_record(losses: list[float], num_images: int) -> dict[str, JSON]:
+    """What to record of a training on so many images."""
+    first, last = smoothed_ends(losses)
+    return {"steps": len(losses), "images": num_images, "loss_first": first, "loss_last": last}
+
+
 class _TrainingState:
     """The optimiser, the averaged weights and the losses of one run."""
 
@@ -191,3 +234,91 @@ class _TrainingState:
             self.average.load_state_dict(saved["average"])
         self.losses = saved["losses"].tolist()
         return int(saved["step"])
+
+
+class StageCheckpoint:
+    """The `Checkpoint` of one of several trainings that follow each other in a `fit`.
+
+    What earlier stages left, `finished`, is written again with each state, so that a kill in the
+    second training does not cost the first. The state that was found is let go of once loaded: it
+    may fill much of the memory.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        name: str,
+        state: dict[str, Any] | None,
+        finished: Mapping[str, Any],
+    ) -> None:
+        self._checkpoint, self._name = checkpoint, name
+        self._state, self._finished = state, finished
+
+    def load(self) -> dict[str, Any] | None:
+        state, self._state = self._state, None
+        return state
+
+    def due(self) -> bool:
+        return self._checkpoint.due()
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        self._checkpoint.save({**self._finished, self._name: dict(state)})
+
+
+# --------------------------------------------------------------------------------- gradients
+
+
+def accumulate_gradients(
+    loss: Loss, network: nn.Module, indices: Tensor, step: int, context: Context
+) -> Tensor:
+    """Add the gradient of the batch's mean loss to `network`'s; returns that loss, detached.
+
+    The batch is split into `context.batch_parts` near-equal parts, each with its own generator.
+    Where a team trains together, member r of n takes the parts r, r + n, ... and all end with
+    the same gradient: what the numbers are depends on how many parts there are, not on who
+    worked on them. One part draws from the step's own generator. Batch normalisation sees a part
+    at a time; members average its running statistics.
+
+    Args:
+        indices: of the batch, (B,), the same for all members.
+    """
+    parts = indices.tensor_split(min(context.batch_parts, len(indices)))
+    team = context.team
+    first, stride = (0, 1) if team is None else (team.rank, team.size)
+    total = torch.zeros((), device=context.device)
+    for number in range(first, len(parts), stride):
+        purpose = ("train", step) if len(parts) == 1 else ("train", step, "part", number)
+        generator = context.generator(*purpose, device=context.device)
+        value = loss(parts[number], generator)
+        if len(parts) > 1:
+            value = value * (len(parts[number]) / len(indices))
+        value.backward()  # type: ignore[no-untyped-call]
+        total = total + value.detach()
+    if team is not None:
+        total = _sum_over(team, network, total)
+    return total
+
+
+def _sum_over(team: Team, network: nn.Module, total: Tensor) -> Tensor:
+    """Replace each gradient and the loss by its sum over the team, in one exchange, and what the
+    network counts by its mean.
+
+    A parameter that no member used keeps no gradient, so that the optimiser leaves it alone as
+    it does in a single process.
+    """
+    parameters = list(network.parameters())
+    counted = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+    used = torch.tensor([float(p.grad is not None) for p in parameters], device=total.device)
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    parts = [total.view(1), used, *grads, *counted]
+    message = torch.cat([part.detach().float().flatten() for part in parts])
+    team.sum(message)
+    summed = torch.split(message, [part.numel() for part in parts])
+    members = summed[1].tolist()
+    for parameter, grad, own, users in zip(
+        parameters, grads, summed[2 : 2 + len(grads)], members, strict=True
+    ):
+        parameter.grad = grad.copy_(own.view_as(grad)) if users else None
+    for buffer, own in zip(counted, summed[2 + len(grads) :], strict=True):
+        buffer.copy_(own.view_as(buffer) / team.size)
+    return summed[0][0].clone()  # a view would keep the whole message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,19 @@ def invoke(
         return Outcome(code, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> Iterator[None]:
+    """For tests that use `fits.fit_once`: one thread, with which tiny tensors are quickest and
+    all fits give the same bits, and each frozen backbone built once."""
+    import torch
+
+    from adbench.methods import features
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "FeatureExtractor", cache(features.FeatureExtractor))
+        yield
+    torch.set_num_threads(threads)

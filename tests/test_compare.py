@@ -13,9 +13,10 @@ from simulation import binormal
 from toy import PIXEL, Invoke, Toy
 
 from adbench.compare.compare import compare
+from adbench.compare.differences import check_metrics
 from adbench.compare.pairing import pair
-from adbench.compare.regress import DEFAULT_METRICS, check_metrics
 from adbench.compare.sides import Side
+from adbench.metrics.table import shown
 from adbench.report.tables import MEAN
 from adbench.store.records import Record
 
@@ -31,7 +32,7 @@ def side(*records: Record, method: str | None = None) -> Side:
 
 def test_equal_records_do_not_differ() -> None:
     record = scored_record(LABELS, BASE)
-    result = compare(side(record), side(record), DEFAULT_METRICS)
+    result = compare(side(record), side(record), shown())
     assert {c.difference.metric for c in result.compared} == {"image_auroc", "image_aupr"}
     for compared in result.compared:
         assert compared.difference.change == 0 and compared.p_holm == 1
@@ -46,7 +47,7 @@ def test_drops_come_first_then_gains_then_the_rest_by_size() -> None:
         for i in (0, 1)
     )
     result = compare(base, head, ["image_auroc"])
-    names = [c.difference.category for c in result.compared]
+    names = [c.difference.case.category for c in result.compared]
     assert names[0] == "c" and names.index("a") < names.index("b")
     first = result.compared[0]
     assert first.significant and first.interval is not None and first.interval[1] < 0
@@ -61,9 +62,9 @@ def test_the_mean_over_categories_finds_what_each_alone_hides() -> None:
         side(*(scored_record(d[0], d[i], name) for name, d in drawn.items())) for i in (1, 2)
     )
     result = compare(base, head, ["image_auroc"])
-    mean = next(c for c in result.compared if c.difference.category == MEAN)
-    assert mean.difference.categories == 12 and mean.significant
-    each = [c for c in result.compared if c.difference.category != MEAN]
+    mean = next(c for c in result.compared if c.difference.case.category == MEAN)
+    assert mean.difference.case.categories == 12 and mean.significant
+    each = [c for c in result.compared if c.difference.case.category != MEAN]
     assert mean.p_value is not None and mean.p_value < min(c.p_value or 1 for c in each)
     assert mean.difference.change == pytest.approx(
         np.mean([c.difference.change for c in each]), abs=1e-12
@@ -76,7 +77,7 @@ def test_seeds_are_averaged_and_missing_ones_named() -> None:
     head = [scored_record(LABELS, HEAD + i, seed=i) for i in range(2)]
     result = compare(side(*base), side(*head), ["image_auroc"])
     (only,) = result.compared
-    assert only.difference.seeds == (0, 1)
+    assert only.difference.case.seeds == (0, 1)
     (missing,) = result.incomparable
     assert missing.where.endswith("seed 2") and missing.reason == "absent from head"
 
@@ -134,8 +135,8 @@ def test_other_protocols_are_compared_on_request_and_marked() -> None:
     sides = side(scored_record(LABELS, BASE), method="m"), side(head, method="n")
     assert compare(*sides, ["image_auroc"]).compared == ()
     (compared,) = compare(*sides, ["image_auroc"], any_protocol=True).compared
-    assert compared.difference.marks == ("backbone",)
-    assert compared.difference.method == "m → n"
+    assert compared.difference.case.marks == ("backbone",)
+    assert compared.difference.case.method == "m → n"
 
 
 def test_the_record_of_the_same_protocol_is_chosen() -> None:
@@ -147,7 +148,7 @@ def test_the_record_of_the_same_protocol_is_chosen() -> None:
 
 
 def test_metrics_are_checked() -> None:
-    assert check_metrics(None) == DEFAULT_METRICS
+    assert check_metrics(None) == shown()
     assert check_metrics("aupro@0.3, image_auroc") == ("aupro@0.3", "image_auroc")
 
 

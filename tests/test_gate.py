@@ -44,7 +44,7 @@ def test_a_drop_must_be_both_large_and_outside_noise() -> None:
     base, worse = side(scored_record(LABELS, BASE)), side(scored_record(LABELS, HEAD))
     assert verdicts(run_gate(base, worse, AUROC)) == ["regression"]
     tolerant = run_gate(base, worse, Rules(("image_auroc",), tolerance=0.3))
-    assert verdicts(tolerant) == [NONE] and tolerant.exit_code == 0
+    assert verdicts(tolerant) == [NONE] and tolerant.outcome == "passed"
     few = np.r_[0:5, 40:45]
     small, smaller = (side(scored_record(LABELS[few], s[few])) for s in (BASE, HEAD))
     change = run_gate(small, smaller, AUROC)
@@ -64,9 +64,9 @@ def test_many_comparisons_are_corrected() -> None:
         side(scored_record(labels, base), *others), side(scored_record(labels, head), *others),
         AUROC,
     )  # fmt: skip
-    found = next(j for j in many.judged if j.difference.category == "a")
+    found = next(j for j in many.judged if j.difference.case.category == "a")
     assert found.p_value == judged.p_value and found.p_holm == 42 * found.p_value
-    assert found.verdict == NONE and many.exit_code == 0
+    assert found.verdict == NONE and many.outcome == "passed"
 
 
 def pixel_sides(statistics: bool) -> tuple[Side, Side]:
@@ -86,14 +86,14 @@ def pixel_sides(statistics: bool) -> tuple[Side, Side]:
 def test_pixel_metrics_are_tested_where_statistics_were_kept() -> None:
     rules = Rules(("pixel_auroc", "pixel_aupr", "pixel_f1max", "aupro@0.3", "aupro@0.05"))
     tested = run_gate(*pixel_sides(statistics=True), rules)
-    assert verdicts(tested) == ["regression"] * 5 and tested.exit_code == 1
+    assert verdicts(tested) == ["regression"] * 5 and tested.outcome == "FAILED: regression"
     assert all(j.difference.estimate and j.difference.estimate.test == "bootstrap"
                for j in tested.judged)  # fmt: skip
 
 
 def test_pixel_drops_without_statistics_are_seen_and_raise_no_alarm() -> None:
     result = run_gate(*pixel_sides(statistics=False), Rules(("pixel_auroc",)))
-    assert verdicts(result) == [TOO_FEW] and result.exit_code == 0
+    assert verdicts(result) == [TOO_FEW] and result.outcome == "UNDECIDED"
     assert result.undecided_drops and result.judged[0].smallest_drop is None
     assert "no pixel statistics" in str(result.judged[0].difference.untested)
 
@@ -112,7 +112,7 @@ def test_a_metric_that_is_no_fraction_is_not_compared(value: float) -> None:
     result = run_gate(side(*records[::2]), side(*records[1::2]), AUROC)
     (found,) = result.incomparable
     assert found.reason == f"found {value:g} in head, expected a number from 0 to 1"
-    assert result.exit_code == 5
+    assert result.outcome == "FAILED: nothing comparable"
 
 
 def test_statistics_of_other_images_are_not_used() -> None:
@@ -162,15 +162,15 @@ def test_timing_is_gated_only_where_both_sides_are_valid_on_one_device(
     result = run_gate(side(timed(0.1)), side(head), AUROC)
     expected = [] if slower is None else [slower]
     assert [t.verdict == "regression" for t in result.timings] == expected
-    assert result.exit_code == (1 if slower else 0)
+    assert result.outcome == ("FAILED: regression" if slower else "passed")
     off = run_gate(side(timed(0.1)), side(head), Rules(("image_auroc",), timing_tolerance=None))
-    assert off.timings == () and off.exit_code == 0
+    assert off.timings == () and off.outcome == "passed"
 
 
 def test_a_slow_down_within_the_spread_of_the_base_is_noise() -> None:
     base = timed(0.1)
     base.timing["inference"]["seconds_per_image"]["p95"] = 0.3
-    assert run_gate(side(base), side(timed(0.2)), AUROC).exit_code == 0
+    assert run_gate(side(base), side(timed(0.2)), AUROC).outcome == "passed"
 
 
 # ---------------------------------------------------------------------------------- exit codes

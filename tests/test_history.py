@@ -13,7 +13,7 @@ from PIL import Image
 from scored import failed, scored_record, write_results
 from toy import PIXEL, Invoke, Toy
 
-from adbench.compare.history import _time_axis, history
+from adbench.compare.history import history, time_axis
 from adbench.store.records import Record
 
 LABELS = np.arange(8) % 2 == 1
@@ -31,7 +31,7 @@ def made(day: int, commit: str | None, scores: np.ndarray, *names: Any, **change
 
 
 def values(series) -> list[tuple[str | None, float, float | None]]:
-    return [(p.commit, p.value, p.changed) for p in series.points]
+    return [(p.commit, p.value, p.change) for p in series.points]
 
 
 def test_a_point_a_commit_in_the_order_of_time() -> None:
@@ -48,7 +48,7 @@ def test_seeds_are_averaged_and_reruns_superseded() -> None:
     records = [made(1, "a", GOOD), made(2, "a", POOR, seed=1), made(4, "a", POOR)]
     (series,) = history(records, "image_auroc", None)
     (point,) = series.points
-    assert point.num_seeds == 2 and point.created == "2026-01-04T00:00:00Z"
+    assert point.seeds == 2 and point.created == "2026-01-04T00:00:00Z"
     assert point.value == records[2].metrics["a"]["image_auroc"]
 
 
@@ -56,9 +56,9 @@ def test_a_mean_over_other_categories_is_no_change() -> None:
     records = [made(1, "a", GOOD, "x"), made(1, "a", POOR, "y"), made(2, "b", GOOD, "x")]
     (series,) = history(records, "image_auroc", None)
     assert [p.categories for p in series.points] == [("x", "y"), ("x",)]
-    assert [p.changed for p in series.points] == [None, None]
+    assert [p.change for p in series.points] == [None, None]
     (only_x,) = history(records, "image_auroc", "x")
-    assert [p.changed for p in only_x.points] == [None, 0.0]
+    assert [p.change for p in only_x.points] == [None, 0.0]
     assert history(records, "image_auroc", "z") == []
 
 
@@ -138,4 +138,4 @@ def test_series_on_other_data_have_names_of_their_own(invoke: Invoke, tmp_path: 
     for own in found:
         assert f"m fast separate, data {own['data']}, protocol" in " ".join(text.split())
     assert "?" in text and "is unknown" in text
-    assert _time_axis(history(records, "image_auroc", "a")) == [c * 10 for c in "123"]
+    assert time_axis(history(records, "image_auroc", "a")) == [c * 10 for c in "123"]

@@ -21,7 +21,7 @@ from toy import PIXEL, Invoke, Toy
 
 from adbench.contracts import Method
 from adbench.errors import MethodError
-from adbench.methods.backbone_weights import load_weights
+from adbench.methods.features import load_weights
 from adbench.methods.transfusion.weights import read_checkpoint
 from adbench.registry import load_method, method_names
 from adbench.store.checkpoint import FileCheckpoint

@@ -22,6 +22,7 @@ from adbench.plan import Plan
 from adbench.reporter import Reporter
 from adbench.request import Request
 from adbench.session import Result, execute
+from adbench.store.folders import Store
 from adbench.store.records import Record
 
 CHANGED = MethodCode("0" * 16, {"changed": "x"})
@@ -281,3 +282,28 @@ def test_overwrite_timing_measures_again_and_keeps_the_scores(
     assert timed.records[0][1].timing["inference"]["images_per_second"] > 0
     assert _metrics(timed) == _metrics(first)
     assert timed.records[0][1].created == first.records[0][1].created
+
+
+@pytest.mark.parametrize(
+    ("kept", "said", "fitted"),
+    [
+        (("--keep-maps", "--no-keep-model"), "scored again from kept maps", []),
+        (("--keep-maps",), "scored again from kept maps", []),
+        ((), "predicted again with the kept model, not trained", []),
+        (("--no-keep-model",), "trained again, since neither its maps nor its model", ["fit"]),
+    ],
+)
+def test_explain_cache_says_truly_what_another_score_costs(
+    invoke: Invoke, toy: Toy, fits: list[str], kept: tuple[str, ...], said: str, fitted: list[str]
+) -> None:
+    base = ["run", *toy.arguments("a"), "--methods", PIXEL, "--preset", "smoke", "--no-timing"]
+    assert invoke(*base, *kept).code == 0
+    (first,) = Store(Path("results")).records()
+    fits.clear()
+    again = invoke(*base, *kept, "--mask-rule", "area_max", "--explain-cache")
+    assert said in again.err and [name for name in fits if name == "fit"] == fitted
+    (other,) = [r for r in Store(Path("results")).records() if r.keys != first.keys]
+    assert other.protocol == {**first.protocol, "mask_rule": "area_max"}
+    assert other.images == first.images and other.diagnostics == first.diagnostics
+    if not fitted:
+        assert other.timing == first.timing

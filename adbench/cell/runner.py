@@ -121,14 +121,17 @@ class _CellRun:
 
         cell, settings = self.cell, self.settings
         samples = cell.data.split(cell.categories, "test")
-        report = read_model_report(self.folder.model) or self._fit()
+        bounds = chunk_bounds([sample.category for sample in samples])
+        chunks = PredictionChunks(self.folder.predictions, bounds)
+        report = read_model_report(self.folder.model)
+        before = None if report else self._before(chunks)
+        report = report or before or self._fit()
         # It is whole and on the disk. After the record it might stay for good: a kill between the
         # two, and nobody works on the cell again.
         self.folder.drop_checkpoint()
-        if cell.prediction_options:  # the model may come from a cell with other ones
+        if cell.prediction_options and not before:  # the model may come from a cell with others
             report |= self._describe(self._fitted())
         images = self._images(samples)
-        chunks = PredictionChunks(self.folder.predictions, chunk_bounds(images.categories))
         self.progress("predict", 0, len(images))
         for done in predict_missing(self._fitted, images, chunks, settings.batch_divisor):
             self.progress("predict", done, len(images))
@@ -157,6 +160,22 @@ class _CellRun:
             data=data_notes(cell) | {"ground_truth": ground_truth_notes(samples, masks)},
             environment=cell_environment(cell, settings),
         )
+
+    def _before(self, chunks: PredictionChunks) -> dict[str, Any] | None:
+        """What is known of the model behind kept maps that are only to be scored otherwise; None
+        where a model is needed, be it to time it."""
+        record = self.folder.of_these_maps() if chunks.bounds else None
+        if record is None or (self.settings.timing and self._kept_timing() is None):
+            return None
+        if chunks.missing():
+            return None
+        chosen = "selected", "selection_sha256"
+        protocol = {n: v for n, v in record.protocol.items() if n not in chosen}
+        return {
+            "protocol": protocol | {"selection": "last"},
+            "diagnostics": record.diagnostics,
+            "timing": record.timing["fit"],
+        }
 
     def _fit(self) -> dict[str, Any]:
         """Train, and publish the model and its report by one rename."""
@@ -225,6 +244,11 @@ class _CellRun:
         geometry = self.cell.build().geometry
         return self.cell.data.images(samples, geometry, self.settings.cache)
 
+    def _kept_timing(self) -> dict[str, Any] | None:
+        kept = self.folder.timing()
+        is_ours = kept and kept["device_name"] == device_name(self.settings.device)
+        return kept if kept and is_ours and kept["valid"] else None
+
     def time(self) -> dict[str, Any] | None:
         """Time the kept model on the test images."""
         return self._time(self._images(self.cell.data.split(self.cell.categories, "test")))
@@ -235,8 +259,7 @@ class _CellRun:
 
         if not self.settings.timing:
             return None
-        kept = self.folder.timing()
-        if kept and kept["device_name"] == device_name(self.settings.device) and kept["valid"]:
+        if kept := self._kept_timing():
             return kept
         self.progress("time", 0, 1)
         if self.settings.batch_divisor > 1:  # a batch is at most as large as what there is

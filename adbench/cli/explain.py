@@ -7,6 +7,7 @@ from typing import Any
 
 from adbench.plan import Cell
 from adbench.store.folders import Store
+from adbench.store.predictions import PredictionChunks, chunk_bounds
 from adbench.store.records import Record
 
 _NAMES = {
@@ -42,10 +43,14 @@ def explain_cell(cell: Cell, store: Store, records: Iterable[Record]) -> str:
     changed = _changes(cell.key_parts, nearest.key_parts)
     repredict = _REPREDICT | {f"hyperparameters.{name}" for name in cell.prediction_options}
     names = {c.partition(" ")[0] for c in changed}
-    if names <= _RESCORE:
-        cost = "scored again from kept maps or the kept model, not trained"
-    elif names <= _RESCORE | repredict:
+    bounds = chunk_bounds([s.category for s in cell.data.split(cell.categories, "test")])
+    if names <= _RESCORE and PredictionChunks(folder.predictions, bounds).are_there():
+        cost = "scored again from kept maps, not trained and not predicted"
+    elif names <= _RESCORE | repredict and folder.model.is_dir():
         cost = "predicted again with the kept model, not trained"
+    elif names <= _RESCORE | repredict:
+        kept = "neither its maps nor its model were" if names <= _RESCORE else "its model was not"
+        cost = f"trained again, since {kept} kept"
     else:
         cost = "trained again"
     what = ", ".join(_in_words(c, cell.key_parts, nearest.key_parts) for c in changed)

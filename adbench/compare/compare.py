@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
+from typing import Any
 
+from adbench.compare.differences import Difference, by_group, differences, p_values, seeds_note
+from adbench.compare.page import SHOWN, Page, TextTable, lists, p_text, percent, points, reasons
 from adbench.compare.pairing import Incomparable, Pairing, pair
-from adbench.compare.regress import Difference, differences, limit_note, seeds_note
 from adbench.compare.sides import Side
-from adbench.report.tables import MEAN
+from adbench.text import counted
 
 LEVEL = 0.95
-SMOKE = "smoke"
 
 
 @dataclass(frozen=True)
@@ -28,35 +30,32 @@ class Compared:
     @property
     def interval(self) -> tuple[float, float] | None:
         """95 %, for this difference alone; None where nothing is known of chance, and for smoke."""
-        estimate = self.difference.estimate
-        return None if estimate is None or self.is_smoke else estimate.interval(LEVEL)
-
-    @property
-    def is_smoke(self) -> bool:
-        """Whether the scores mean nothing."""
-        return self.difference.preset == SMOKE
+        d = self.difference
+        return None if d.estimate is None or d.is_smoke else d.estimate.interval(LEVEL)
 
     @property
     def significant(self) -> bool:
         """After correction."""
         return self.p_holm is not None and self.p_holm <= 1 - LEVEL
 
+    @property
+    def importance(self) -> tuple[int, float, str]:
+        """Sorts significant drops, significant gains, the rest, each by size; smoke by names."""
+        d = self.difference
+        rank = 2 if not self.significant else int(d.change > 0)
+        return (3, 0.0, d.where) if d.is_smoke else (rank, -abs(d.change), d.where)
+
 
 @dataclass(frozen=True)
 class OverCategories:
-    """Wilcoxon's signed rank test of one metric over the categories of one method."""
+    """Wilcoxon's signed rank test of one metric over the categories of one method, of which `first`
+    is one."""
 
-    dataset: str
-    method: str
-    preset: str
-    metric: str
+    first: Difference
     categories: int
     median: float
     p_value: float
     p_holm: float
-    scope: str
-    protocol: str
-    told_apart: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,22 +70,19 @@ class Comparison:
     only_in_head: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
-    @property
-    def tested(self) -> list[Compared]:
-        """Without the smoke runs."""
-        return [c for c in self.compared if not c.is_smoke]
-
 
 def compare(
     base: Side, head: Side, metrics: Sequence[str], *, any_protocol: bool = False
 ) -> Comparison:
-    """Pair, test and sort: significant drops, significant gains, then by size."""
+    """Pair, test and sort."""
     pairing = pair(base, head, any_protocol=any_protocol)
     found, undefined = differences(base, head, pairing, metrics)
+    tested = p_values([None if d.is_smoke else d.estimate for d in found], "two-sided")
+    compared = [Compared(d, *p) for d, p in zip(found, tested, strict=True)]
     return Comparison(
         base=base.name,
         head=head.name,
-        compared=tuple(sorted(_corrected(found), key=_importance)),
+        compared=tuple(sorted(compared, key=lambda c: c.importance)),
         over_categories=tuple(_over_categories(found)),
         incomparable=(*pairing.incomparable, *undefined),
         only_in_head=pairing.only_in_head,
@@ -95,51 +91,112 @@ def compare(
 
 
 def _notes(pairing: Pairing, found: Sequence[Difference]) -> Iterator[str]:
-    if any(d.preset == SMOKE for d in found):
+    if any(d.is_smoke for d in found):
         yield "SMOKE preset: its scores mean nothing; differences are neither tested nor ranked."
-    yield from limit_note(pairing)
-    yield from seeds_note([d for d in found if d.preset != SMOKE])
-
-
-def _corrected(found: Sequence[Difference]) -> list[Compared]:
-    from adbench.stats.multiple import holm
-
-    raw = [
-        d.estimate.p_value() if d.estimate is not None and d.preset != SMOKE else None
-        for d in found
-    ]
-    corrected = iter(holm([p for p in raw if p is not None]))
-    return [
-        Compared(d, p, None if p is None else next(corrected))
-        for d, p in zip(found, raw, strict=True)
-    ]
-
-
-def _importance(compared: Compared) -> tuple[int, float, str]:
-    change = compared.difference.change
-    if compared.is_smoke:  # in the order of names, after everything else
-        return 3, 0.0, compared.difference.where
-    rank = 2 if not compared.significant else (0 if change < 0 else 1)
-    return rank, -abs(change), compared.difference.where
+    yield from pairing.limit_notes
+    yield from seeds_note([d for d in found if not d.is_smoke])
 
 
 def _over_categories(found: Sequence[Difference]) -> list[OverCategories]:
-    from statistics import median
+    from adbench.stats.ranks import holm, wilcoxon
 
-    from adbench.stats.multiple import holm
-    from adbench.stats.ranks import wilcoxon
-
-    groups: dict[tuple[object, ...], list[Difference]] = {}
-    for d in found:
-        if d.category != MEAN and d.preset != SMOKE:
-            groups.setdefault(d.group, []).append(d)
-    several = [(own[0], [d.change for d in own]) for own in groups.values() if len(own) > 1]
+    groups = by_group([d for d in found if not d.is_mean and not d.is_smoke])
+    several = [(own[0], [d.change for d in own]) for own in groups if len(own) > 1]
     raw = [wilcoxon(changes) for _, changes in several]
-    corrected = holm(raw)
     return [
-        OverCategories(
-            d.dataset, d.method, d.preset, d.metric, len(changes), median(changes), raw[number],
-            corrected[number], d.scope, d.protocols[0], d.told_apart,
-        )
-        for number, (d, changes) in enumerate(several)
-    ]  # fmt: skip
+        OverCategories(first, len(changes), median(changes), p, q)
+        for (first, changes), p, q in zip(several, raw, holm(raw), strict=True)
+    ]
+
+
+def comparison_page(result: Comparison, *, every: bool = False) -> Page:
+    """BASE against HEAD."""
+    compared = result.compared
+    shown = compared if every else compared[:SHOWN]
+    drops = sum(c.significant and c.difference.change < 0 for c in compared)
+    gains = sum(c.significant and c.difference.change > 0 for c in compared)
+    headline = (
+        f"{result.base} → {result.head}: {counted(len(compared), 'comparison')}, "
+        f"{counted(drops, 'significant drop')}, {counted(gains, 'significant gain')}"
+    )
+    if smoke := sum(c.difference.is_smoke for c in compared):
+        headline += f"; {smoke} of preset smoke, which mean nothing"
+    whose = {c.difference.case.whose for c in shown}
+    title = "Differences in points (head - base) with 95 % intervals; p corrected by Holm"
+    if len(whose) == 1:
+        title = f"{min(whose)}. {title}"
+    if left_out := len(compared) - len(shown):
+        title += f"; {left_out} smaller ones left out: --all shows them"
+    protocols = [
+        f"{case.dataset} {case.method}: the protocols differ in {', '.join(case.marks)}."
+        for case in (c.difference.case for c in compared)
+        if case.marks
+    ]
+    return Page(
+        headline,
+        (
+            TextTable(
+                title,
+                ("where", "metric", "base", "head", "change", "95 %", "p"),
+                tuple(_row(c, named=len(whose) > 1) for c in shown),
+            ),
+            TextTable(
+                "Over categories: Wilcoxon's signed rank test, p corrected by Holm",
+                ("method", "metric", "categories", "median change", "p"),
+                tuple(map(_over_row, result.over_categories)),
+            ),
+        ),
+        lists(
+            ("Notes", (*protocols, *result.notes)),
+            ("Not comparable", reasons(result.incomparable)),
+            ("Only in head", result.only_in_head),
+        ),
+    )
+
+
+def _row(compared: Compared, *, named: bool) -> tuple[str, ...]:
+    d, interval = compared.difference, compared.interval
+    between = "–" if interval is None else f"[{points(interval[0])}, {points(interval[1])}]"
+    change = points(d.change) + (" *" if compared.significant else "")
+    p = "smoke" if d.is_smoke else p_text(compared.p_holm)
+    where = d.where if named else d.case.place
+    return where, d.title, percent(d.base), percent(d.head), change, between, p
+
+
+def _over_row(over: OverCategories) -> tuple[str, ...]:
+    case = over.first.case
+    whose = f"{case.dataset} {case.whose}" + (f" ({case.told_apart})" if case.told_apart else "")
+    change, p = points(over.median), p_text(over.p_holm)
+    return whose, over.first.title, str(over.categories), change, p
+
+
+def comparison_json(result: Comparison) -> dict[str, Any]:
+    """Everything, fractions."""
+    return {
+        "base": result.base,
+        "head": result.head,
+        "comparisons": [_compared_json(c) for c in result.compared],
+        "over_categories": [_over_json(o) for o in result.over_categories],
+        "incomparable": [i._asdict() for i in result.incomparable],
+        "only_in_head": list(result.only_in_head),
+        "notes": list(result.notes),
+    }
+
+
+def _compared_json(compared: Compared) -> dict[str, Any]:
+    d, interval = compared.difference, compared.interval
+    return {
+        **d.to_json(), "interval": None if interval is None else list(interval),
+        "test": None if d.estimate is None or d.is_smoke else d.estimate.test,
+        "p_value": compared.p_value, "p_holm": compared.p_holm,
+        "significant": compared.significant, "smoke": d.is_smoke,
+    }  # fmt: skip
+
+
+def _over_json(over: OverCategories) -> dict[str, Any]:
+    case = over.first.case
+    return {
+        "dataset": case.dataset, "scope": case.scope, "method": case.method, "preset": case.preset,
+        "protocol": case.protocols[0], "metric": over.first.metric, "categories": over.categories,
+        "median_change": over.median, "p_value": over.p_value, "p_holm": over.p_holm,
+    }  # fmt: skip

@@ -1,18 +1,28 @@
-"""The gate: a results folder against a baseline, and the exit code that says what was found."""
+"""The gate: a results folder against a baseline, and what that means for a build."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from adbench import errors as exits
+from adbench.compare.differences import SMOKE, Difference, differences, seeds_note
 from adbench.compare.pairing import Case, Incomparable, Pairing, pair
-from adbench.compare.regress import Difference, differences, limit_note, seeds_note
 from adbench.compare.sides import Side
 from adbench.compare.verdicts import MEANS, TOO_FEW, Judged, Rules, judge
-from adbench.report.tables import MEAN
-from adbench.store.records import Record
+from adbench.errors import DataError
+from adbench.store.records import Failure, Record
+
+Outcome = Literal[
+    "passed",
+    "UNDECIDED",
+    "FAILED: regression",
+    "FAILED: cells failed",
+    "FAILED: a problem with the data",
+    "FAILED: nothing comparable",
+    "FAILED: --require-all, and not everything was comparable",
+    "FAILED: --strict, and too few images to tell",
+]
 
 
 @dataclass(frozen=True)
@@ -29,16 +39,15 @@ class TimingChange:
 
 @dataclass(frozen=True)
 class GateResult:
-    """Everything the gate found."""
+    """Everything the gate found; `failed` are cells of head, and why."""
 
     rules: Rules
     judged: tuple[Judged, ...]
     timings: tuple[TimingChange, ...]
     incomparable: tuple[Incomparable, ...]
-    failed: tuple[str, ...]
-    failure_codes: frozenset[int] = frozenset()
+    failed: tuple[tuple[str, Failure], ...]
     only_in_head: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def regressions(self) -> list[Judged]:
@@ -63,22 +72,41 @@ class GateResult:
         return [t for t in self.timings if t.verdict == "regression"]
 
     @property
-    def exit_code(self) -> int:
-        """4 or 3 for failed cells, then 1 for a regression, then 5 for nothing comparable, else 0.
+    def outcome(self) -> Outcome:
+        """Failed cells first, then a regression, then nothing comparable.
 
-        Too few images to tell is no regression; `strict` makes it 5.
+        Too few images to tell is no regression, and `strict` fails it.
         """
-        if exits.DATA_PROBLEM in self.failure_codes:
-            return exits.DATA_PROBLEM
+        if any(failure.exit_code == DataError.exit_code for _, failure in self.failed):
+            return "FAILED: a problem with the data"
         if self.failed:
-            return exits.CELLS_FAILED
+            return "FAILED: cells failed"
         if self.regressions or self.slower:
-            return exits.REGRESSION
-        if not self.judged or (self.rules.require_all and self.incomparable):
-            return exits.NOTHING_COMPARABLE
-        if self.rules.strict and self.undecided:
-            return exits.NOTHING_COMPARABLE
-        return exits.OK
+            return "FAILED: regression"
+        if not self.judged:
+            return "FAILED: nothing comparable"
+        if self.rules.require_all and self.incomparable:
+            return "FAILED: --require-all, and not everything was comparable"
+        if not self.undecided:
+            return "passed"
+        return "FAILED: --strict, and too few images to tell" if self.rules.strict else "UNDECIDED"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """For the headline."""
+        verdicts = [j.verdict for j in self.judged]
+        return {
+            "compared": len(verdicts),
+            "tested": sum(j.p_value is not None for j in self.judged),
+            "regressions": verdicts.count("regression"),
+            "no_regression": verdicts.count("no regression"),
+            "ranked_alike": sum(j.is_alike for j in self.judged),
+            "too_few_images": verdicts.count(TOO_FEW),
+            "too_few_images_beyond_max_drop": len(self.undecided_drops),
+            "slower": len(self.slower),
+            "incomparable": len(self.incomparable),
+            "failed": len(self.failed),
+        }
 
 
 def run_gate(base: Side, head: Side, rules: Rules) -> GateResult:
@@ -86,65 +114,58 @@ def run_gate(base: Side, head: Side, rules: Rules) -> GateResult:
     pairing = pair(base, head)
     every, undefined = differences(base, head, pairing, rules.metrics)
     found = list(_gated(every, rules.on))
-    failures = [r for r in head.records if r.failure is not None]
     return GateResult(
         rules=rules,
         judged=judge(found, rules),
-        timings=tuple(_timings(pairing.cases, rules)),
+        timings=tuple(_timings(pairing.cases, rules.timing_tolerance)),
         incomparable=(*pairing.incomparable, *undefined),
-        failed=tuple(_failure(r) for r in failures),
-        failure_codes=frozenset(r.failure.exit_code for r in failures if r.failure is not None),
+        failed=tuple((_where(r), r.failure) for r in head.records if r.failure is not None),
         only_in_head=pairing.only_in_head,
-        notes=(*_notes(pairing), *seeds_note(found)),
+        notes=(*_smoke_note(pairing), *pairing.limit_notes, *pairing.notes, *seeds_note(found)),
     )
 
 
 def _gated(every: Sequence[Difference], on: str | None) -> Iterator[Difference]:
     """Means or categories alone; a category that has no mean, being the only one, is its own."""
-    averaged = {d.group for d in every if d.category == MEAN}
-    for difference in every:
-        is_mean = difference.category == MEAN or difference.group not in averaged
-        is_category = difference.category != MEAN
-        if on is None or (is_mean if on == MEANS else is_category):
-            yield difference
+    averaged = {d.group for d in every if d.is_mean}
+    for d in every:
+        stands_for_mean = d.is_mean or d.group not in averaged
+        if on is None or (stands_for_mean if on == MEANS else not d.is_mean):
+            yield d
 
 
-def _timings(cases: Sequence[Case], rules: Rules) -> Iterator[TimingChange]:
-    if rules.timing_tolerance is None:
-        return
+def _timings(cases: Sequence[Case], tolerance: float | None) -> Iterator[TimingChange]:
     seen: set[tuple[str, str]] = set()
     for case in cases:
         for base, head in case.pairs:
             keys = base.keys["score"], head.keys["score"]
-            if keys in seen:  # a unified cell has many categories, and one timing
-                continue
+            # A unified cell has many categories, and one timing.
+            if tolerance is not None and keys not in seen and _timed_alike(base, head):
+                yield _timing_change(case, base, head, tolerance)
             seen.add(keys)
-            change = _timing_change(case, base, head, rules.timing_tolerance)
-            if change is not None:
-                yield change
 
 
-def _timing_change(case: Case, base: Record, head: Record, tolerance: float) -> TimingChange | None:
-    """None unless both are valid, on one kind of device with as many threads."""
-    old, new = base.timing.get("inference") or {}, head.timing.get("inference") or {}
-    if not (old.get("valid") and new.get("valid")):
-        return None
-    if old["device_name"] != new["device_name"]:
-        return None
+def _inference(record: Record) -> dict[str, Any]:
+    return record.timing.get("inference") or {}
+
+
+def _timed_alike(base: Record, head: Record) -> bool:
+    """Whether both timings are valid, on one kind of device with as many threads."""
+    old, new = _inference(base), _inference(head)
+    if not (old.get("valid") and new.get("valid") and old["device_name"] == new["device_name"]):
+        return False
     threads = base.environment.get("threads"), head.environment.get("threads")
-    if old.get("device") == "cpu" and threads[0] != threads[1]:
-        return None
-    before, after = old["seconds_per_image"], new["seconds_per_image"]
+    return old.get("device") != "cpu" or threads[0] == threads[1]
+
+
+def _timing_change(case: Case, base: Record, head: Record, tolerance: float) -> TimingChange:
+    before, after = (_inference(record)["seconds_per_image"] for record in (base, head))
     # Outside noise: slower at the median than base was in its slowest twentieth.
-    slower = after["median"] > before["p95"] and (
-        after["median"] > before["median"] * (1 + tolerance)
-    )
-    where = f"{case.dataset}:{case.category} {case.method} {case.preset}"
-    if len(base.identity["categories"]) > 1:
-        where = f"{case.dataset} {case.method} {case.preset}"
+    slower = after["median"] > max(before["p95"], before["median"] * (1 + tolerance))
+    category = f":{case.category}" if len(base.identity["categories"]) == 1 else ""
     return TimingChange(
-        where=f"{where} seed {base.identity['seed']}",
-        device=old["device_name"],
+        where=f"{case.dataset}{category} {case.whose} seed {base.identity['seed']}",
+        device=_inference(base)["device_name"],
         base=before["median"],
         head=after["median"],
         base_p95=before["p95"],
@@ -152,33 +173,12 @@ def _timing_change(case: Case, base: Record, head: Record, tolerance: float) -> 
     )
 
 
-def _failure(record: Record) -> str:
+def _where(record: Record) -> str:
     own = record.identity
-    message = record.failure.message if record.failure is not None else ""
-    method = f"{own['method']}[{record.variant}]" if record.variant else own["method"]
-    where = f"{own['dataset']}:{','.join(own['categories'])}"
-    return f"{where} {method} {record.preset} seed {own['seed']}: {message}"
+    place = f"{own['dataset']}:{','.join(own['categories'])}"
+    return f"{place} {record.method} {record.preset} seed {own['seed']}"
 
 
-def _notes(pairing: Pairing) -> Iterator[str]:
-    if any(case.preset == "smoke" for case in pairing.cases):
+def _smoke_note(pairing: Pairing) -> Iterator[str]:
+    if any(case.preset == SMOKE for case in pairing.cases):
         yield "SMOKE preset: it is gated like any other, but its scores mean nothing."
-    yield from limit_note(pairing)
-    yield from pairing.notes
-
-
-def summary(result: GateResult) -> dict[str, Any]:
-    """Counts for the headline."""
-    verdicts = [j.verdict for j in result.judged]
-    return {
-        "compared": len(verdicts),
-        "tested": sum(j.p_value is not None for j in result.judged),
-        "regressions": verdicts.count("regression"),
-        "no_regression": verdicts.count("no regression"),
-        "ranked_alike": sum(j.is_alike for j in result.judged),
-        "too_few_images": verdicts.count(TOO_FEW),
-        "too_few_images_beyond_max_drop": len(result.undecided_drops),
-        "slower": len(result.slower),
-        "incomparable": len(result.incomparable),
-        "failed": len(result.failed),
-    }

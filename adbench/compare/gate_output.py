@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from adbench.compare.gate import GateResult, TimingChange, summary
-from adbench.compare.output import (
-    SHOWN,
-    Page,
-    TextTable,
-    difference_json,
-    incomparable_json,
-    lists,
-    p_text,
-    percent,
-    points,
-    reasons,
-)
+from adbench.compare.gate import GateResult, TimingChange
+from adbench.compare.page import SHOWN, Page, TextTable, lists, p_text, percent, points, reasons
 from adbench.compare.verdicts import POWER, TOO_FEW, Judged
-from adbench.report.tables import TITLES
 from adbench.text import counted
 
 _JUDGED_HEAD = ("where", "metric", "base", "head", "change", "p", "smallest drop", "verdict")
@@ -30,18 +19,18 @@ def gate_page(result: GateResult) -> Page:
     """What cannot be told first, what fails the gate, then the rest."""
     passed = [j for j in result.judged if j.verdict == "no regression" and not j.is_alike]
     passed.sort(key=lambda j: j.difference.change)
-    tables = [
-        _judged_table("Too few images to tell", result.undecided),
-        _judged_table("Regressions", result.regressions),
-        TextTable("Slower", _TIMING_HEAD, tuple(map(_timing_row, result.slower))),
-        _judged_table("No regression", passed),
-    ]
+    failed = tuple(f"{where}: {failure.message}" for where, failure in result.failed)
     return Page(
         gate_headline(result),
-        tuple(t for t in tables if t.rows),
+        (
+            _judged_table("Too few images to tell", result.undecided),
+            _judged_table("Regressions", result.regressions),
+            TextTable("Slower", _TIMING_HEAD, tuple(map(_timing_row, result.slower))),
+            _judged_table("No regression", passed),
+        ),
         lists(
             ("Nothing is known of chance", tuple(_untested(result.undecided))),
-            ("Failed cells", result.failed),
+            ("Failed cells", failed),
             ("Not comparable", reasons(result.incomparable)),
             ("Only in head", result.only_in_head),
             ("Notes", (*_explained(result), *result.notes)),
@@ -49,11 +38,32 @@ def gate_page(result: GateResult) -> Page:
     )
 
 
-def _judged_table(title: str, judged: Sequence[Judged]) -> TextTable:
-    left_out = len(judged) - SHOWN
-    if left_out > 0:
-        title += f"; {left_out} more left out: --json has all"
-    return TextTable(title, _JUDGED_HEAD, tuple(map(_judged_row, judged[:SHOWN])))
+def gate_headline(result: GateResult) -> str:
+    """One line: the outcome, its numbers, and the rules it was made by."""
+    counts, rules = result.counts, result.rules
+    return (
+        f"gate {result.outcome}: {_undecided(result)}"
+        f"{counted(counts['compared'], 'comparison')}, "
+        f"{counted(counts['regressions'], 'regression')}, {counts['slower']} slower, "
+        f"{counts['no_regression']} without regression, "
+        f"{counts['incomparable']} not comparable, {counts['failed']} failed "
+        f"(tolerance {100 * rules.tolerance:g} points, max drop {100 * rules.max_drop:g}, "
+        f"alpha {rules.alpha:g})"
+    )
+
+
+def _undecided(result: GateResult) -> str:
+    """The drops of which nothing can be told, said before everything else."""
+    if not result.undecided:
+        return ""
+    text = f"{TOO_FEW} for {len(result.undecided)} of {len(result.judged)}"
+    if drops := result.undecided_drops:
+        worst = drops[0].difference
+        text += (
+            f", {len(drops)} of them down by more than {100 * result.rules.max_drop:g} points "
+            f"({worst.where} {worst.title} {points(worst.change)})"
+        )
+    return f"{text}; "
 
 
 def _untested(undecided: Sequence[Judged]) -> Iterable[str]:
@@ -64,7 +74,7 @@ def _untested(undecided: Sequence[Judged]) -> Iterable[str]:
 
 def _explained(result: GateResult) -> Iterable[str]:
     rules = result.rules
-    if alike := summary(result)["ranked_alike"]:
+    if alike := result.counts["ranked_alike"]:
         yield (
             f"No regression in {counted(alike, 'comparison')} (not listed) because base and head "
             "rank all images alike."
@@ -85,62 +95,23 @@ def _explained(result: GateResult) -> Iterable[str]:
         yield "Where few seeds disagree, more seeds on both sides lower the smallest drop too."
 
 
-def gate_headline(result: GateResult) -> str:
-    """One line: the outcome, its numbers, and the rules it was made by."""
-    counts, rules = summary(result), result.rules
-    return (
-        f"gate {_outcome(result)}: {_undecided(result)}"
-        f"{counted(counts['compared'], 'comparison')}, "
-        f"{counted(counts['regressions'], 'regression')}, {counts['slower']} slower, "
-        f"{counts['no_regression']} without regression, "
-        f"{counts['incomparable']} not comparable, {counts['failed']} failed "
-        f"(tolerance {100 * rules.tolerance:g} points, max drop {100 * rules.max_drop:g}, "
-        f"alpha {rules.alpha:g})"
-    )
-
-
-def _outcome(result: GateResult) -> str:
-    named = {1: "FAILED: regression", 3: "FAILED: cells failed",
-             4: "FAILED: a problem with the data", 5: "FAILED: nothing comparable"}  # fmt: skip
-    if result.exit_code == 0:
-        return "UNDECIDED" if result.undecided else "passed"
-    if result.exit_code == 5 and result.judged:
-        if result.rules.require_all and result.incomparable:
-            return "FAILED: --require-all, and not everything was comparable"
-        return f"FAILED: --strict, and {TOO_FEW}"
-    return named[result.exit_code]
-
-
-def _undecided(result: GateResult) -> str:
-    """The drops of which nothing can be told, said before everything else."""
-    if not result.undecided:
-        return ""
-    text = f"{TOO_FEW} for {len(result.undecided)} of {len(result.judged)}"
-    if drops := result.undecided_drops:
-        worst = drops[0].difference
-        text += (
-            f", {len(drops)} of them down by more than {100 * result.rules.max_drop:g} points "
-            f"({worst.where} {TITLES[worst.metric]} {points(worst.change)})"
-        )
-    return f"{text}; "
+def _judged_table(title: str, judged: Sequence[Judged]) -> TextTable:
+    left_out = len(judged) - SHOWN
+    if left_out > 0:
+        title += f"; {left_out} more left out: --json has all"
+    return TextTable(title, _JUDGED_HEAD, tuple(map(_judged_row, judged[:SHOWN])))
 
 
 def _judged_row(judged: Judged) -> tuple[str, ...]:
     d = judged.difference
+    smallest = "unknown" if judged.smallest_drop is None else f"{100 * judged.smallest_drop:.2f}"
+    verdict: str = judged.verdict
+    if verdict == "regression":
+        verdict = "REGRESSION (max drop)" if judged.by_ceiling else "REGRESSION"
     return (
-        d.where, TITLES[d.metric], percent(d.base), percent(d.head), points(d.change),
-        p_text(judged.p_holm), _smallest(judged), _verdict(judged),
+        d.where, d.title, percent(d.base), percent(d.head), points(d.change),
+        p_text(judged.p_holm), smallest, verdict,
     )  # fmt: skip
-
-
-def _smallest(judged: Judged) -> str:
-    return "unknown" if judged.smallest_drop is None else f"{100 * judged.smallest_drop:.2f}"
-
-
-def _verdict(judged: Judged) -> str:
-    if judged.verdict == "regression":
-        return "REGRESSION (max drop)" if judged.by_ceiling else "REGRESSION"
-    return judged.verdict
 
 
 def _timing_row(timing: TimingChange) -> tuple[str, ...]:
@@ -150,36 +121,25 @@ def _timing_row(timing: TimingChange) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def gate_json(result: GateResult) -> dict[str, Any]:
+def gate_json(result: GateResult, exit_code: int) -> dict[str, Any]:
     """Everything, fractions and seconds; `p_value` is one-sided for a drop."""
-    rules = result.rules
     return {
-        "exit_code": result.exit_code,
-        "passed": result.exit_code == 0 and not result.undecided,
+        "exit_code": exit_code,
+        "passed": result.outcome == "passed",
         "headline": gate_headline(result),
-        "rules": {
-            "metrics": list(rules.metrics), "tolerance": rules.tolerance, "alpha": rules.alpha,
-            "timing_tolerance": rules.timing_tolerance, "require_all": rules.require_all,
-            "max_drop": rules.max_drop, "on": rules.on, "strict": rules.strict, "power": POWER,
-        },
-        "summary": summary(result),
+        "rules": asdict(result.rules) | {"power": POWER},
+        "summary": result.counts,
         "comparisons": [
             {
-                **difference_json(j.difference), "p_value": j.p_value, "p_holm": j.p_holm,
+                **j.difference.to_json(), "p_value": j.p_value, "p_holm": j.p_holm,
                 "verdict": j.verdict, "smallest_drop": j.smallest_drop,
                 "by_max_drop": j.by_ceiling, "ranked_alike": j.is_alike,
             }
             for j in result.judged
         ],
-        "timings": [
-            {
-                "where": t.where, "device": t.device, "base": t.base, "head": t.head,
-                "base_p95": t.base_p95, "verdict": t.verdict,
-            }
-            for t in result.timings
-        ],
-        "failed": list(result.failed),
-        "incomparable": incomparable_json(result.incomparable),
+        "timings": [asdict(timing) for timing in result.timings],
+        "failed": [f"{where}: {failure.message}" for where, failure in result.failed],
+        "incomparable": [i._asdict() for i in result.incomparable],
         "only_in_head": list(result.only_in_head),
         "notes": list(result.notes),
     }  # fmt: skip

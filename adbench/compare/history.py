@@ -1,19 +1,21 @@
-"""A metric over runs and commits, from the records of a results folder."""
+"""`adbench history`: a metric over runs and commits, from the records of a results folder."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adbench.errors import UsageError
-from adbench.report.tables import GROUP, MEAN, TITLES, named, rows, summarise_seeds
+from adbench.compare.page import Page, TextTable, lists, percent, points
+from adbench.metrics.table import METRICS
+from adbench.report.marks import UNKNOWN
+from adbench.report.tables import GROUP, MEAN, named, rows, summarise_seeds
 from adbench.store import atomic
 from adbench.store.comparability import data_versions, newness
 from adbench.store.newest import latest
 from adbench.store.records import Record
+from adbench.text import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,9 +23,13 @@ if TYPE_CHECKING:
 PLOT_TYPES = (".png", ".pdf", ".svg")
 # Okabe and Ito's palette without its yellow, which is too light for a line on white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = "osD^vP*X"
 _SERIES = tuple(name for name in GROUP if name != "settings")
 """What all points of a series share: a preset's new values are a further point."""
-_MARKERS = "osD^vP*X"
+_UNSURE = (
+    f"{UNKNOWN}: made before records kept digests of their files, so whether they saw the same "
+    "data as the others is unknown."
+)
 
 
 @dataclass(frozen=True)
@@ -31,22 +37,27 @@ class Point:
     """A metric at one commit: the mean over seeds, a fraction.
 
     `commit` ends in "+" where the checkout was changed, and is None outside of one; the commits of
-    the user's own method and data set follow after spaces. `changed` is the difference to the
-    point before of the same series, None for the first, for a mean over other categories than
-    before, and where the hyper-parameters (`settings`, their digest) changed. `order` is that of
-    the commits; clocks give none. `data_known`: whether the files behind it are.
+    the user's own method and data set follow after spaces. `change` is the difference to the point
+    before of the same series, None for the first, for a mean over other categories than before, and
+    where the hyper-parameters (`settings`, their digest) changed. `order` is that of the commits;
+    clocks give none. `data_known`: whether the files behind it are.
     """
 
     created: str
     commit: str | None
-    version: str
+    adbench: str
     value: float
-    num_seeds: int
+    seeds: int
     categories: tuple[str, ...]
-    changed: float | None
+    change: float | None
+    data_known: bool
     settings: str | None
     order: int
-    data_known: bool
+
+    @property
+    def label(self) -> str:
+        """On the axis of time."""
+        return self.commit or f"v{self.adbench}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ def history(records: Sequence[Record], metric: str, category: str | None) -> lis
     Records of one commit are one point, the newest of each cell counting; what was made outside of
     a checkout is one point a version. Failed and undefined ones are no points.
     """
-    visits: dict[tuple[Any, ...], list[Record]] = {}
+    visits: dict[tuple[str | None, str], list[Record]] = {}
     for record in sorted(records, key=newness):
         if record.status == "done":
             visits.setdefault(_visit(record), []).append(record)
@@ -95,12 +106,53 @@ def history(records: Sequence[Record], metric: str, category: str | None) -> lis
             if summary["category"] != (category or MEAN):
                 continue
             group = _group(summary)
-            averaged = (s["category"] for s in defined if _group(s) == group)
-            names = tuple(sorted(set(averaged) - {MEAN})) if category is None else (category,)
-            before = found.setdefault((*group, summary["category"]), [])
-            point = _point(summary, summary[metric], commit, version, names, before)
-            before.append(replace(point, order=order))
-    return _told_apart([_series(k, points) for k, points in sorted(found.items(), key=_alphabetic)])
+            averaged = {s["category"] for s in defined if _group(s) == group}
+            before = found.setdefault(group, [])
+            point = Point(
+                created=summary["created"],
+                commit=commit,
+                adbench=version,
+                value=summary[metric]["mean"],
+                seeds=summary[metric]["n"],
+                categories=tuple(sorted(averaged - {MEAN})) if category is None else (category,),
+                change=None,
+                data_known=summary["data_known"],
+                settings=summary["settings"],
+                order=order,
+            )
+            before.append(replace(point, change=_change(before[-1], point) if before else None))
+    ordered = sorted(found.items(), key=lambda item: tuple(map(str, item[0])))
+    return _told_apart([_series(key, category or MEAN, own) for key, own in ordered])
+
+
+def _change(before: Point, now: Point) -> float | None:
+    is_comparable = (before.categories, before.settings) == (now.categories, now.settings)
+    return now.value - before.value if is_comparable else None
+
+
+def _visit(record: Record) -> tuple[str | None, str]:
+    """Commits and version that made it."""
+    environment = record.environment
+    states = [environment.get("git"), *(environment.get("plugin_git") or {}).values()]
+    labels = [
+        state["commit"][:10] + ("+" if state.get("dirty") else "")
+        for state in states
+        if state and state.get("commit")
+    ]
+    return " ".join(dict.fromkeys(labels)) or None, str(environment.get("adbench", "?"))
+
+
+def _group(summary: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(summary[name] for name in _SERIES)
+
+
+def _series(key: tuple[Any, ...], category: str, points: Sequence[Point]) -> Series:
+    own = dict(zip(_SERIES, key, strict=True))
+    method = f"{own['method']}[{own['variant']}]" if own["variant"] else own["method"]
+    return Series(
+        own["dataset"], category, method, own["preset"], own["scope"], own["protocol"],
+        own["data"], tuple(points),
+    )  # fmt: skip
 
 
 def _told_apart(every: Sequence[Series]) -> list[Series]:
@@ -117,65 +169,39 @@ def _told_apart(every: Sequence[Series]) -> list[Series]:
     return told
 
 
-def _visit(record: Record) -> tuple[str | None, str]:
-    environment = record.environment
-    states = [environment.get("git"), *(environment.get("plugin_git") or {}).values()]
-    labels = [
-        state["commit"][:10] + ("+" if state.get("dirty") else "")
-        for state in states
-        if state and state.get("commit")
-    ]
-    return " ".join(dict.fromkeys(labels)) or None, str(environment.get("adbench", "?"))
+def history_page(series: Sequence[Series], metric: str) -> Page:
+    """One table a series, oldest first."""
+    head = ("made", "commit", "adbench", "%", "change", "seeds", "categories")
+    tables = []
+    for own in series:
+        more = "" if "protocol" in own.told_apart else f", protocol {own.protocol}"
+        shown = tuple(_row(point, own.is_unsure) for point in own.points)
+        tables.append(TextTable(own.name + more, head, shown, text_columns=3))
+    number = counted(sum(len(own.points) for own in series), "point")
+    headline = f"{METRICS[metric].title}: {number} of {len(series)} series"
+    notes = [_UNSURE] if any(own.is_unsure for own in series) else []
+    return Page(headline, tuple(tables), lists(("Notes", notes)))
 
 
-def _group(summary: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(summary[name] for name in _SERIES)
+def _row(point: Point, is_unsure: bool) -> tuple[str, ...]:
+    value = percent(point.value) + (UNKNOWN if is_unsure and not point.data_known else "")
+    change = "–" if point.change is None else points(point.change)
+    numbers = value, change, str(point.seeds), str(len(point.categories))
+    return point.created, point.commit or "–", point.adbench, *numbers
 
 
-def _point(
-    summary: dict[str, Any],
-    value: dict[str, Any],
-    commit: str | None,
-    version: str,
-    categories: tuple[str, ...],
-    before: Sequence[Point],
-) -> Point:
-    now = (categories, summary["settings"])
-    comparable = bool(before) and (before[-1].categories, before[-1].settings) == now
-    return Point(
-        created=summary["created"],
-        commit=commit,
-        version=version,
-        value=value["mean"],
-        num_seeds=value["n"],
-        categories=categories,
-        changed=value["mean"] - before[-1].value if comparable else None,
-        settings=summary["settings"],
-        order=0,
-        data_known=summary["data_known"],
-    )
-
-
-def _series(key: tuple[Any, ...], points: Sequence[Point]) -> Series:
-    own = dict(zip((*_SERIES, "category"), key, strict=True))
-    method = f"{own['method']}[{own['variant']}]" if own["variant"] else own["method"]
-    return Series(
-        own["dataset"], own["category"], method, own["preset"], own["scope"], own["protocol"],
-        own["data"], tuple(points),
-    )  # fmt: skip
-
-
-def _alphabetic(item: tuple[tuple[Any, ...], list[Point]]) -> tuple[str, ...]:
-    return tuple(str(part) for part in item[0])
+def series_json(series: Series, metric: str) -> dict[str, Any]:
+    """Everything, fractions."""
+    own = asdict(series)
+    for point in own["points"]:
+        del point["settings"], point["order"]
+    head = {"dataset": series.dataset, **named(series.category)}
+    middle = {name: own[name] for name in ("method", "preset", "scope", "protocol", "data")}
+    return head | middle | {"metric": metric, "points": own["points"]}
 
 
 def write_plot(series: Sequence[Series], metric: str, path: Path) -> None:
-    """Draw the series over commits in the order of time; PNG, PDF or SVG by the name's ending.
-
-    Raises `UsageError` for another ending.
-    """
-    if path.suffix.lower() not in PLOT_TYPES:
-        raise UsageError(f"--out {path}: expected a name that ends in {', '.join(PLOT_TYPES)}")
+    """Draw the series over commits in the order of time; the format by the name's ending."""
     figure = _draw(series, metric)
     with atomic.replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lower()[1:], dpi=150)
@@ -184,23 +210,22 @@ def write_plot(series: Sequence[Series], metric: str, path: Path) -> None:
 def _draw(series: Sequence[Series], metric: str) -> Figure:
     from matplotlib.figure import Figure
 
-    labels = _time_axis(series)
-    position = {label: index for index, label in enumerate(labels)}
+    labels = time_axis(series)
     width = max(5.0, min(16.0, 3 + 0.7 * len(labels)))
     figure = Figure(figsize=(width, 3.6 + 0.16 * len(series)), layout="constrained")
     axis = figure.subplots()
     for number, own in enumerate(series):
         axis.plot(
-            [position[_label(p)] for p in own.points],
+            [labels.index(p.label) for p in own.points],
             [100 * p.value for p in own.points],
             marker=_MARKERS[number % len(_MARKERS)],
             color=_COLOURS[number % len(_COLOURS)],
-            label=_plain(own.name),
+            label=own.name.replace("$", r"\$"),  # it would begin mathematics
             markersize=5,
             linewidth=1.4,
         )
     axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right", fontsize=8)
-    axis.set_ylabel(f"{TITLES[metric]}, %")
+    axis.set_ylabel(f"{METRICS[metric].title}, %")
     axis.set_xlabel("commit, in the order of first records (+: changed checkout)")
     axis.grid(axis="y", linewidth=0.4, alpha=0.6)
     axis.spines[["top", "right"]].set_visible(False)
@@ -208,15 +233,7 @@ def _draw(series: Sequence[Series], metric: str) -> Figure:
     return figure
 
 
-def _time_axis(series: Sequence[Series]) -> list[str]:
+def time_axis(series: Sequence[Series]) -> list[str]:
+    """The labels of all points, in the order of their commits."""
     points = sorted((p for own in series for p in own.points), key=lambda p: p.order)
-    return list(dict.fromkeys(_label(p) for p in points))
-
-
-def _label(point: Point) -> str:
-    return point.commit or f"v{point.version}"
-
-
-def _plain(text: str) -> str:
-    """Dollars would begin mathematics."""
-    return re.sub(r"\$", r"\\$", text)
+    return list(dict.fromkeys(point.label for point in points))

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from adbench.compare.regress import Difference
+from adbench.compare.differences import Difference, p_values
 
 Verdict = Literal["regression", "no regression", "too few images to tell"]
 TOO_FEW: Verdict = "too few images to tell"
@@ -33,7 +33,7 @@ MEANS, CATEGORIES = "means", "categories"
 class Rules:
     """What counts as a regression. Tolerances are fractions: of a metric, and of a duration.
 
-    `on` is `MEANS`, `CATEGORIES` or None for both; `strict`: too few images end with 5.
+    `on` is `MEANS`, `CATEGORIES` or None for both; `strict`: too few images fail the gate.
     """
 
     metrics: tuple[str, ...]
@@ -74,17 +74,14 @@ def judge(found: Sequence[Difference], rules: Rules) -> tuple[Judged, ...]:
     The chance of any false alarm stays at most alpha, whatever the dependence: what chance may do
     to the numbers under the ceiling is taken off before Holm's correction.
     """
-    from adbench.stats.multiple import holm
-
-    raw = [d.estimate.p_value("less") if d.estimate is not None else None for d in found]
-    corrected = iter(holm([p for p in raw if p is not None]))
-    adjusted = [None if p is None else next(corrected) for p in raw]
+    tested = p_values([d.estimate for d in found], "less")
     ceiling, spent = _under_ceiling(found, rules)
     level = rules.alpha - spent
-    left = sum(q is not None and q > level for q in adjusted)
+    left = sum(q is not None and q > level for _, q in tested)
+    applied = level / max(1, left)  # what the correction leaves for one test
     return tuple(
-        _judge(d, p, q, rules, level=level, applied=level / max(1, left), ceiling=n in ceiling)
-        for n, (d, p, q) in enumerate(zip(found, raw, adjusted, strict=True))
+        _judge(d, p, q, rules, level, applied, number in ceiling)
+        for number, (d, (p, q)) in enumerate(zip(found, tested, strict=True))
     )
 
 
@@ -108,26 +105,21 @@ def _under_ceiling(found: Sequence[Difference], rules: Rules) -> tuple[set[int],
 
 def _judge(
     difference: Difference,
-    p_value: float | None,
+    p: float | None,
     p_holm: float | None,
     rules: Rules,
-    *,
     level: float,
     applied: float,
     ceiling: bool,
 ) -> Judged:
-    """`level` is Holm's share of alpha, `applied` what its correction leaves for one test."""
     estimate, drop = difference.estimate, -difference.change
     if estimate is None or p_holm is None:
-        return Judged(difference, p_value, p_holm, TOO_FEW)
+        return Judged(difference, p, p_holm, TOO_FEW)
     if estimate.is_alike:
-        return Judged(difference, p_value, p_holm, "no regression")
+        return Judged(difference, p, p_holm, "no regression")
     smallest = estimate.smallest_drop(applied, POWER)
     is_seen, is_beyond = p_holm <= level, ceiling and drop > rules.max_drop
-    verdict: Verdict = "no regression"
     if drop > rules.tolerance and (is_seen or is_beyond):
-        verdict = "regression"
-    elif smallest > rules.max_drop and not is_seen and estimate.p_value("greater") > applied:
-        verdict = TOO_FEW
-    by_ceiling = verdict == "regression" and not is_seen
-    return Judged(difference, p_value, p_holm, verdict, smallest, by_ceiling)
+        return Judged(difference, p, p_holm, "regression", smallest, by_ceiling=not is_seen)
+    unsure = smallest > rules.max_drop and not is_seen and estimate.p_value("greater") > applied
+    return Judged(difference, p, p_holm, TOO_FEW if unsure else "no regression", smallest)

@@ -48,31 +48,24 @@ def placements(
     return above / negative.shape[-1], 1 - below / positive.shape[-1]
 
 
-def auroc_variance(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[float, float]:
-    """AUROC of (n,) scores and its variance over the choice of images.
-
-    Raises ValueError as `placements`, and for fewer than 2 images of a label.
-    """
-    above, below = placements(labels, scores)
-    _refuse_few(above, below)
-    variance = above.var(ddof=1) / above.size + below.var(ddof=1) / below.size
-    return float(above.mean()), float(variance)
-
-
 def auroc_difference(labels: npt.ArrayLike, base: npt.ArrayLike, head: npt.ArrayLike) -> Estimate:
     """The AUROC of `head` less that of `base`, two detectors on the same images.
 
     `base` and `head` are (n,), or (seeds, n): then the mean AUROC over seeds is compared, with the
     images, shared by all seeds, as the only source of chance. The variance is that of the mean
     difference of placements, label by label; degrees of freedom by Welch and Satterthwaite.
-    Raises ValueError as `auroc_variance`.
+    Raises ValueError as `placements`, and for fewer than 2 images of a label.
     """
     base_above, base_below = _mean_placements(labels, base)
     head_above, head_below = _mean_placements(labels, head)
-    _refuse_few(base_above, base_below)
+    counts = base_above.size, base_below.size
+    if min(counts) < FEWEST:
+        raise ValueError(
+            f"found {counts[0]} anomalous and {counts[1]} normal images, expected at least "
+            f"{FEWEST} of each: a variance needs them"
+        )
     above, below = head_above - base_above, head_below - base_below
     parts = _variance_of_mean(above), _variance_of_mean(below)
-    counts = above.size, below.size
     alone = sum(map(_variance_of_mean, (base_above, base_below, head_above, head_below)))
     squares = parts[0] ** 2 / (above.size - 1) + parts[1] ** 2 / (below.size - 1)
     return Estimate(
@@ -111,11 +104,3 @@ def _mean_placements(
 def _variance_of_mean(values: npt.NDArray[np.float64]) -> float:
     variance = float(values.var(ddof=1)) / values.size
     return variance if variance > _DUST else 0.0
-
-
-def _refuse_few(above: npt.NDArray[np.float64], below: npt.NDArray[np.float64]) -> None:
-    if min(above.size, below.size) < FEWEST:
-        raise ValueError(
-            f"found {above.size} anomalous and {below.size} normal images, expected at least "
-            f"{FEWEST} of each: a variance needs them"
-        )

@@ -88,13 +88,6 @@ class PixelHistograms:
             among(self.normal), among(self.anomalous), among(self.overlap), among(self.regions)
         )
 
-    def auroc_error_bound(self) -> float:
-        """How far the binned AUROC can lie from the exact one: half the pairs that share a bin."""
-        normal, anomalous = self.normal.sum(axis=0), self.anomalous.sum(axis=0)
-        pairs = float(normal.sum()) * float(anomalous.sum())
-        shared = float(np.dot(normal.astype(float), anomalous.astype(float)))
-        return shared / (2 * pairs) if pairs else 0.0
-
     def metrics(self, weights: Weights) -> dict[str, Weights]:
         """Every pixel metric of every resample, (R,), NaN where undefined.
 

@@ -1,4 +1,4 @@
-"""Comparing methods over many categories: ranks, Friedman, Nemenyi, Wilcoxon.
+"""Comparing over many categories, and many comparisons at once: ranks, Nemenyi, Wilcoxon, Holm.
 
 Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7, 2006.
 """
@@ -6,6 +6,7 @@ Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -21,26 +22,13 @@ def average_ranks(scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
     Rank 1 is the best; ties share their mean rank. Raises ValueError for an array that is empty,
     not 2-D or holds NaN: a case that some method lacks has no ranks.
     """
-    table = _complete(scores)
+    table = np.asarray(scores, dtype=np.float64)
+    if table.ndim != 2 or table.size == 0 or np.isnan(table).any():
+        raise ValueError(
+            f"scores: found shape {table.shape} or NaN, expected (cases, methods), all defined"
+        )
     ranks: npt.NDArray[np.float64] = stats.rankdata(-table, axis=1)
     return np.asarray(ranks.mean(axis=0))
-
-
-def friedman(scores: npt.ArrayLike) -> tuple[float, float]:
-    """Friedman's chi-square (ties corrected) and p-value that all methods are alike.
-
-    `scores` (cases, methods) with at least 2 cases and 3 methods, else ValueError. All ranks tied
-    in every case give (0, 1).
-    """
-    table = _complete(scores)
-    if table.shape[0] < 2 or table.shape[1] < 3:
-        raise ValueError(
-            f"found {table.shape[0]} cases of {table.shape[1]} methods, expected at least 2 of 3"
-        )
-    if (table == table[:, :1]).all():
-        return 0.0, 1.0
-    found = stats.friedmanchisquare(*table.T)
-    return float(found.statistic), float(found.pvalue)
 
 
 def critical_difference(num_methods: int, num_cases: int, alpha: float = 0.05) -> float:
@@ -78,10 +66,20 @@ def wilcoxon(differences: npt.ArrayLike, alternative: Alternative = "two-sided")
     return float(result.pvalue)
 
 
-def _complete(scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    table = np.asarray(scores, dtype=np.float64)
-    if table.ndim != 2 or table.size == 0:
-        raise ValueError(f"scores: found shape {table.shape}, expected (cases, methods)")
-    if np.isnan(table).any():
-        raise ValueError("scores: found NaN, expected cases that every method has")
-    return table
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the order given, each in [0, 1].
+
+    Rejecting where an adjusted value is at most alpha keeps the probability of any false rejection
+    at most alpha, whatever the dependence (Holm, "A Simple Sequentially Rejective Multiple Test
+    Procedure", Scandinavian Journal of Statistics 6, 1979). Raises ValueError for a value outside
+    [0, 1].
+    """
+    bad = [p for p in p_values if not 0 <= p <= 1]
+    if bad:
+        raise ValueError(f"p-value: found {bad[0]}, expected a number in [0, 1]")
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, p_values[index] * (len(p_values) - rank)))
+        adjusted[index] = largest
+    return adjusted

@@ -71,6 +71,16 @@ class CellFolder:
         """The finished (done or skipped) record of exactly this cell, or None."""
         return _read_record(self._record)
 
+    def of_these_maps(self) -> Record | None:
+        """A finished record of the same predictions, scored otherwise, or None."""
+        for record in map(_read_record, sorted(self.path.glob("record-*.json"))):
+            if record and (record.status, record.keys["predict"]) == (
+                "done",
+                self._cell.predict_key,
+            ):
+                return record
+        return None
+
     def failure(self) -> Record | None:
         """The latest failure of exactly this cell, or None."""
         return _read_record(self._failed)

@@ -43,6 +43,10 @@ class PredictionChunks:
         self._folder = folder
         self.bounds = list(bounds)
 
+    def are_there(self) -> bool:
+        """Whether no chunk is absent; whether each is undamaged is not looked at."""
+        return all(self._path(bound).is_file() for bound in self.bounds)
+
     def missing(self) -> list[tuple[int, int]]:
         """Ranges that are absent or damaged; a damaged file is named and set aside."""
         if self._folder.is_symlink():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,18 +10,20 @@ from torch import Tensor, nn
 
 from adbench.contracts import JSON, Context
 from adbench.methods.diffusion import noise_like
-from adbench.methods.drdc.hyperparameters import DRDCHyperparameters
-from adbench.methods.drdc.masks import grid_masks, training_masks
-from adbench.methods.drdc.process import add_noise, linear_scheduler
+from adbench.methods.drdc.process import (
+    add_noise,
+    grid_masks,
+    linear_scheduler,
+    training_masks,
+)
+from adbench.methods.drdc.settings import DRDCSettings
 from adbench.methods.training import Loss, autocast
 
 HELD_OUT_TIMESTEPS = (50, 150, 250)
 
 
 def noise_loss(
-    network: nn.Module,
-    clean: Callable[[Tensor], Tensor],
-    hyperparameters: DRDCHyperparameters,
+    network: nn.Module, clean: Callable[[Tensor], Tensor], settings: DRDCSettings
 ) -> Loss:
     """The squared error of the predicted noise (paper, eq. 12), x_0 being the clean image.
 
@@ -31,9 +33,9 @@ def noise_loss(
     Args:
         network: from x_t (and I_in) and t to noise.
         clean: from indices (B,) to images (B, 3, H, W) in [-1, 1].
-        hyperparameters: mask law, timesteps and region of the loss.
+        settings: mask law, timesteps and region of the loss.
     """
-    own, scheduler = hyperparameters, linear_scheduler()
+    own, scheduler = settings, linear_scheduler()
 
     def loss(indices: Tensor, generator: torch.Generator) -> Tensor:
         images = clean(indices)
@@ -59,39 +61,32 @@ def noise_loss(
 
 @torch.inference_mode()
 def held_out_error(
-    network: nn.Module,
-    images: Tensor,
-    *,
-    grids: Sequence[int],
-    model_condition: bool,
-    precision: str,
-    context: Context,
+    network: nn.Module, images: Tensor, settings: DRDCSettings, precision: str, context: Context
 ) -> dict[str, JSON]:
-    """Mean squared error of the noise on images (B, 3, H, W), some for each grid.
+    """Mean squared error of the noise on images (B, 3, H, W), some for each training grid.
 
     On known pixels the condition tells the noise, so that a trained network is near 0; on unknown
     ones it has to know what normal images look like. Predicting nothing scores 1 on both.
     """
-    scheduler, device = linear_scheduler(), str(images.device)
-    names = [("held-out", index) for index in range(len(images))]
-    dealers = [context.generator("held-out-mask", *name) for name in names]
-    unknown = torch.stack(
-        [
-            grid_masks(images.shape[-1], grids[index % len(grids)], 2, dealer)[0]
-            for index, dealer in enumerate(dealers)
-        ]
-    ).to(device)
-    fill = noise_like(images, [context.generator("held-out-fill", *name) for name in names])
+    scheduler, device, grids = linear_scheduler(), str(images.device), settings.training_grids
+    count, size = len(images), images.shape[-1]
+
+    def generators(purpose: str, *more: int) -> list[torch.Generator]:
+        return [context.generator(purpose, *more, "held-out", index) for index in range(count)]
+
+    dealers = generators("held-out-mask")
+    masks = [grid_masks(size, grids[i % len(grids)], 2, dealers[i])[0] for i in range(count)]
+    unknown = torch.stack(masks).to(device)
+    fill = noise_like(images, generators("held-out-fill"))
     condition = torch.where(unknown, fill, images)
     known_errors: list[JSON] = []
     unknown_errors: list[JSON] = []
     for timestep in HELD_OUT_TIMESTEPS:
-        generators = [context.generator("held-out-noise", timestep, *name) for name in names]
-        noise = noise_like(images, generators)
+        noise = noise_like(images, generators("held-out-noise", timestep))
         inputs = add_noise(scheduler, images, noise, timestep)
-        if model_condition:
+        if settings.model_condition:
             inputs = torch.cat([inputs, condition], 1)
-        t = torch.full((len(images),), timestep, device=device)
+        t = torch.full((count,), timestep, device=device)
         with autocast(device, precision):
             squared = (noise - network(inputs, t)).square().mean(1, keepdim=True)
         known_errors.append(float(squared[~unknown].mean()))

@@ -5,48 +5,125 @@ Zhan, Lai, Gao, Liu, Chen, Wang, arXiv:2407.01905. Equation and section numbers 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from adbench import contracts
-from adbench.contracts import JSON, Context, Geometry, Images, Method, MethodCard, Prediction
-from adbench.methods.drdc.card import CARD
-from adbench.methods.drdc.hyperparameters import DRDCHyperparameters
-from adbench.methods.drdc.presets import PRESETS
-from adbench.methods.uniad.method import UniAD
+from adbench.contracts import JSON, Context, Geometry, Images, MethodCard, Prediction
+from adbench.methods import costs
+from adbench.methods.deep import DeepMethod, below, fill, named
+from adbench.methods.drdc.settings import CARD, PRESETS, DRDCSettings
+from adbench.methods.reconstruction.method import FeatureReconstruction
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from adbench.methods.drdc.fitting import Detector
-    from adbench.methods.drdc.scoring import Scorer
+    from adbench.methods.drdc.network import ConditionalUNet
+
+MAX_CALIBRATION = 16
+"""Held-out images that are kept with the model: each costs as much as a test image."""
+MAX_PROBED = 8
+"""Held-out images on which the UNet's error is recorded."""
+BASE_DONE = "base, finished"
 
 
-class DRDC(Method):
+class DRDC(DeepMethod):
     """Feature reconstruction, refined by inpainting with a diffusion model.
 
-    Learned by `fit`: `detector_` (the base branch, the UNet and what training did).
+    Learned by `fit`: `base_` (the base branch), `network_` (the UNet) and `calibration_`, uint8
+    (K, H, W, 3), normal images that neither trained on. They are kept because what calibrates a
+    map depends on how it is predicted.
     """
 
     card: ClassVar[MethodCard] = CARD
-    Hyperparameters: ClassVar[type[contracts.Hyperparameters]] = DRDCHyperparameters
+    Hyperparameters = DRDCSettings
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
-    splits_batches = True
 
-    hyperparameters: DRDCHyperparameters
-    detector_: Detector
+    hyperparameters: DRDCSettings
+    base_: FeatureReconstruction
+    network_: ConditionalUNet
+    calibration_: NDArray[np.uint8]
 
     @property
     def geometry(self) -> Geometry:
         return Geometry(self.hyperparameters.image_size)
 
     def fit(self, train: Images, context: Context) -> Self:
-        from adbench.methods.drdc.fitting import fit_detector
+        """Train both branches on normal images. Resumes in the branch that was cut off."""
+        import numpy as np
+        import torch
 
-        return self._take(fit_detector(self.hyperparameters, train, context), context)
+        from adbench.methods import training
+
+        own = self.hyperparameters
+        found = dict(context.checkpoint.load() or {})
+        # 1. The base branch (section 3)
+        finished = self._fit_base(train, found, context)
+        # 2. Normal images that neither branch trains on; sorted, even spacing is over categories
+        held_out, seen = training.held_out_split(len(train), own, context)
+        spaced = torch.linspace(0, len(held_out) - 1, min(len(held_out), MAX_CALIBRATION)).long()
+        kept = held_out.sort().values[spaced]
+        self.calibration_ = np.array(train.pixels[kept.numpy()])
+        # 3. The UNet of the refinement (section 4)
+        self.network_ = self._create_network(context)
+        stage = training.StageCheckpoint(
+            context.checkpoint, "unet", found.pop("unet", None), finished
+        )
+        self.diagnostics_["unet"] = self._train(
+            train.pixels, seen, replace(_named(context, "UNet"), checkpoint=stage)
+        )
+        self._make_ready(context)
+        return self
+
+    def _fit_base(
+        self, train: Images, found: dict[str, Any], context: Context
+    ) -> dict[str, dict[str, Any]]:
+        """Train the base, or take it from a checkpoint; what later checkpoints keep of it."""
+        from adbench.methods.training import StageCheckpoint
+
+        done = found.get(BASE_DONE)
+        if done is None:
+            stage = StageCheckpoint(context.checkpoint, "base", found.pop("base", None), {})
+            base = FeatureReconstruction(self.hyperparameters.base)
+            self.base_ = base.fit(train, replace(_named(context, "base"), checkpoint=stage))
+            self.protocol_, self.diagnostics_ = base.protocol_, {"base": base.diagnostics_}
+            done = {"tensors": base.learned(), "protocol": self.protocol_,
+                    "diagnostics": self.diagnostics_}  # fmt: skip
+            context.checkpoint.save({BASE_DONE: done})
+        else:
+            self.protocol_, self.diagnostics_ = done["protocol"], dict(done["diagnostics"])
+            self._restore_base(done["tensors"], context)
+        return {BASE_DONE: done}
+
+    def _train(self, pixels: NDArray[np.uint8], seen: Tensor, context: Context) -> dict[str, JSON]:
+        """Train the UNet in place on the images `seen`; what to record of it."""
+        import torch
+
+        from adbench.methods import training
+        from adbench.methods.drdc import losses
+        from adbench.methods.drdc.scoring import to_unit_range
+        from adbench.methods.features import evenly_spread
+
+        own, network = self.hyperparameters, self.network_
+
+        def clean(chosen: Tensor) -> Tensor:
+            return to_unit_range(pixels[seen[chosen].numpy()], own.inner_size, context.device)
+
+        plan = training.plan_of(own, own.steps, context, own.ema_decay)
+        loss = losses.noise_loss(network, clean, own)
+        values = training.train(network, loss, len(seen), plan, context)
+        record: dict[str, JSON] = training.loss_record(values, len(seen))
+        count = len(self.calibration_)
+        record |= {"calibration_images": count, "precision": plan.precision}
+        if count:
+            some = self.calibration_[evenly_spread(torch.arange(count), MAX_PROBED).numpy()]
+            probed = to_unit_range(some, own.inner_size, context.device)
+            record["held_out_noise_mse"] = losses.held_out_error(
+                network, probed, own, plan.precision, context
+            )
+        return record
 
     def predict(self, images: Images) -> Prediction:
         from adbench.methods.scoring import pooled_maximum
@@ -62,56 +139,108 @@ class DRDC(Method):
     def intermediates(self, images: Images) -> dict[str, NDArray[Any]]:
         return self._scorer.pictures(images)
 
-    def save(self, folder: Path) -> None:
-        from adbench.methods.drdc.storage import save_detector
+    def _create_network(self, context: Context) -> ConditionalUNet:
+        import torch
 
-        save_detector(folder, self.detector_)
+        from adbench.methods.drdc.network import ConditionalUNet
+        from adbench.methods.training import seeded
 
-    def load(self, folder: Path, context: Context) -> Self:
-        from adbench.methods.drdc.storage import load_detector
+        with seeded(context, "drdc-network"):
+            network = ConditionalUNet(*self.hyperparameters.network_shape)
+        return network.to(memory_format=torch.channels_last).to(context.device)
 
-        return self._take(load_detector(folder, self.hyperparameters, context), context)
-
-    def _take(self, detector: Detector, context: Context) -> Self:
+    def _make_ready(self, context: Context) -> None:
         from adbench.methods.drdc.scoring import Scorer
 
-        self.detector_ = detector
-        self._scorer: Scorer = Scorer(detector, self.hyperparameters, context)
-        return self
+        self._scorer = Scorer(
+            self.base_, self.network_, self.calibration_, self.hyperparameters, context
+        )
 
-    def protocol(self) -> dict[str, JSON]:
-        return {
-            "backbone": self.hyperparameters.backbone,
-            "weights_sha256": self.detector_.base.extractor.weights_sha256,
-        }
+    def learned(self) -> dict[str, Tensor]:
+        import torch
+
+        base = {f"base.{name}": tensor for name, tensor in self.base_.learned().items()}
+        kept = {"calibration": torch.from_numpy(self.calibration_)}
+        return base | named("unet", self.network_) | kept
+
+    def restore(self, tensors: Mapping[str, Tensor], context: Context) -> None:
+        self._restore_base(below("base", tensors), context)
+        self.network_ = self._create_network(context)
+        fill(self.network_, below("unet", tensors))
+        self.calibration_ = tensors["calibration"].numpy()
+        self._make_ready(context)
+
+    def _restore_base(self, tensors: Mapping[str, Tensor], context: Context) -> None:
+        self.base_ = FeatureReconstruction(self.hyperparameters.base)
+        self.base_.protocol_ = self.protocol_
+        self.base_.restore(tensors, context)
 
     def diagnostics(self) -> dict[str, JSON]:
         own = self.hyperparameters
-        found = {**self.detector_.diagnostics, "unet_evaluations_per_image": own.evaluations}
+        found = {**self.diagnostics_, "unet_evaluations_per_image": own.evaluations}
         if own.output == "fused":
             units = self._scorer.units()
             found["fusion_units"] = {"base": units.base, "diffusion": units.diffusion}
         return found
 
-    def num_parameters(self) -> int:
-        base, unet = self.detector_.base, self.detector_.network
-        total = 0
-        if self.hyperparameters.output != "diffusion":
-            total += base.extractor.num_parameters()
-            total += sum(parameter.numel() for parameter in base.network.parameters())
-        if self.hyperparameters.output != "base":
-            total += sum(parameter.numel() for parameter in unet.parameters())
-        return total
+    def networks(self) -> list[nn.Module]:
+        base = [] if self.hyperparameters.output == "diffusion" else self.base_.networks()
+        return base if self.hyperparameters.output == "base" else [*base, self.network_]
 
     def training_flops(self, num_train: int) -> float:
-        own = self.hyperparameters
+        own, base = self.hyperparameters, FeatureReconstruction(self.hyperparameters.base)
         # A backward pass costs twice the forward one.
-        refinement = 3 * own.steps * own.batch_size * own.forward_flops()
-        return UniAD(own.base).training_flops(num_train) + refinement
+        refinement = 3 * own.steps * own.batch_size * self._evaluation_flops()
+        return base.training_flops(num_train) + refinement
 
     def inference_flops(self, num_train: int) -> float:
         own = self.hyperparameters
-        total = own.evaluations * own.forward_flops()
+        total = own.evaluations * self._evaluation_flops()
         if own.output != "diffusion":
-            total += UniAD(own.base).inference_flops(num_train)
+            total += FeatureReconstruction(own.base).inference_flops(num_train)
         return total
+
+    def _evaluation_flops(self) -> float:
+        own = self.hyperparameters
+        return unet_flops(own.inner_size, *own.network_shape)
+
+
+def _named(context: Context, branch: str) -> Context:
+    """The context with a progress that says which branch trains."""
+
+    def progress(stage: str, done: int, total: int, **numbers: float) -> None:
+        context.progress(f"{stage} ({branch})", done, total, **numbers)
+
+    return replace(context, progress=progress)
+
+
+def unet_flops(
+    size: int,
+    model_condition: bool,
+    base_width: int,
+    multipliers: Sequence[int],
+    attention_factors: Sequence[int],
+    blocks: int,
+) -> float:
+    """Of one evaluation of the UNet on one image of `size` x `size` pixels.
+
+    Convolutions and attention; what is elementwise, and the time embedding, is left out.
+    """
+    pixels = [(size / 2**level) ** 2 for level in range(len(multipliers))]
+    widths = [base_width * multiplier for multiplier in multipliers]
+    attention = [2**level in attention_factors for level in range(len(widths))]
+    block = costs.residual_block
+    ends = 9 if model_condition else 6
+    total = costs.convolution(pixels[0], ends, widths[0])
+    channels = widths[0]
+    for level, (n, c) in enumerate(zip(pixels, widths, strict=True)):
+        above = widths[max(level - 1, 0)]
+        under = widths[min(level + 1, len(widths) - 1)]
+        down = [(channels, c), *[(c, c)] * (blocks - 1)]
+        up = [(under + c, c), *[(2 * c, c)] * (blocks - 1), (c + above, c)]
+        total += sum(block(n, i, o, attention[level]) for i, o in down + up)
+        if level > 0:  # the blocks that change the resolution: from above, and back to it
+            total += block(n, above, above, False) + block(pixels[level - 1], c, c, False)
+        channels = c
+    deepest, c = pixels[-1], widths[-1]
+    return total + block(deepest, c, c, True) + block(deepest, c, c, False)

@@ -1,25 +1,22 @@
 """The refinement: an image is inpainted part by part with few steps of DDIM (paper, section 4).
 
-B images, G grids, K sets of cells; a trajectory inpaints one set, so that P = B G K of them go
-through the network together. Images are on the [-1, 1] scale. Equation numbers are the paper's.
+B images, G grids, K sets of cells (the paper's n_s); a trajectory inpaints one set, so that
+P = B G K of them go through the network together. Images are on the [-1, 1] scale. The paper's M
+is 1 where an image stays known; the masks here are of the unknown, 1 - M.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
 from adbench.methods.diffusion import CLEAN, PredictionType, ddim_step
-from adbench.methods.drdc.masks import inference_masks
+from adbench.methods.drdc.settings import NUM_TRAIN_TIMESTEPS, DRDCSettings
 
-NUM_TRAIN_TIMESTEPS = 1000
-
-Init = Literal["qsample", "noise_fill"]
 Network = Callable[[Tensor, Tensor], Tensor]
 """Called with the inputs (P, 6 or 3, H, W) and timesteps (P,); returns the noise (P, 3, H, W)."""
 
@@ -34,24 +31,6 @@ def linear_scheduler(prediction_type: PredictionType = "epsilon") -> Any:
         prediction_type=prediction_type,
         clip_sample=False,  # `refine` clips
     )
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """Which of the two conditions are on, and where the process starts.
-
-    Attributes:
-        model_condition: the network sees I_in beside x_t.
-        test_time_condition: the known pixels are put back, at their noise level, in every step.
-        init: the start is x_t of the image ("qsample"), or of I_in ("noise_fill"), which in the
-            unknown cells is pure noise.
-        clip: predicted images are clipped to [-1, 1].
-    """
-
-    model_condition: bool = True
-    test_time_condition: bool = True
-    init: Init = "qsample"
-    clip: bool = True
 
 
 class Refined(NamedTuple):
@@ -71,11 +50,7 @@ def refine(
     network: Network,
     images: Tensor,
     generators: Sequence[Sequence[torch.Generator]],
-    *,
-    timesteps: Sequence[int],
-    grids: Sequence[int],
-    num_sets: int = 2,
-    conditions: Conditions | None = None,
+    settings: DRDCSettings,
 ) -> Iterator[Refined]:
     """Inpaint all cells of all grids, and give the predicted images of every step.
 
@@ -86,28 +61,30 @@ def refine(
         images: float32 (B, 3, H, W) in [-1, 1], H = W.
         generators: one for each image and grid, on the device of the images: masks and noise of
             an image come from its own alone.
-        timesteps: decreasing, 0-based; the paper lists t = 0, which is a step like any other.
-        grids: sides of cells; they divide H.
-        num_sets: K, n_s in the paper.
-        conditions: the paper's by default.
+        settings: timesteps, grids, number of sets, the two conditions, the start, clipping.
     """
-    conditions = conditions or Conditions()
+    own = settings
     scheduler, to_sample = linear_scheduler(), linear_scheduler("sample")
+
+    def draw() -> Tensor:  # (P, 3, H, W), the rows of an image and grid from their generator
+        shape = (own.num_masks, *images.shape[1:])
+        flat = [generator for pair in generators for generator in pair]
+        return torch.cat([torch.randn(shape, generator=g, device=g.device) for g in flat])
+
     # 1. masks of the unknown, and the condition: noise in the unknown cells (section 4.2)
-    unknown = inference_masks(images.shape[-1], grids, num_sets, generators)
+    unknown = inference_masks(images.shape[-1], own.grids, own.num_masks, generators)
     mask = unknown.flatten(0, 2)  # (P, 1, H, W)
-    draw = _NoiseSource(generators, (num_sets, *images.shape[1:]))
-    clean = images.repeat_interleave(len(grids) * num_sets, 0)  # (P, 3, H, W)
+    clean = images.repeat_interleave(len(own.grids) * own.num_masks, 0)  # (P, 3, H, W)
     condition = torch.where(mask, draw(), clean)
-    # 2. the start (eq. 3)
-    start = clean if conditions.init == "qsample" else condition
-    sample = add_noise(scheduler, start, draw(), timesteps[0])
-    for timestep, prev_timestep in zip(timesteps, [*timesteps[1:], CLEAN], strict=True):
+    # 2. the start (eq. 3): x_t of the image, or of I_in, which in unknown cells is pure noise
+    start = clean if own.init == "qsample" else condition
+    sample = add_noise(scheduler, start, draw(), own.timesteps[0])
+    for timestep, prev_timestep in zip(own.timesteps, [*own.timesteps[1:], CLEAN], strict=True):
         # 3. predict the image (eq. 9)
-        inputs = torch.cat([sample, condition], 1) if conditions.model_condition else sample
+        inputs = torch.cat([sample, condition], 1) if own.model_condition else sample
         noise = network(inputs, torch.full((len(inputs),), timestep, device=inputs.device))
         original = ddim_step(scheduler, noise, timestep, CLEAN, sample).pred_original_sample
-        if conditions.clip:
+        if own.clip_sample:
             original = original.clamp(-1, 1)
         # 4. each cell from the trajectory that inpaints it (eq. 10)
         yield Refined(timestep, stitch(original, unknown))
@@ -116,7 +93,7 @@ def refine(
         # 5. a step of DDIM, whose noise is that of the clipped image (eq. 14, deterministic)
         sample = ddim_step(to_sample, original, timestep, prev_timestep, sample).prev_sample
         # 6. the known pixels at the new noise level (eq. 13 and 15)
-        if conditions.test_time_condition:
+        if own.test_time_condition:
             known = add_noise(scheduler, clean, draw(), prev_timestep)
             sample = torch.where(mask, sample, known)
 
@@ -138,16 +115,57 @@ def add_noise(scheduler: Any, images: Tensor, noise: Tensor, timestep: int) -> T
     return noisy
 
 
-class _NoiseSource:
-    """Standard normal noise (P, 3, H, W), the rows of an image and grid from their generator."""
+# ------------------------------------------------------------------------------------- masks
 
-    def __init__(
-        self, generators: Sequence[Sequence[torch.Generator]], shape: tuple[int, ...]
-    ) -> None:
-        self._generators = [generator for own in generators for generator in own]
-        self._shape = shape
 
-    def __call__(self) -> Tensor:
-        return torch.cat(
-            [torch.randn(self._shape, generator=g, device=g.device) for g in self._generators]
-        )
+def split_cells(num_cells: int, num_sets: int, generator: torch.Generator) -> Tensor:
+    """A set (0..num_sets-1) for each cell, int64 (num_cells,): a random split.
+
+    The paper's |S_i| = |G| / n_s cannot be had for the 49 cells of 32 pixels at 224: sizes differ
+    by one at most.
+    """
+    order = torch.randperm(num_cells, generator=generator, device=generator.device)
+    labels = torch.empty_like(order)
+    labels[order] = torch.arange(num_cells, device=order.device) % num_sets
+    return labels
+
+
+def grid_masks(size: int, cell: int, num_sets: int, generator: torch.Generator) -> Tensor:
+    """The unknown pixels of each set, bool (num_sets, 1, size, size); every pixel is in one set.
+
+    Args:
+        size: side of the image, a multiple of `cell`.
+        cell: side of a cell in pixels (the paper's c).
+        num_sets: K.
+        generator: also says on which device.
+    """
+    side = size // cell
+    labels = split_cells(side**2, num_sets, generator).view(side, side)
+    pixels = labels.repeat_interleave(cell, 0).repeat_interleave(cell, 1)
+    sets = torch.arange(num_sets, device=labels.device)
+    return pixels == sets[:, None, None, None]
+
+
+def inference_masks(
+    size: int,
+    grids: Sequence[int],
+    num_sets: int,
+    generators: Sequence[Sequence[torch.Generator]],
+) -> Tensor:
+    """The unknown pixels of all sets, bool (B, G, K, 1, size, size), each image and grid from its
+    own generator."""
+    masks = [
+        [grid_masks(size, cell, num_sets, own) for cell, own in zip(grids, row, strict=True)]
+        for row in generators
+    ]
+    return torch.stack([torch.stack(row) for row in masks])
+
+
+def training_masks(
+    count: int, size: int, grids: Sequence[int], generator: torch.Generator
+) -> Tensor:
+    """Of each image one half of the cells of a random grid, bool (count, 1, size, size)."""
+    # Of an odd number of cells either half may have the one that is over.
+    chosen = torch.randint(2 * len(grids), (count,), generator=generator, device=generator.device)
+    masks = [grid_masks(size, grids[i // 2], 2, generator)[i % 2] for i in chosen.tolist()]
+    return torch.stack(masks)

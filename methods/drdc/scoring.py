@@ -1,48 +1,60 @@
-"""From images to anomaly maps with both branches, and pictures of what lies between."""
+"""From images to anomaly maps with both branches, and pictures of what lies between.
+
+Equation numbers are the paper's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adbench.contracts import Context, Images
 from adbench.errors import MethodError
-from adbench.methods.drdc.fitting import Detector, to_unit_range
-from adbench.methods.drdc.hyperparameters import DRDCHyperparameters
-from adbench.methods.drdc.maps import (
-    ErrorMean,
-    Units,
-    enlarged,
-    fuse,
-    mean_filter,
-    scale_errors,
-)
-from adbench.methods.drdc.process import Conditions, Refined, refine
+from adbench.methods.drdc.process import Refined, refine
+from adbench.methods.drdc.settings import DRDCSettings
+from adbench.methods.reconstruction.method import FeatureReconstruction
 from adbench.methods.scoring import upsample
-from adbench.methods.training import autocast
-from adbench.methods.uniad.scoring import base_maps
+from adbench.methods.training import autocast, chosen_precision
 
 RGB = 3
 
 
+class Units(NamedTuple):
+    """By what each map is divided before they are mixed."""
+
+    base: float
+    diffusion: float
+
+
 class Scorer:
-    """Anomaly maps by a fitted detector.
+    """Anomaly maps by the fitted branches.
 
     Args:
-        detector: both branches.
-        hyperparameters: how maps are made of them.
+        base: the base branch.
+        network: the UNet, in evaluation mode.
+        calibration: uint8 (K, H, W, 3), normal images that neither branch trained on.
+        settings: how maps are made of them.
         context: of the fit; its seed decides masks and noise.
     """
 
     def __init__(
-        self, detector: Detector, hyperparameters: DRDCHyperparameters, context: Context
+        self,
+        base: FeatureReconstruction,
+        network: nn.Module,
+        calibration: NDArray[np.uint8],
+        settings: DRDCSettings,
+        context: Context,
     ) -> None:
-        self._detector, self._own, self._context = detector, hyperparameters, context
+        self._base, self._network, self._calibration = base, network, calibration
+        self._own, self._context = settings, context
+        self._device = next(network.parameters()).device
+        self._precision = chosen_precision(settings, context)
         self._units: Units | None = None
 
     @torch.inference_mode()
@@ -62,7 +74,7 @@ class Scorer:
             maps = self.diffusion(images)
         else:
             parts = {"base": self.base(images), "diffusion": self.diffusion(images)}
-            maps = self._fused(parts["base"], parts["diffusion"])
+            maps = fuse(parts["base"], parts["diffusion"], self._own.gamma, self.units())
         finite = maps.isfinite().flatten(1).all(1)
         if not finite.all():
             first = images.ids[int((~finite).nonzero()[0])]
@@ -74,22 +86,18 @@ class Scorer:
 
     @torch.inference_mode()
     def base(self, images: Images) -> Tensor:
-        """H_base (N, image_size, image_size): distances of features to their reconstructions."""
-        own = self._own
-        if own.multiscale_base:
-            return self._multiscale_base(images)
-        return base_maps(self._detector.base, own.base, images)
+        """H_base (N, image_size, image_size): distances of features to their reconstructions.
 
-    def _multiscale_base(self, images: Images) -> Tensor:
-        """Distances of features averaged over each scale, and their mean (paper, Table 5).
-
-        The paper does not say how. Sides are rounded up, as 8 does not divide a map of 14.
+        With `multiscale_base` those of features averaged over each scale, and their mean (paper,
+        Table 5, which does not say how). Sides are rounded up, as 8 does not divide a map of 14.
         """
-        own, base, maps = self._own, self._detector.base, []
+        own, base, maps = self._own, self._base, []
+        if not own.multiscale_base:
+            return base.maps(images)
         for start in range(len(images)):
             pixels = torch.from_numpy(images.pixels[start : start + 1].copy())
-            features = base.extractor(pixels)  # (1, S, S, C)
-            pair = torch.cat([features, base.network(features)]).permute(0, 3, 1, 2)
+            features = base.extractor_(pixels)  # (1, S, S, C)
+            pair = torch.cat([features, base.network_(features)]).permute(0, 3, 1, 2)
             errors = []
             for scale in own.scales:
                 below = F.adaptive_avg_pool2d(pair, -(-pair.shape[-1] // scale))
@@ -102,13 +110,13 @@ class Scorer:
     def diffusion(self, images: Images) -> Tensor:
         """H_SST (N, image_size, image_size): errors of the inpainted images, smoothed."""
         own, maps = self._own, []
+        everything = own.spatio_temporal_fusion
         for batch, steps in self._refinements(images):
             # Without fusion: the last step and the finest scale (our reading of Table 5).
-            mean = ErrorMean(batch, own.scales if own.spatio_temporal_fusion else (1,))
-            for step in steps:
-                if own.spatio_temporal_fusion or step.timestep == own.timesteps[-1]:
-                    mean.add(step.images)
-            maps.append(self._finished(mean.map()))
+            last = own.timesteps[-1]
+            used = (step.images for step in steps if everything or step.timestep == last)
+            mean = mean_error(batch, used, own.scales if everything else (1,))
+            maps.append(enlarged(mean_filter(mean, own.smoothing_kernel), own.image_size))
         return torch.cat(maps)
 
     def units(self) -> Units:
@@ -117,66 +125,44 @@ class Scorer:
         Raises:
             MethodError: calibrated, but no image was left to hold out.
         """
+        if self._own.fusion == "paper":
+            return Units(self._base.extractor_.channels, RGB)
         if self._units is None:
-            channels = Units(self._detector.base.extractor.channels, RGB)
-            self._units = channels if self._own.fusion == "paper" else self._calibrate()
+            count = len(self._calibration)
+            if not count:
+                raise MethodError(
+                    "fusion=calibrated needs a normal image that training left out, found only "
+                    "one training image: use fusion=paper"
+                )
+            names = tuple(f"calibration/{index}" for index in range(count))
+            held_out = Images(self._calibration, names, ("",) * count)
+            base, diffusion = self.base(held_out), self.diffusion(held_out)
+            self._units = Units(float(base.mean()), float(diffusion.mean()))
         return self._units
-
-    def _calibrate(self) -> Units:
-        pixels = self._detector.calibration_pixels
-        if not len(pixels):
-            raise MethodError(
-                "fusion=calibrated needs a normal image that training left out, found only one "
-                "training image: use fusion=paper"
-            )
-        names = tuple(f"calibration/{index}" for index in range(len(pixels)))
-        held_out = Images(pixels, names, ("",) * len(pixels))
-        return Units(float(self.base(held_out).mean()), float(self.diffusion(held_out).mean()))
-
-    def _fused(self, base: Tensor, diffusion: Tensor) -> Tensor:
-        return fuse(base, diffusion, self._own.gamma, self.units())
-
-    def _finished(self, errors: Tensor) -> Tensor:
-        """Errors (B, s, s) smoothed and resized to the size of the maps."""
-        smooth = mean_filter(errors, self._own.smoothing_kernel)
-        size = self._own.image_size
-        return smooth if smooth.shape[-1] == size else enlarged(smooth, size)
 
     def _refinements(self, images: Images) -> Iterator[tuple[Tensor, Iterator[Refined]]]:
         """Some images at a time, in [-1, 1], and the steps of their refinement."""
-        own, detector, device = self._own, self._detector, self._detector.device
+        own, device = self._own, str(self._device)
 
         def network(inputs: Tensor, t: Tensor) -> Tensor:
-            with autocast(str(device), detector.precision):
-                noise: Tensor = detector.network(inputs, t)
+            with autocast(device, self._precision):
+                noise: Tensor = self._network(inputs, t)
             return noise
 
-        conditions = Conditions(
-            own.model_condition, own.test_time_condition, own.init, own.clip_sample
-        )
-        for start in range(0, len(images), detector.chunk):
-            part = images[start : start + detector.chunk]
+        chunk = chunk_size(self._device)
+        for start in range(0, len(images), chunk):
+            part = images[start : start + chunk]
             batch = to_unit_range(part.pixels, own.inner_size, device)
             generators = [
-                [self._context.generator("refine", name, c, device=str(device)) for c in own.grids]
+                [self._context.generator("refine", name, c, device=device) for c in own.grids]
                 for name in part.ids
             ]
-            steps = refine(
-                network,
-                batch,
-                generators,
-                timesteps=own.timesteps,
-                grids=own.grids,
-                num_sets=own.num_masks,
-                conditions=conditions,
-            )
-            yield batch, steps
+            yield batch, refine(network, batch, generators, own)
 
     @torch.inference_mode()
     def pictures(self, images: Images) -> dict[str, NDArray[Any]]:
         """Inpainted images at both ends of the sampling, errors by step, grid and scale, maps."""
-        own, base = self._own, self.base(images)
-        drawn: dict[str, list[Tensor]] = {}
+        own, size, drawn = self._own, self._own.image_size, dict[str, list[Tensor]]()
 
         def draw(name: str, values: Tensor) -> None:
             drawn.setdefault(name, []).append(values.cpu())
@@ -186,10 +172,10 @@ class Scorer:
             for step in steps:
                 if step.timestep in (own.timesteps[0], own.timesteps[-1]):
                     for index, c in enumerate(own.grids):
-                        shown = _to_bytes(step.images[:, index], own.image_size)
+                        shown = _to_bytes(step.images[:, index], size)
                         draw(f"inpainted, {c} px cells, t={step.timestep}", shown)
                 scales = [scale_errors(batch, step.images, scale) for scale in own.scales]
-                errors.append(torch.stack([_resized(error, own.image_size) for error in scales]))
+                errors.append(torch.stack([_enlarged_all(error, size) for error in scales]))
             everything = torch.stack(errors)  # (T, L, B, G, H, W)
             for index, timestep in enumerate(own.timesteps):
                 draw(f"error at t={timestep}", everything[index].mean((0, 2)))
@@ -198,10 +184,76 @@ class Scorer:
             for index, scale in enumerate(own.scales):
                 draw(f"error over {scale} px", everything[:, index].mean((0, 2)))
         found = {name: torch.cat(parts) for name, parts in drawn.items()}
-        diffusion = self.diffusion(images)
+        base, diffusion = self.base(images), self.diffusion(images)
         found |= {"base map": base, "diffusion map": diffusion}
-        found["fused map"] = self._fused(base, diffusion)
+        found["fused map"] = fuse(base, diffusion, own.gamma, self.units())
         return {name: values.cpu().numpy() for name, values in found.items()}
+
+
+def chunk_size(device: torch.device) -> int:
+    """Images that go through the UNet together. One already makes a batch of grids x sets rows;
+    on a CPU more would only let rounding depend on neighbours."""
+    return 8 if device.type == "cuda" else 1
+
+
+def to_unit_range(pixels: NDArray[np.uint8], size: int, device: str) -> Tensor:
+    """uint8 (B, H, W, 3) to float32 (B, 3, size, size) in [-1, 1] on `device`."""
+    images = torch.from_numpy(np.array(pixels)).to(device).permute(0, 3, 1, 2).float()
+    if images.shape[-1] != size:
+        images = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
+    return images / 127.5 - 1
+
+
+def scale_errors(images: Tensor, refined: Tensor, scale: int) -> Tensor:
+    """Distances of images (B, 3, H, W) and predicted ones (B, G, 3, H, W) over RGB (eq. 16).
+
+    Returns:
+        (B, G, H / scale, W / scale), of averages over scale x scale pixels.
+    """
+    below = F.avg_pool2d(refined.flatten(0, 1), scale)
+    below = below.view(*refined.shape[:3], *below.shape[2:])
+    distances: Tensor = (F.avg_pool2d(images, scale)[:, None] - below).square().sum(2).sqrt()
+    return distances
+
+
+def mean_error(images: Tensor, refined: Iterable[Tensor], scales: Sequence[int]) -> Tensor:
+    """The mean error map (B, H, W) over the predicted images (B, G, 3, H, W) of all steps, over
+    grids and over scales (eq. 17).
+
+    Bilinear resizing is linear, so that sums are kept at the size of each scale and resized once.
+    """
+    sums: list[Tensor | None] = [None] * len(scales)
+    count = 0
+    for predicted in refined:
+        for index, scale in enumerate(scales):
+            errors, total = scale_errors(images, predicted, scale).sum(1), sums[index]
+            sums[index] = errors if total is None else total.add_(errors)
+        count += predicted.shape[1]
+    resized = [enlarged(total, images.shape[-1]) for total in sums if total is not None]
+    return torch.stack(resized).sum(0) / (count * len(scales))
+
+
+def enlarged(errors: Tensor, size: int) -> Tensor:
+    """Resize (B, h, w) to (B, size, size), bilinear with corners not aligned."""
+    if errors.shape[-1] == size:
+        return errors
+    return F.interpolate(errors[:, None], (size, size), mode="bilinear", align_corners=False)[:, 0]
+
+
+def mean_filter(maps: Tensor, kernel: int) -> Tensor:
+    """Maps (B, H, W) averaged over windows of an odd side, stride 1 (eq. 18).
+
+    The border is reflected, because zeros would darken a frame of half the kernel.
+    """
+    pad = kernel // 2
+    padded = F.pad(maps[:, None], (pad, pad, pad, pad), mode="reflect")
+    rows = F.avg_pool2d(padded, (1, kernel), stride=1)
+    return F.avg_pool2d(rows, (kernel, 1), stride=1)[:, 0]
+
+
+def fuse(base: Tensor, diffusion: Tensor, gamma: float, units: Units) -> Tensor:
+    """H_out (B, H, W) = (1 - gamma) H_base / u_base + gamma H_diff / u_diff (eq. 19)."""
+    return (1 - gamma) * base / units.base + gamma * diffusion / units.diffusion
 
 
 def _to_bytes(images: Tensor, size: int) -> Tensor:
@@ -210,6 +262,6 @@ def _to_bytes(images: Tensor, size: int) -> Tensor:
     return ((resized.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
 
 
-def _resized(errors: Tensor, size: int) -> Tensor:
+def _enlarged_all(errors: Tensor, size: int) -> Tensor:
     """(B, G, s, s) to (B, G, size, size)."""
     return enlarged(errors.flatten(0, 1), size).view(*errors.shape[:2], size, size)

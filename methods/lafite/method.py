@@ -6,48 +6,91 @@ Yin, Jiao, Wu, Karlsson, Huang, Lin, arXiv:2307.08059. Equation and section numb
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from adbench import contracts
-from adbench.contracts import JSON, Context, Geometry, Images, Method, MethodCard, Prediction
-from adbench.methods import costs
-from adbench.methods.lafite.card import CARD
-from adbench.methods.lafite.hyperparameters import LafitEHyperparameters
-from adbench.methods.lafite.presets import PRESETS
+from adbench.contracts import JSON, Context, Images, MethodCard, Prediction
+from adbench.methods.deep import FeatureMethod, Resize, below, fill, named
+from adbench.methods.lafite.settings import CARD, PRESETS, LafitESettings
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
 
-    from adbench.methods.lafite.fitting import Detector
+    from adbench.methods.editing import FeatureEditor
+    from adbench.methods.lafite.network import FeatureScaling
 
 
-class LafitE(Method):
+class LafitE(FeatureMethod):
     """Latent diffusion model with feature editing.
 
-    Learned by `fit`: `detector_` (backbone, feature scaling, coreset of normal slices, UNet) and
-    `diagnostics_` (what training did).
+    Learned by `fit`: `scaling_` of the features, `editor_` over a coreset of normal slices (None
+    without editing) and `network_`, the UNet (None without reconstruction).
     """
 
     card: ClassVar[MethodCard] = CARD
-    Hyperparameters: ClassVar[type[contracts.Hyperparameters]] = LafitEHyperparameters
+    Hyperparameters = LafitESettings
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
-    splits_batches = True
 
-    hyperparameters: LafitEHyperparameters
-    detector_: Detector
-    diagnostics_: dict[str, JSON]
+    hyperparameters: LafitESettings
+    scaling_: FeatureScaling
+    editor_: FeatureEditor | None
+    network_: Any | None
 
     @property
-    def geometry(self) -> Geometry:
-        return Geometry(self.hyperparameters.image_size)
+    def map_size(self) -> int:
+        return self.hyperparameters.map_size
+
+    @property
+    def resize(self) -> Resize:
+        return self.hyperparameters.msa_resize
 
     def fit(self, train: Images, context: Context) -> Self:
-        from adbench.methods.lafite.fitting import fit_detector
+        from adbench.methods.editing import FeatureEditor, normal_slices
+        from adbench.methods.lafite.network import FeatureScaling
 
-        self._context = context
-        self.detector_, self.diagnostics_ = fit_detector(self.hyperparameters, train, context)
+        own, self._context = self.hyperparameters, context
+        # 1. Features x_0 of the frozen backbone, scaled
+        features = self.features(train, context)
+        scaling = FeatureScaling.fit(features, own.feature_scaling)
+        self.scaling_, unit = scaling.to(context.device), scaling.unit
+        self.diagnostics_ |= {"feature_mean": float(scaling.mean.mean()), "feature_std": unit}
+        # 2. The coreset of normal slices, for feature editing (section 3.3)
+        self.editor_ = self.network_ = None
+        if own.feature_editing:
+            key = train.key and f"{train.key}-{self.extractor_.key}-{own.feature_scaling}"
+            centers, record = normal_slices(features, own, key, context, scale=scaling, unit=unit)
+            self.editor_ = FeatureEditor(centers, own, context.device, unit)
+            self.diagnostics_["coreset"] = record
+        # 3. The UNet that denoises them (section 3.2)
+        if own.reconstruction:
+            self.diagnostics_["training"] = self._train(features, context)
         return self
+
+    def _train(self, features: NDArray[Any], context: Context) -> dict[str, JSON]:
+        """Train the UNet on scaled features; what to record of it."""
+        from adbench.methods import training
+        from adbench.methods.diffusion import cosine_scheduler
+        from adbench.methods.features import batches, evenly_spread
+        from adbench.methods.lafite.network import denoising_loss, held_out_error
+
+        own, batch = self.hyperparameters, batches(features, context.device)
+
+        def clean(indices: Tensor) -> Tensor:  # (B, C, S, S)
+            return self.scaling_(batch(indices)).permute(0, 3, 1, 2).contiguous()
+
+        held_out, seen = training.held_out_split(len(features), own, context)
+        self.network_ = network = self._create_network(context)
+        scheduler = cosine_scheduler(prediction_type=own.prediction_type)
+        loss = denoising_loss(network, scheduler, lambda indices: clean(seen[indices]))
+        plan = training.plan_of(own, own.num_steps(len(seen)), context, own.ema_decay)
+        losses = training.train(network, loss, len(seen), plan, context)
+        record: dict[str, JSON] = training.loss_record(losses, len(seen))
+        record["held_out_images"] = len(held_out)
+        if len(held_out):
+            some = clean(evenly_spread(seen, training.MAX_HELD_OUT))
+            errors = held_out_error(network, scheduler, clean(held_out), some, context)
+            record["held_out_epsilon_mse"] = {name: list(of) for name, of in errors.items()}
+        return record
 
     def predict(self, images: Images) -> Prediction:
         import numpy as np
@@ -71,16 +114,16 @@ class LafitE(Method):
         import numpy as np
         import torch
 
-        own, detector = self.hyperparameters, self.detector_
+        own = self.hyperparameters
         # 1. Features x_0, scaled, (B, S, S, C)
         pixels = torch.from_numpy(np.array(images.pixels))
-        features = detector.scaling(detector.extractor(pixels))
+        features = self.scaling_(self.extractor_(pixels))
         # 2. Feature editing (eq. 10)
-        edited = detector.editor(features) if detector.editor else features
+        edited = self.editor_(features) if self.editor_ else features
         # 3. Reconstruction (eq. 8 and 7) and its distance to the features as they were (eq. 12)
         errors = []
-        for restart in range(own.num_noise if detector.network else 1):
-            restored = self._reconstruct(edited, images.ids, restart)
+        for restart in range(own.num_noise if self.network_ else 1):
+            restored = self._reconstruct(edited, images.ids, restart) if self.network_ else edited
             squared = (restored - features).square().sum(3)
             errors.append(squared if own.score_power == 2 else squared.sqrt())
         return torch.stack(errors).mean(0)
@@ -91,9 +134,8 @@ class LafitE(Method):
 
         from adbench.methods import diffusion
 
-        own, network = self.hyperparameters, self.detector_.network
-        if network is None:
-            return edited
+        own, network = self.hyperparameters, self.network_
+        assert network is not None
         scheduler = diffusion.cosine_scheduler(prediction_type=own.prediction_type)
         # Noise belongs to an image, not to its place in a batch.
         generators = [self._context.generator("noise", name, restart) for name in ids]
@@ -105,7 +147,7 @@ class LafitE(Method):
             output = network(sample, timestep).sample
             # b. go down to the previous timestep (eq. 7, with the root of abar)
             fresh = diffusion.noise_like(sample, generators) if own.eta > 0 else None
-            step = diffusion.ddim_step(
+            sample = diffusion.ddim_step(
                 scheduler,
                 output,
                 timestep,
@@ -113,77 +155,69 @@ class LafitE(Method):
                 sample,
                 eta=own.eta,
                 variance_noise=fresh,
-            )
-            sample = step.prev_sample
+            ).prev_sample
         restored: Tensor = sample.permute(0, 2, 3, 1)
         return restored
 
-    def save(self, folder: Path) -> None:
-        from adbench.methods.lafite.storage import save_detector
+    def _create_network(self, context: Context) -> Any:
+        from adbench.methods.lafite.network import create_unet
+        from adbench.methods.training import seeded
 
-        save_detector(folder, self.detector_, self.diagnostics_)
+        own = self.hyperparameters
+        with seeded(context, "network"):
+            network = create_unet(self.extractor_.channels, own.base_width, own.map_size)
+        return network.to(context.device)
 
-    def load(self, folder: Path, context: Context) -> Self:
-        from adbench.methods.lafite.storage import load_detector
+    def learned(self) -> dict[str, Tensor]:
+        import torch
 
-        self._context = context
-        self.detector_, self.diagnostics_ = load_detector(
-            folder, self.hyperparameters, context.device
-        )
-        return self
+        scaling = self.scaling_
+        tensors = {"mean": scaling.mean, "std": scaling.std}
+        tensors["unit"] = torch.tensor(scaling.unit, dtype=torch.float64)
+        if self.editor_ is not None:
+            tensors["centers"] = self.editor_.search.bank
+        return tensors if self.network_ is None else tensors | named("network", self.network_)
 
-    @property
-    def batch_size(self) -> int:
-        return 8
+    def restore(self, tensors: Mapping[str, Tensor], context: Context) -> None:
+        from adbench.methods.editing import FeatureEditor
+        from adbench.methods.lafite.network import FeatureScaling
 
-    def protocol(self) -> dict[str, JSON]:
-        return {
-            "backbone": self.hyperparameters.backbone,
-            "weights_sha256": self.detector_.extractor.weights_sha256,
-        }
+        super().restore(tensors, context)
+        own, self._context, unit = self.hyperparameters, context, float(tensors["unit"])
+        self.scaling_ = FeatureScaling(tensors["mean"], tensors["std"], unit).to(context.device)
+        self.editor_ = self.network_ = None
+        if own.feature_editing:
+            self.editor_ = FeatureEditor(tensors["centers"], own, context.device, unit)
+        if own.reconstruction:
+            self.network_ = self._create_network(context)
+            fill(self.network_, below("network", tensors))
 
-    def diagnostics(self) -> dict[str, JSON]:
-        return self.diagnostics_
-
-    def num_parameters(self) -> int:
-        total = self.detector_.extractor.num_parameters()
-        if self.detector_.network is not None:
-            total += sum(parameter.numel() for parameter in self.detector_.network.parameters())
-        return total
+    def networks(self) -> list[nn.Module]:
+        return [self.extractor_, *([self.network_] if self.network_ is not None else [])]
 
     def search_flops(self) -> float:
-        if self.detector_.editor is None:
-            return 0.0
-        return self.detector_.editor.search.flops(self.hyperparameters.map_size**2)
+        return self.editor_.search.flops(self.map_size**2) if self.editor_ else 0.0
 
     def training_flops(self, num_train: int) -> float:
         own = self.hyperparameters
-        total = num_train * costs.feature_flops(own.backbone, own.image_size)
+        total = num_train * self.feature_flops()
         if own.feature_editing:
-            total += self._search_estimate(num_train, num_train)
+            total += self.search_estimate(num_train, own.num_centers(num_train, own.map_size))
         if own.reconstruction:
             # A backward pass costs twice the forward one.
-            total += 3 * own.num_steps(num_train) * own.batch_size * self._network_estimate()
+            total += 3 * own.num_steps(num_train) * own.batch_size * self._network_flops()
         return total
 
     def inference_flops(self, num_train: int) -> float:
-        own = self.hyperparameters
-        total = costs.feature_flops(own.backbone, own.image_size)
+        own, total = self.hyperparameters, self.feature_flops()
         if own.feature_editing:
-            total += self._search_estimate(1, num_train)
+            total += self.search_estimate(1, own.num_centers(num_train, own.map_size))
         if own.reconstruction:
-            total += own.num_noise * own.num_inference_steps * self._network_estimate()
+            total += own.num_noise * own.num_inference_steps * self._network_flops()
         return total
 
-    def _search_estimate(self, num_images: int, num_train: int) -> float:
-        own = self.hyperparameters
-        channels = costs.backbone_cost(own.backbone).channels
-        slices = num_images * own.map_size**2
-        return costs.distance_flops(slices, own.num_centers(num_train), channels)
-
-    def _network_estimate(self) -> float:
+    def _network_flops(self) -> float:
         """Of one forward pass on one image, fitted to measurements (65.3e9 at width 256)."""
         own = self.hyperparameters
-        channels = costs.backbone_cost(own.backbone).channels
-        ends = 2 * 2 * 9 * channels * own.base_width * 32**2  # the first and last convolution
+        ends = 2 * 2 * 9 * self.channels * own.base_width * 32**2  # the first and last convolution
         return (62.7e9 * (own.base_width / 256) ** 2 + ends) * float(own.map_size / 32) ** 2

@@ -1,18 +1,72 @@
-"""LafitE's noise-predicting UNet and its training on normal features (paper, section 3.2)."""
+"""LafitE's latent space and its noise-predicting UNet (paper, section 3.2)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
+import numpy as np
 import torch
 from diffusers import UNet2DModel
+from numpy.typing import NDArray
 from torch import Tensor
 
 from adbench.contracts import Context
 from adbench.methods.diffusion import noise_like, predicted_noise
 
+ScalingKind = Literal["none", "global", "channel"]
 HELD_OUT_TIMESTEPS = (50, 150, 300, 500, 700, 900)
+
+
+@dataclass(frozen=True)
+class FeatureScaling:
+    """z = (x - mean) / std, channel by channel: the noise schedule presumes unit variance.
+
+    Attributes:
+        mean: float32 (C,).
+        std: float32 (C,); equal entries under "global", so that distances keep their ratios.
+        unit: raw feature units in one scaled unit; under "channel" their root mean square.
+    """
+
+    mean: Tensor
+    std: Tensor
+    unit: float
+
+    @classmethod
+    def fit(cls, features: NDArray[np.float32], kind: ScalingKind) -> Self:
+        """From the features of normal training images, (N, S, S, C)."""
+        mean, variance = channel_moments(features)
+        unit = float(np.sqrt(variance.mean())) or 1.0  # constant features: nothing to scale
+        if kind == "none":
+            mean, std, unit = np.zeros_like(mean), np.ones_like(mean), 1.0
+        elif kind == "global":
+            std = np.full_like(mean, unit)
+        else:  # a channel that hardly varies must not be blown up to unit variance
+            std = np.maximum(np.sqrt(variance), 1e-3 * unit)
+        return cls(torch.from_numpy(mean).float(), torch.from_numpy(std).float(), unit)
+
+    def to(self, device: str) -> FeatureScaling:
+        return FeatureScaling(self.mean.to(device), self.std.to(device), self.unit)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Scale features (..., C)."""
+        return (features - self.mean) / self.std
+
+
+def channel_moments(
+    features: NDArray[np.float32],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and variance of each channel of (N, S, S, C), read once, image by image, in float64."""
+    channels = features.shape[-1]
+    shift = features[0].reshape(-1, channels).mean(0, dtype=np.float64)  # against cancellation
+    total, squares = np.zeros(channels), np.zeros(channels)
+    for image in features:
+        rows = image.reshape(-1, channels) - shift
+        total += rows.sum(0)
+        squares += np.einsum("nc,nc->c", rows, rows)
+    count = features.size / channels
+    return shift + total / count, np.maximum(squares / count - (total / count) ** 2, 0)
 
 
 def create_unet(channels: int, base_width: int, size: int) -> Any:
@@ -38,9 +92,7 @@ def create_unet(channels: int, base_width: int, size: int) -> Any:
 def denoising_loss(
     network: Any, scheduler: Any, clean: Callable[[Tensor], Tensor]
 ) -> Callable[..., Tensor]:
-    """The training loss for batches that `clean` makes from indices.
-
-    The squared error of the predicted noise (paper, eq. 6), or of the predicted sample.
+    """The squared error of the predicted noise (paper, eq. 6), or of the predicted sample.
 
     Args:
         network: the UNet.
@@ -67,18 +119,17 @@ def denoising_loss(
 def held_out_error(
     network: Any, scheduler: Any, clean: Tensor, training: Tensor, context: Context
 ) -> dict[str, list[float]]:
-    """Epsilon-MSE on features that training did not see, beside what needs no training.
+    """Epsilon-MSE on features that training did not see, for fixed timesteps and fixed noise.
+
+    Of the network, of the best predictor that knows each channel's mean and variance (in some
+    `training` features) only, and of predicting zero. A network that learned nothing does not
+    beat the second.
 
     Args:
         network: the UNet.
         scheduler: the one of training.
         clean: scaled held-out features (B, C, S, S).
-        training: scaled features of some training images, of the same shape but for B.
-
-    Returns:
-        For fixed timesteps and fixed noise, the error of the network, of the best predictor that
-        knows each channel's mean and variance only, and of predicting zero. A network that
-        learned nothing does not beat the second.
+        training: scaled features of some training images.
     """
     variance, mean = torch.var_mean(training, (0, 2, 3), keepdim=True)
     errors: dict[str, list[float]] = {"timesteps": [float(t) for t in HELD_OUT_TIMESTEPS]}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from adbench.methods.transfusion.group_norm import GroupNorm
+from adbench.methods.group_norm import GroupNorm
 
 NORM_GROUPS = 32
 

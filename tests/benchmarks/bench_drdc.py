@@ -21,14 +21,13 @@ from torch import Tensor, nn
 
 from adbench.hyperparameters import build_hyperparameters
 from adbench.machine.devices import choose_precision
-from adbench.methods.drdc.blocks import Attention
-from adbench.methods.drdc.group_norm import SmallMapGroupNorm
-from adbench.methods.drdc.hyperparameters import DRDCHyperparameters
 from adbench.methods.drdc.losses import noise_loss
-from adbench.methods.drdc.maps import ErrorMean, mean_filter
 from adbench.methods.drdc.method import DRDC
-from adbench.methods.drdc.network import ConditionalUNet
-from adbench.methods.drdc.process import Conditions, refine
+from adbench.methods.drdc.network import Attention, ConditionalUNet
+from adbench.methods.drdc.process import refine
+from adbench.methods.drdc.scoring import mean_error, mean_filter
+from adbench.methods.drdc.settings import DRDCSettings
+from adbench.methods.group_norm import SmallMapGroupNorm
 from adbench.methods.training import autocast
 
 Run = Callable[[Tensor, Tensor], Tensor]
@@ -47,7 +46,7 @@ class NaiveAttention(Attention):
         return x + mixed.mT.reshape(x.shape)
 
 
-def naive_copy(network: ConditionalUNet, own: DRDCHyperparameters) -> ConditionalUNet:
+def naive_copy(network: ConditionalUNet, own: DRDCSettings) -> ConditionalUNet:
     """The same weights, contiguous, with naive attention and torch's own normalisation."""
     copy = create(own)
     for module in list(copy.modules()):
@@ -63,11 +62,9 @@ def naive_copy(network: ConditionalUNet, own: DRDCHyperparameters) -> Conditiona
     return copy.eval().requires_grad_(False)
 
 
-def create(own: DRDCHyperparameters) -> ConditionalUNet:
+def create(own: DRDCSettings) -> ConditionalUNet:
     """The preset's network."""
-    return ConditionalUNet(
-        own.model_condition, own.base_width, own.multipliers, own.attention_factors, own.blocks
-    )
+    return ConditionalUNet(*own.network_shape)
 
 
 def main() -> None:
@@ -75,7 +72,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     built = build_hyperparameters(DRDC, options.preset, {})
-    assert isinstance(built, DRDCHyperparameters)
+    assert isinstance(built, DRDCSettings)
     images = draw_images(max(options.images, built.batch_size), built.inner_size)
     fast = create(built).to(memory_format=torch.channels_last)
     print(f"{options.preset}: width {built.base_width}, {built.inner_size} px, "
@@ -90,7 +87,7 @@ def main() -> None:
 
 def train_step(
     network: nn.Module,
-    own: DRDCHyperparameters,
+    own: DRDCSettings,
     images: Tensor,
     step: int,
     options: argparse.Namespace,
@@ -110,7 +107,7 @@ def train_step(
 
 
 def compare(
-    fast: nn.Module, naive: nn.Module, own: DRDCHyperparameters, images: Tensor, precision: str
+    fast: nn.Module, naive: nn.Module, own: DRDCSettings, images: Tensor, precision: str
 ) -> None:
     """The refinement of each image, in turns, and how far the maps are apart."""
     seconds: dict[str, list[float]] = {"fast": [], "naive": []}
@@ -143,7 +140,7 @@ def one_by_one(network: nn.Module) -> Run:
 
 @torch.inference_mode()
 def refined_map(
-    network: Run, image: Tensor, own: DRDCHyperparameters, index: int, precision: str
+    network: Run, image: Tensor, own: DRDCSettings, index: int, precision: str
 ) -> Tensor:
     """The smoothed error map (1, H, W)."""
 
@@ -152,18 +149,8 @@ def refined_map(
             return network(inputs, t)
 
     generators = [[torch.Generator().manual_seed(100 * index + c) for c in own.grids]]
-    mean = ErrorMean(image, own.scales)
-    for step in refine(
-        predict,
-        image,
-        generators,
-        timesteps=own.timesteps,
-        grids=own.grids,
-        num_sets=own.num_masks,
-        conditions=Conditions(own.model_condition),
-    ):
-        mean.add(step.images)
-    return mean_filter(mean.map(), own.smoothing_kernel)
+    steps = (step.images for step in refine(predict, image, generators, own))
+    return mean_filter(mean_error(image, steps, own.scales), own.smoothing_kernel)
 
 
 def draw_images(count: int, size: int) -> Tensor:

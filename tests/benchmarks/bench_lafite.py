@@ -20,9 +20,8 @@ from torch import Tensor
 from adbench.methods.coreset import k_center_greedy
 from adbench.methods.diffusion import cosine_scheduler
 from adbench.methods.features import FeatureExtractor
-from adbench.methods.lafite.hyperparameters import LafitEHyperparameters
 from adbench.methods.lafite.network import create_unet, denoising_loss
-from adbench.methods.lafite.presets import PRESETS
+from adbench.methods.lafite.settings import PRESETS, LafitESettings
 from adbench.methods.neighbours import NeighbourSearch
 from adbench.methods.training import autocast
 
@@ -42,7 +41,7 @@ def measure(name: str, call: Callable[[], object], repeats: int, per: float = 1)
     )
 
 
-def measure_network(own: LafitEHyperparameters, features: Tensor, repeats: int) -> None:
+def measure_network(own: LafitESettings, features: Tensor, repeats: int) -> None:
     """Training and DDIM steps."""
     network = create_unet(features.shape[3], own.base_width, own.map_size)
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
@@ -68,10 +67,10 @@ def measure_network(own: LafitEHyperparameters, features: Tensor, repeats: int) 
             measure(name, lambda: network(data[:8], 300), repeats, per=8)
 
 
-def measure_bank(own: LafitEHyperparameters, features: Tensor, repeats: int) -> None:
+def measure_bank(own: LafitESettings, features: Tensor, repeats: int) -> None:
     """Coreset and search."""
     slices = features.reshape(-1, features.shape[3])
-    num_centers = own.num_centers(len(features))
+    num_centers = own.num_centers(len(features), own.map_size)
     name = f"coreset, {num_centers} of {len(slices)}"
     measure(name, lambda: k_center_greedy(slices, num_centers), 1)
     bank = slices[torch.randperm(len(slices))[:num_centers]]
@@ -94,7 +93,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    own = LafitEHyperparameters(**PRESETS["fast"])
+    own = LafitESettings(**PRESETS["fast"])
     extractor = FeatureExtractor(own.backbone, own.weights, own.map_size)
     size = own.image_size
     pixels = torch.randint(0, 256, (options.images, size, size, 3), dtype=torch.uint8)

@@ -17,12 +17,11 @@ from unittest import mock
 import torch
 from torch import nn
 
+from adbench.methods.reconstruction import network as attention
+from adbench.methods.reconstruction.losses import reconstruction_loss
+from adbench.methods.reconstruction.method import ReconstructionSettings
+from adbench.methods.reconstruction.network import Dropout, FeatureTransformer
 from adbench.methods.training import autocast
-from adbench.methods.uniad import attention
-from adbench.methods.uniad.attention import Dropout
-from adbench.methods.uniad.hyperparameters import UniADHyperparameters
-from adbench.methods.uniad.losses import reconstruction_loss
-from adbench.methods.uniad.network import UniADTransformer
 
 CHANNELS = 192
 
@@ -42,12 +41,12 @@ def measure(name: str, call: Callable[[], object], repeats: int) -> None:
     )
 
 
-def training_step(own: UniADHyperparameters, precision: str) -> Callable[[], None]:
+def training_step(own: ReconstructionSettings, precision: str) -> Callable[[], None]:
     """A step of the optimiser on eight random maps."""
-    network = UniADTransformer(CHANNELS, own.feature_size, dropout=own.dropout)
+    network = FeatureTransformer(CHANNELS, own.feature_size, dropout=own.dropout)
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
     features = torch.randn(8, own.feature_size, own.feature_size, CHANNELS)
-    loss = reconstruction_loss(network, own, lambda indices: features[indices])
+    loss = reconstruction_loss(network, lambda indices: features[indices])
 
     def step() -> None:
         optimizer.zero_grad()
@@ -67,8 +66,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    own = UniADHyperparameters(feature_size=options.size)
-    without = UniADHyperparameters(feature_size=options.size, dropout=0)
+    own = ReconstructionSettings(feature_size=options.size)
+    without = ReconstructionSettings(feature_size=options.size, dropout=0)
     fused = mock.patch.object(attention, "PRODUCTS_UP_TO", 0)
     theirs = mock.patch.object(
         Dropout,

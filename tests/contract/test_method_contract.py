@@ -5,83 +5,33 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from toy import PIXEL, Toy, write_toy
+from fits import MemoryCheckpoint, build, fit, fit_once, make_context, make_images
+from toy import PIXEL
 
-from adbench.contracts import Context, Images, Method, Prediction
-from adbench.data.cache import DiskCache
-from adbench.data.images import load_images
+from adbench.contracts import Images, Method, Prediction
 from adbench.hyperparameters import PRESETS, build_hyperparameters
-from adbench.registry import load_dataset, load_method, method_names
+from adbench.registry import load_method, method_names
 
-METHODS = [*method_names(), PIXEL]
-
-
-class MemoryCheckpoint:
-    """Always due; keeps the state; dies after a number of saves when told to."""
-
-    def __init__(self, dies_after: int | None = None) -> None:
-        self.state: dict[str, Any] | None = None
-        self.saves = 0
-        self._dies_after = dies_after
-
-    def load(self) -> dict[str, Any] | None:
-        return self.state
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, state: Mapping[str, Any]) -> None:
-        import copy
-
-        self.state = copy.deepcopy(dict(state))
-        self.saves += 1
-        if self.saves == self._dies_after:
-            raise InterruptedError
+pytestmark = pytest.mark.usefixtures("shared_models")
 
 
-@pytest.fixture(scope="module", params=METHODS)
+@pytest.fixture(scope="module", params=[*method_names(), PIXEL])
 def name(request: pytest.FixtureRequest) -> str:
     """The method under test."""
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
-    return write_toy(tmp_path_factory.mktemp("contract"), side=64)
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> DiskCache:
-    return DiskCache(tmp_path_factory.mktemp("cache"), None)
-
-
-def _context(cache: DiskCache, seed: int = 0, checkpoint: Any = None) -> Context:
-    return Context("cpu", "fp32", seed, checkpoint or MemoryCheckpoint(), cache)
-
-
-def _build(name: str) -> Method:
-    method = load_method(name)
-    return method(build_hyperparameters(method, "smoke", {}))
-
-
-def _images(name: str, toy: Toy, cache: DiskCache, split: str) -> Images:
-    dataset = load_dataset(toy.reference)
-    samples = [s for s in dataset.samples(toy.root, ("a", "b")) if s.split == split]
-    return load_images(toy.root, samples, _build(name).geometry, cache)
-
-
-@pytest.fixture(scope="module")
-def fitted(name: str, toy: Toy, cache: DiskCache) -> tuple[Method, Prediction, Images]:
+def fitted(name: str, shared_models: None) -> tuple[Method, Prediction, Images]:
     """The method fitted once, with its predictions on the test images."""
-    method = _build(name).fit(_images(name, toy, cache, "train"), _context(cache))
-    test = _images(name, toy, cache, "test")
+    method = fit_once(name)
+    test = make_images(8, method.geometry.size, seed=1, anomalous=4)
     return method, method.predict(test), test
 
 
@@ -95,6 +45,7 @@ def test_card_and_presets_are_complete(name: str) -> None:
         assert method(built).batch_size >= 1
     for field, info in method.Hyperparameters.model_fields.items():
         assert info.description, f"{field} has no description"
+    assert method.Hyperparameters.prediction_only <= set(method.Hyperparameters.model_fields)
     card = method.card
     if card.group != "testing":
         assert card.citation.startswith("@") and card.name in method_names()
@@ -131,17 +82,25 @@ def test_fitted_method_describes_itself_in_json(fitted: Any) -> None:
     assert method.inference_flops(100) >= 0
 
 
-def test_same_seed_same_numbers_and_no_global_randomness(
-    name: str, toy: Toy, cache: DiskCache, fitted: Any
+def test_a_killed_fit_resumes_to_the_same_numbers_without_global_randomness(
+    name: str, fitted: Any
 ) -> None:
-    _, expected, test = fitted
+    method, expected, test = fitted
     torch.manual_seed(1234)
     np.random.seed(99)
     state: Any = np.random.get_state()
     before = torch.get_rng_state(), state[1]
-    again = _build(name).fit(_images(name, toy, cache, "train"), _context(cache)).predict(test)
+    checkpoint = MemoryCheckpoint(dies_at=1)
+    try:
+        fit(name, make_context(checkpoint=checkpoint))
+        assert checkpoint.saves == 0  # it is over at once: nothing to resume
+    except InterruptedError:
+        pass
+    resumed = fit(name, make_context(checkpoint=checkpoint))
+    again = resumed.predict(test)
     np.testing.assert_array_equal(again.scores, expected.scores)
     np.testing.assert_array_equal(again.maps, expected.maps)
+    assert resumed.diagnostics() == method.diagnostics()
     assert torch.equal(torch.get_rng_state(), before[0])
     after: Any = np.random.get_state()
     assert (after[1] == before[1]).all()
@@ -165,31 +124,21 @@ def test_predict_leaves_its_input_alone(fitted: Any) -> None:
 
 
 def test_save_and_load_give_equal_scores_without_pickle(
-    name: str, fitted: Any, cache: DiskCache, tmp_path: Path
+    name: str, fitted: Any, tmp_path: Path
 ) -> None:
     method, expected, test = fitted
     method.save(tmp_path)
     for file in tmp_path.iterdir():
         assert file.suffix in {".safetensors", ".json", ".npy", ".npz"}, file.name
-    loaded = _build(name).load(tmp_path, _context(cache))
-    np.testing.assert_array_equal(loaded.predict(test).scores, expected.scores)
+    before = torch.get_rng_state()
+    loaded = build(name).load(tmp_path, make_context())
+    assert torch.equal(torch.get_rng_state(), before)
+    again = loaded.predict(test)
+    np.testing.assert_array_equal(again.scores, expected.scores)
+    np.testing.assert_array_equal(again.maps, expected.maps)
     assert loaded.diagnostics() == method.diagnostics()
     assert loaded.protocol() == method.protocol()
     assert loaded.num_parameters() == method.num_parameters()
-
-
-def test_training_resumes_to_the_same_numbers(
-    name: str, toy: Toy, cache: DiskCache, fitted: Any
-) -> None:
-    _, expected, test = fitted
-    checkpoint = MemoryCheckpoint(dies_after=1)
-    train = _images(name, toy, cache, "train")
-    try:
-        _build(name).fit(train, _context(cache, checkpoint=checkpoint))
-    except InterruptedError:
-        pass
-    resumed = _build(name).fit(train, _context(cache, checkpoint=checkpoint))
-    np.testing.assert_array_equal(resumed.predict(test).scores, expected.scores)
 
 
 def test_no_method_passes_the_label_shuffle(fitted: Any) -> None:

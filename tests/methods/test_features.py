@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from fits import MemoryCache, build, make_context, make_images
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -13,8 +14,6 @@ from adbench.methods.features import (
     evenly_spread,
     resize_map,
 )
-from adbench.methods.lafite.method import LafitE
-from adbench.methods.patchcore import PatchCore
 
 LITE = "tf_efficientnet_lite0"
 B4 = "tf_efficientnet_b4.aa_in1k"
@@ -61,14 +60,9 @@ def test_dropping_unused_blocks_changes_nothing(lite):
 def test_paper_backbone_has_272_channels(b4_file):
     extractor = FeatureExtractor(B4, b4_file)
     assert extractor.channels == 272 and extractor.map_size == 32
-    assert extractor.num_parameters() / 1e6 == pytest.approx(3.6, abs=0.1)
+    count = sum(parameter.numel() for parameter in extractor.parameters())
+    assert count / 1e6 == pytest.approx(3.6, abs=0.1)
     assert extractor.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
-
-
-def test_features_do_not_depend_on_the_batch(lite):
-    pixels = pixels_of(5)
-    together = lite(pixels)
-    torch.testing.assert_close(lite(pixels[3:4])[0], together[3], rtol=1e-4, atol=1e-4)
 
 
 def test_area_averages_where_it_shrinks():
@@ -127,47 +121,43 @@ def test_no_network_names_three_ways_to_get_weights(monkeypatch):
         assert way in str(caught.value)
 
 
-def test_no_package_for_the_backbone():
-    with pytest.raises(MethodError, match="only for tf_efficientnet_lite0"):
-        FeatureExtractor(B4, "package")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((B4, "package"), "only for tf_efficientnet_lite0"),
+        (("efficientnet_b44",), "timm cannot build the backbone 'efficientnet_b44'"),
+    ],
+)
+def test_impossible_backbones(arguments, message):
+    with pytest.raises(MethodError, match=message):
+        FeatureExtractor(*arguments)
 
 
-def test_unknown_backbone():
-    with pytest.raises(MethodError, match="timm cannot build the backbone 'efficientnet_b44'"):
-        FeatureExtractor("efficientnet_b44")
-
-
-def test_features_are_computed_once(lite, make_context, make_images, memory_cache):
-    images = make_images(20, key="images")
-    context = make_context(cache=memory_cache)
+def test_features_are_computed_once_and_cached_under_the_images_key(lite):
+    cache = MemoryCache()
+    context, images = make_context(cache=cache), make_images(20, key="images")
     features = cached_features(lite, images, context)
     assert features.shape == (20, 8, 8, 192) and features.dtype == np.float32
     assert cached_features(lite, images, context) is features
     pixels = torch.tensor(images.pixels[17:18])
     np.testing.assert_allclose(features[17], lite(pixels)[0], rtol=1e-4, atol=1e-4)
+    cached_features(lite, make_images(2), context)
+    assert len(cache.asked) == 2
 
 
-def test_images_without_a_key_are_not_cached(lite, make_context, make_images, memory_cache):
-    cached_features(lite, make_images(2), make_context(cache=memory_cache))
-    assert not memory_cache.asked
+def test_methods_share_features_and_each_repeats_its_coreset():
+    cache, images = MemoryCache(), make_images(6, key="train")
 
+    def computed_by(name, **options):
+        before = len(cache.computed)
+        build(name, **options).fit(images, make_context(cache=cache))
+        return [key.partition("-")[0] for key in cache.computed[before:]]
 
-def test_methods_share_features_and_each_repeats_its_coreset(
-    make_context, make_images, memory_cache
-):
-    images = make_images(6, key="train")
-
-    def computed_by(method, **options):
-        before = len(memory_cache.computed)
-        hyperparameters = method.Hyperparameters(**{**method.presets["smoke"], **options})
-        method(hyperparameters).fit(images, make_context(cache=memory_cache))
-        return [key.partition("-")[0] for key in memory_cache.computed[before:]]
-
-    assert computed_by(LafitE, reconstruction=False) == ["features", "coreset"]
-    assert computed_by(PatchCore) == ["coreset"]
-    assert computed_by(LafitE, reconstruction=False, num_neighbours=2) == []
-    assert computed_by(LafitE, reconstruction=False, feature_scaling="none") == ["coreset"]
-    assert computed_by(PatchCore, map_size=16) == ["features", "coreset"]
+    assert computed_by("lafite", reconstruction=False) == ["features", "coreset"]
+    assert computed_by("patchcore") == ["coreset"]
+    assert computed_by("lafite", reconstruction=False, num_neighbours=2) == []
+    assert computed_by("lafite", reconstruction=False, feature_scaling="none") == ["coreset"]
+    assert computed_by("patchcore", map_size=16) == ["features", "coreset"]
 
 
 @given(st.integers(1, 100), st.integers(1, 40))

@@ -4,22 +4,23 @@ import pytest
 import torch
 from torch import nn
 
-from adbench.methods.training import autocast
-from adbench.methods.uniad import attention
-from adbench.methods.uniad.attention import Attention, Dropout
-from adbench.methods.uniad.network import (
+from adbench.methods.reconstruction import network as attention
+from adbench.methods.reconstruction.network import (
+    Attention,
     DecoderLayer,
+    Dropout,
     EncoderLayer,
+    FeatureTransformer,
     PositionTable,
-    UniADTransformer,
     neighbour_mask,
 )
+from adbench.methods.training import autocast
 
 
 def small(**options):
     settings = {"channels": 10, "feature_size": 8, "hidden": 16, "heads": 2, "ffn": 24, "layers": 2}
     torch.manual_seed(0)
-    return UniADTransformer(**{**settings, **options})
+    return FeatureTransformer(**{**settings, **options})
 
 
 def as_torch(own, hidden, heads):
@@ -37,7 +38,7 @@ def as_torch(own, hidden, heads):
 
 
 def test_parameter_count_is_the_papers():
-    network = UniADTransformer(272)
+    network = FeatureTransformer(272)
     count = sum(parameter.numel() for parameter in network.parameters())
     attention_count = 4 * (256 * 256 + 256)
     feed_forward = 2 * 256 * 1024 + 1024 + 256
@@ -49,17 +50,8 @@ def test_parameter_count_is_the_papers():
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("feature_size", [8, 14, 28])
-def test_network_keeps_the_shape_and_the_row_major_order(feature_size):
-    network = small(feature_size=feature_size).eval()
-    with torch.inference_mode():
-        assert network(torch.zeros(2, feature_size, feature_size, 10)).shape[1:] == (
-            feature_size, feature_size, 10
-        )  # fmt: skip
-
-
 def test_linear_maps_start_by_xaviers_law_with_zero_biases():
-    network = UniADTransformer(272)
+    network = FeatureTransformer(272)
     for name, parameter in network.named_parameters():
         if name.endswith("bias"):
             assert (parameter == 0).all(), name
@@ -76,18 +68,6 @@ def test_linear_maps_start_by_xaviers_law_with_zero_biases():
     query = network.get_parameter("decoder.2.query").detach()
     assert float(query.mean()) == pytest.approx(0, abs=0.02)
     assert float(query.std()) == pytest.approx(1, rel=0.02)
-
-
-def test_every_decoder_layer_has_a_query_of_its_own():
-    network = UniADTransformer(16, 8, 32, 4, 64, 3)
-    queries = [network.get_parameter(f"decoder.{layer}.query") for layer in range(3)]
-    assert len({query.data_ptr() for query in queries}) == 3
-    assert not torch.equal(queries[0], queries[1])
-
-
-def test_images_of_a_batch_do_not_mix():
-    network, features = small().eval(), torch.randn(3, 8, 8, 10)
-    torch.testing.assert_close(network(features)[1:2], network(features[1:2]))
 
 
 def test_every_parameter_is_used():
@@ -136,15 +116,6 @@ def test_decoder_layer_asks_the_memory_first_and_then_the_last_output():
     inner = forward.narrow(forward.widen(tokens).relu())
     expected = nn.functional.layer_norm(tokens + inner, (16,))
     torch.testing.assert_close(layer(output, memory, positions, mask), expected)
-
-
-def test_the_first_decoder_layer_takes_the_memory_for_the_last_output():
-    network, seen = small().eval(), []
-    for layer in network.decoder:
-        layer.register_forward_hook(lambda _, inputs, result: seen.append((*inputs[:2], result)))
-    network(torch.randn(2, 8, 8, 10))
-    (output, memory, first), (second_output, second_memory, _) = seen
-    assert output is memory and second_memory is memory and second_output is first
 
 
 def test_positions_hold_the_column_first_and_start_in_the_unit_interval():
@@ -213,16 +184,6 @@ def test_attention_is_torchs(training, monkeypatch):
     torch.testing.assert_close(layer(queries, tokens, positions, mask), expected)
     monkeypatch.setattr(attention, "PRODUCTS_UP_TO", 0)  # the fused kernel in training as well
     torch.testing.assert_close(layer(queries, tokens, positions, mask), expected)
-
-
-@pytest.mark.parametrize("limit", [0, 1 << 24])
-def test_attention_weights_are_dropped_in_training_only(limit, monkeypatch):
-    monkeypatch.setattr(attention, "PRODUCTS_UP_TO", limit)
-    layer, tokens = Attention(16, 2, 0.5), torch.randn(2, 64, 16)
-    arguments = (tokens, tokens, torch.zeros(64, 16), neighbour_mask(8, 3))
-    assert not torch.equal(layer(*arguments), layer(*arguments))
-    layer.eval()
-    assert torch.equal(layer(*arguments), layer(*arguments))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5])

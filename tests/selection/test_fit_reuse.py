@@ -13,9 +13,9 @@ import pytest
 from adbench.code_digest import method_code
 from adbench.contracts import Context, Images, Prediction
 from adbench.data.cache import DiskCache
-from adbench.methods.lafite import card
-from adbench.methods.lafite.card import SELECTION
+from adbench.methods.lafite import settings
 from adbench.methods.lafite.method import LafitE
+from adbench.methods.lafite.settings import SELECTION
 from adbench.registry import load_method, method_names
 from adbench.source_text import SourceText
 
@@ -97,9 +97,9 @@ def test_a_fit_with_both_parts_serves_one_part_alone(
 
 
 def test_the_grid_is_no_part_of_the_methods_keys() -> None:
-    source = Path(card.__file__).read_text()
+    source = Path(settings.__file__).read_text()
     changed = source.replace("150, ", "")
-    assert "adbench.methods.lafite.card" in method_code(LafitE).modules and changed != source
+    assert "adbench.methods.lafite.settings" in method_code(LafitE).modules and changed != source
     assert SourceText(changed.encode()).text == SourceText(source.encode()).text
 
 

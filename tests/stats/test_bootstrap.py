@@ -14,8 +14,12 @@ from simulation import binormal
 from adbench.metrics.exact import image_metrics
 from adbench.metrics.resampled import stratified_weights
 from adbench.metrics.table import image_names
-from adbench.stats.bootstrap import image_interval, image_resamples, seed_of
-from adbench.stats.paired import image_differences
+from adbench.stats.bootstrap import image_differences, image_resamples, percentiles, seed_of
+
+
+def interval(labels: np.ndarray, scores: np.ndarray, resamples: int) -> tuple[float, float]:
+    weights = stratified_weights(labels, resamples, np.random.default_rng(0))
+    return percentiles(image_resamples(labels, scores, weights)["image_auroc"])
 
 
 @given(st.lists(st.integers(-2, 2), min_size=6, max_size=24), st.integers(0, 99))
@@ -48,7 +52,7 @@ def test_weights_keep_the_number_of_images_of_each_label() -> None:
     assert weights.mean(axis=0) == pytest.approx(np.ones(5), abs=0.12)
 
 
-def test_interval_agrees_with_scipys_bootstrap() -> None:
+def test_interval_agrees_with_scipys_bootstrap_and_covers_the_truth() -> None:
     labels, scores, _ = binormal(np.random.default_rng(5), 40, 60, 0.85, 0.85, 0.5)
 
     def auroc(positive, negative, axis):
@@ -58,40 +62,25 @@ def test_interval_agrees_with_scipys_bootstrap() -> None:
         (scores[labels], scores[~labels]), auroc, method="percentile", n_resamples=4000,
         rng=np.random.default_rng(1), batch=500,
     ).confidence_interval  # fmt: skip
-    ours = image_interval(labels, scores, "image_auroc", resamples=4000)
+    ours = interval(labels, scores, 4000)
     assert ours == pytest.approx((theirs.low, theirs.high), abs=0.006)
-
-
-def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(2)
     hits = []
-    for _ in range(300):
+    for _ in range(200):
         labels, scores, _ = binormal(rng, 40, 40, 0.85, 0.85, 0.5)
-        low, high = image_interval(labels, scores, "image_auroc", resamples=300)
+        low, high = interval(labels, scores, 300)
         hits.append(low <= 0.85 <= high)
     assert 0.90 <= np.mean(hits) <= 0.98
 
 
-def test_intervals_are_seeded_and_a_wider_level_is_wider() -> None:
-    labels, scores, _ = binormal(np.random.default_rng(5), 20, 30, 0.8, 0.8, 0.5)
-    first = image_interval(labels, scores, "image_aupr")
-    assert first == image_interval(labels, scores, "image_aupr")
-    assert first != image_interval(labels, scores, "image_aupr", seed=1)
-    low, high = image_interval(labels, scores, "image_aupr", level=0.5)
-    assert first[0] < low < high < first[1]
-    assert seed_of("mpdd", "tubes") != seed_of("mpdd", "bracket_black")
-
-
 def test_one_label_alone_has_no_interval() -> None:
-    low, high = image_interval([0, 0, 0], [1.0, 2.0, 3.0], "image_auroc")
+    low, high = interval(np.zeros(3, bool), np.arange(3.0), 10)
     assert math.isnan(low) and math.isnan(high)
     assert image_differences([0, 0, 1], [1.0, 2, 3], [1.0, 2, 3]) == {}
 
 
-def test_seeds_share_their_resamples() -> None:
-    labels, scores, _ = binormal(np.random.default_rng(5), 20, 30, 0.8, 0.8, 0.5)
-    one = image_interval(labels, scores, "image_auroc")
-    assert image_interval(labels, np.stack([scores] * 3), "image_auroc") == pytest.approx(one)
+def test_categories_draw_independently() -> None:
+    assert seed_of("mpdd", "tubes") != seed_of("mpdd", "bracket_black")
 
 
 def test_the_paired_bootstrap_agrees_with_delong() -> None:
@@ -105,6 +94,9 @@ def test_the_paired_bootstrap_agrees_with_delong() -> None:
     exact = [image_metrics(s, labels.astype(int)) for s in (base, head)]
     for name in image_names():
         assert found[name].difference == pytest.approx(exact[1][name] - exact[0][name], abs=1e-12)
+    three = image_differences(labels, np.stack([base] * 3), np.stack([head] * 3), resamples=4000)
+    for name in image_names():  # seeds share their resamples
+        assert three[name].variance == pytest.approx(found[name].variance)
 
 
 def test_equal_scores_are_no_difference_for_any_metric() -> None:

@@ -11,13 +11,14 @@ from simulation import seeds_trial
 from adbench.stats.estimate import Estimate, mean_estimate
 
 
-@pytest.mark.parametrize(("seeds", "spread"), [(2, 0.3), (3, 0.5), (5, 0.5), (3, 0.0)])
-def test_intervals_cover_seeds_and_images(seeds: int, spread: float) -> None:
-    trials = [seeds_trial(i, seeds, spread) for i in range(400)]
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.stress)])
+@pytest.mark.parametrize(("seeds", "spread"), [(2, 0.3), (5, 0.5), (3, 0.0)])
+def test_intervals_cover_seeds_and_images(seeds: int, spread: float, count: int) -> None:
+    trials = [seeds_trial(i, seeds, spread) for i in range(count)]
     covered = [low <= truth <= high for (low, high), _, truth in trials]
-    assert 0.92 <= np.mean(covered) <= 0.999
+    assert (0.90 if count == 100 else 0.92) <= np.mean(covered) <= 1.0 - 0.001 * (count > 100)
     if spread:  # images alone do not
-        assert np.mean([low <= truth <= high for _, (low, high), truth in trials]) < 0.85
+        assert np.mean([low <= truth <= high for _, (low, high), truth in trials]) < 0.88
 
 
 def test_seeds_add_their_variance_with_few_degrees_of_freedom() -> None:

@@ -10,13 +10,12 @@ from scipy import special
 from scored import scored_record
 
 from adbench.compare.gate import GateResult, run_gate
-from adbench.compare.regress import DEFAULT_METRICS
 from adbench.compare.sides import Side
 from adbench.compare.verdicts import Judged, Rules
-from adbench.metrics.table import image_names
+from adbench.metrics.table import image_names, shown
+from adbench.stats.bootstrap import image_differences, pixel_differences
 from adbench.stats.delong import auroc_difference
 from adbench.stats.estimate import Estimate
-from adbench.stats.paired import image_differences, pixel_differences
 from adbench.stats.pixels import PixelHistograms, pixel_histograms
 from adbench.store.records import Record
 
@@ -120,7 +119,7 @@ def gate_alarms(seed: int, categories: int, images: int) -> bool:
             records[side].append(record)
             pixels[side][record.keys["score"]] = histograms_of(maps[side], masks)
     base, head = (_side(*both) for both in zip(records, pixels, strict=True))
-    return run_gate(base, head, Rules(DEFAULT_METRICS, tolerance=0.0)).exit_code == 1
+    return bool(run_gate(base, head, Rules(shown(), tolerance=0.0)).regressions)
 
 
 def image_gate(
@@ -150,7 +149,7 @@ def first_auroc(result: GateResult) -> Judged:
     """What was said of the image AUROC of the category that may have dropped."""
     return next(
         j for j in result.judged
-        if (j.difference.category, j.difference.metric) == ("c0", "image_auroc")
+        if (j.difference.case.category, j.difference.metric) == ("c0", "image_auroc")
     )  # fmt: skip
 
 

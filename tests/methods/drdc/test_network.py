@@ -5,20 +5,20 @@ import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from adbench.methods.drdc.blocks import Attention, ResidualBlock
-from adbench.methods.drdc.costs import forward_flops
-from adbench.methods.drdc.group_norm import SMALL, SmallMapGroupNorm
-from adbench.methods.drdc.network import ConditionalUNet
+from adbench.methods.drdc.method import unet_flops
+from adbench.methods.drdc.network import Attention, ConditionalUNet, ResidualBlock
+from adbench.methods.group_norm import SMALL, SmallMapGroupNorm
 
 PLAIN = {"multipliers": (1, 1, 2, 2, 4, 4), "attention_factors": (8, 16, 32)}
 SMALL_LAYOUT = {"multipliers": (1, 1, 2, 3, 4), "attention_factors": (4, 8, 16)}
 TABLE = [
-    # size, base width, layout, million parameters, GFLOP a forward pass
-    (224, 256, PLAIN, 552.8, 1712.6),
-    (224, 128, PLAIN, 138.3, 430.5),
-    (224, 64, PLAIN, 34.6, 108.8),
-    (224, 32, PLAIN, 8.7, 27.8),
-    (112, 64, SMALL_LAYOUT, 26.3, 30.6),
+    # size, base width, condition, layout, blocks, million parameters, GFLOP a forward pass
+    (224, 256, True, PLAIN, 2, 552.8, 1712.6),
+    (224, 128, True, PLAIN, 2, 138.3, 430.5),
+    (112, 64, True, SMALL_LAYOUT, 2, 26.3, 30.6),
+    # ADM at 256 pixels: (table 3 of arXiv:2105.05233) and 1120 GMAC
+    (256, 256, False, PLAIN, 2, 552.8, 2240),
+    (64, 32, True, {"multipliers": (1, 2, 3), "attention_factors": (2,)}, 3, None, None),
 ]
 
 
@@ -38,31 +38,19 @@ def count(network):
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-@pytest.mark.parametrize(("size", "width", "layout", "parameters", "gflop"), TABLE)
-def test_sizes_and_costs_are_those_of_the_table(size, width, layout, parameters, gflop):
-    network = on_meta(base_width=width, **layout)
-    assert count(network) / 1e6 == pytest.approx(parameters, abs=0.05)
-    assert flops(network, size) / 1e9 == pytest.approx(gflop, rel=0.01)
-    assert flops(network, size) == pytest.approx(
-        forward_flops(size, 6, width, **layout, blocks=2), rel=0.01
-    )
-
-
-def test_without_condition_it_is_the_published_network():
-    """ADM at 256 pixels: 552.8 million parameters (paper, table 3 of arXiv:2105.05233), 1120 G."""
-    network = on_meta(False, 256)
-    assert count(network) / 1e6 == pytest.approx(552.8, abs=0.05)
-    assert flops(network, 256, 3) / 2e9 == pytest.approx(1120, rel=0.01)
-    assert forward_flops(256, 3, 256, **PLAIN, blocks=2) / 2e9 == pytest.approx(1120, rel=0.01)
-
-
-@pytest.mark.parametrize("blocks", [1, 3])
-def test_the_estimate_follows_other_layouts(blocks):
-    layout = {"multipliers": (1, 2, 3), "attention_factors": (2,)}
-    network = on_meta(base_width=32, blocks=blocks, **layout)
-    assert flops(network, 64) == pytest.approx(
-        forward_flops(64, 6, 32, **layout, blocks=blocks), rel=0.01
-    )
+@pytest.mark.parametrize(
+    ("size", "width", "condition", "layout", "blocks", "parameters", "gflop"), TABLE
+)
+def test_sizes_and_costs_are_those_of_the_table(
+    size, width, condition, layout, blocks, parameters, gflop
+):
+    network, channels = on_meta(condition, width, blocks=blocks, **layout), 3 + 3 * condition
+    counted = flops(network, size, channels)
+    estimate = unet_flops(size, condition, width, **layout, blocks=blocks)
+    assert counted == pytest.approx(estimate, rel=0.01)
+    if parameters is not None:
+        assert count(network) / 1e6 == pytest.approx(parameters, abs=0.05)
+        assert counted / 1e9 == pytest.approx(gflop, rel=0.01)
 
 
 def test_attention_is_where_the_factors_say_at_224_pixels():

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from adbench.errors import MethodError
+from adbench.methods.group_norm import GroupNorm
 from adbench.methods.transfusion.costs import forward_flops
-from adbench.methods.transfusion.group_norm import GroupNorm
 from adbench.methods.transfusion.network import (
     Attention,
     TimeEmbedding,

@@ -1,6 +1,7 @@
-"""Group normalisation whose backward pass is fast in bfloat16 on a CPU.
+"""Group normalisation that is fast on a CPU as well.
 
-The native one takes four to nine times as long there, and 40 % of a training step.
+torch's own takes four to nine times as long there in the backward pass in bfloat16, which is 40 %
+of a training step, and walks small channels-last maps in strides of one group.
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+SMALL = 1024
+"""Pixels of a channels-last map below which torch takes the slow path: at 28 x 28 and 64 channels
+in bfloat16 it takes 40 times as long as on a contiguous copy."""
 
 
 class GroupNorm(nn.GroupNorm):
@@ -22,6 +27,17 @@ class GroupNorm(nn.GroupNorm):
             )
             return normalised
         return super().forward(input)
+
+
+class SmallMapGroupNorm(GroupNorm):
+    """The same, for networks with small channels-last maps."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise (B, C, H, W) within each of the groups of channels."""
+        if input.device.type != "cpu" or input.shape[2] * input.shape[3] >= SMALL:
+            return super().forward(input)
+        normalised = super().forward(input.contiguous())
+        return normalised.contiguous(memory_format=torch.channels_last)
 
 
 class _GroupNorm(torch.autograd.Function):

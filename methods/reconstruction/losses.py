@@ -1,14 +1,15 @@
-"""UniAD's training loss on jittered features, and its error on normals that it did not see."""
+"""The training loss on jittered features, and the error on normals that training did not see."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-
-from adbench.methods.uniad.hyperparameters import UniADHyperparameters
 
 
 def jitter(
@@ -21,9 +22,6 @@ def jitter(
         scale: the deviation is `scale` times a token's norm over C; the paper's alpha.
         probability: of jittering the batch, which is jittered as a whole or not at all.
         generator: on the features' device.
-
-    Returns:
-        Of the same shape.
     """
     norms = features.square().sum(-1, keepdim=True).sqrt() / features.shape[-1]
     device = features.device
@@ -34,18 +32,18 @@ def jitter(
 
 def reconstruction_loss(
     network: Callable[[Tensor], Tensor],
-    hyperparameters: UniADHyperparameters,
     batch: Callable[[Tensor], Tensor],
+    scale: float = 20.0,
+    probability: float = 1.0,
 ) -> Callable[[Tensor, torch.Generator], Tensor]:
     """The training loss: mean squared error between the clean features and what the network makes
     of jittered ones, over all entries (official code; the paper's formula sums over channels).
 
     Args:
         network: from features (B, S, S, C) to features.
-        hyperparameters: of the jitter.
         batch: indices (B,) to clean features.
+        scale: of the jitter, as `probability`.
     """
-    scale, probability = hyperparameters.jitter_scale, hyperparameters.jitter_probability
 
     def loss(indices: Tensor, generator: torch.Generator) -> Tensor:
         features = batch(indices)
@@ -78,19 +76,10 @@ def _dropout_seeded(generator: torch.Generator) -> Iterator[None]:
 def held_out_error(
     network: Callable[[Tensor], Tensor], held_out: Tensor, training: Tensor, means: Tensor
 ) -> dict[str, float]:
-    """Mean squared errors without jitter and dropout, beside one that needs no network.
-
-    Args:
-        network: in evaluation mode.
-        held_out: features of normals that training did not see (B, S, S, C).
-        training: features of some that it saw, of the same shape but for B.
-        means: for each held-out image, the mean feature of each position over all images of its
-            category that training saw (B, S, S, C).
-
-    Returns:
-        The error of the `network` on the held-out features and on the `training` ones, and of
-        predicting `means` (`position_mean`) for the held-out ones. A network that learned nothing
-        of the single image does not beat the last.
+    """Mean squared errors without jitter and dropout: of the `network`, in evaluation mode, on
+    features (B, S, S, C) of normals that training did not see and on some that it saw
+    (`training`), and of predicting `position_means` for the held-out ones, which a network that
+    learned nothing of the single image does not beat.
     """
 
     def error(features: Tensor) -> float:
@@ -104,3 +93,31 @@ def held_out_error(
         "training": error(training),
         "position_mean": float((held_out - means).square().mean()),
     }
+
+
+def position_means(
+    features: NDArray[Any], categories: Sequence[str], own: Tensor, held_out: Tensor
+) -> Tensor:
+    """The mean feature of each position over those images of `own`, which training sees, that are
+    of the category of a held-out one, or over all of `own` where none is.
+
+    Args:
+        features: (N, S, S, C).
+        categories: N names.
+        own: indices.
+        held_out: indices (B,) of others.
+
+    Returns:
+        float32 (B, S, S, C) on the CPU.
+    """
+    of = {name: [i for i in own.tolist() if categories[i] == name] for name in set(categories)}
+
+    def mean(indices: list[int]) -> Tensor:
+        total = np.zeros(features.shape[1:], np.float64)
+        for index in indices:  # one at a time: they may be a memory map larger than memory
+            total += features[index]
+        return torch.from_numpy((total / len(indices)).astype(np.float32))
+
+    wanted = [categories[i] for i in held_out.tolist()]
+    means = {name: mean(of[name] or own.tolist()) for name in set(wanted)}
+    return torch.stack([means[name] for name in wanted])

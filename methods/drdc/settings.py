@@ -1,0 +1,349 @@
+"""DRDC's card, presets and hyper-parameters.
+
+The defaults are the paper's values, or the reasoned choice where it gives none: the card's
+deviations say which.
+
+A plain `drdc` records three scores: its own, fused of both branches, and each branch's alone, as
+parts. What `predict` alone reads, from `output` on, needs no training anew: a branch as a row of
+its own, ranked with other methods, is
+
+    base, refinement, both       drdc[output=base|diffusion|fused]
+
+and most rows of the paper's Table 5 are the same training too, each `adbench run --methods "..."`:
+
+    w/o spatio-temporal fusion   drdc[spatio_temporal_fusion=false]
+    w/o test-time condition      drdc[test_time_condition=false]
+    w/o model condition          drdc[model_condition=false]     (trains its own network)
+    with multi-scale base        drdc[multiscale_base=true]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from adbench.contracts import MethodCard
+from adbench.methods.reconstruction.method import ReconstructionSettings
+from adbench.methods.settings import BackboneSettings, OptimiserSettings
+
+CARD = MethodCard(
+    name="drdc",
+    title="DRDC",
+    paper="Enhancing Multi-Class Anomaly Detection via Diffusion Refinement with Dual Conditioning",
+    year=2024,
+    url="https://arxiv.org/abs/2407.01905",
+    citation="""@article{zhan2024drdc,
+  title   = {Enhancing Multi-Class Anomaly Detection via Diffusion Refinement with Dual
+             Conditioning},
+  author  = {Zhan, Jiawei and Lai, Jinxiang and Gao, Bin-Bin and Liu, Jun and Chen, Xiaochen and
+             Wang, Chengjie},
+  journal = {arXiv preprint arXiv:2407.01905},
+  year    = {2024}
+}""",
+    group="diffusion",
+    scope="unified",
+    summary="Reconstructs frozen features with a transformer and inpaints the image, cell by "
+    "cell, with a diffusion model that is shown the rest; both errors together are the score.",
+    deviations=(
+        "No code was published and the supplement was not at hand, so that what the paper leaves "
+        "open follows the works it builds on: UniAD, guided-diffusion and RePaint.",
+        "The base's loss is a mean over channels too, as in UniAD, where eq. 1 divides by the "
+        "pixels only.",
+        "Inpainted parts are summed without the 1 / n_s of eq. 10, because they are disjoint: as "
+        "printed, even a perfect reconstruction is half as bright as the image.",
+        "x_0 is the clean image in training and in the start of the sampling, because with the "
+        "noise-filled image, as section 4.2 says, the condition would hold the noise that is "
+        "to be predicted, and inference would start outside of what was trained on "
+        "(init=noise_fill starts there).",
+        "The last listed timestep, 0, is a network evaluation at the first noise level, because "
+        "0-based timesteps are guided-diffusion's and the clean image needs none.",
+        "Sampling is DDIM with eta = 0 between listed timesteps, as section 5 says, where eq. 7 "
+        "and 14 print the stochastic step to t - 1.",
+        "The 49 cells of 32 pixels are split into 25 and 24, because n_s = 2 does not divide "
+        "them as the text presumes.",
+        "The UNet is ADM's with base width 128 instead of 256 (preset adm256), because the paper "
+        "gives no size, claims fast inference and has few images.",
+        "Attention is at down-sampling factors 8, 16 and 32, as in ADM at 256 pixels, because "
+        "guided-diffusion's own rule silently leaves it out at 224.",
+        "The noise schedule is linear from 1e-4 to 0.02, the UNet sees images in [-1, 1], and "
+        "predicted images are clipped to it, as in guided-diffusion, because the paper gives "
+        "none of them.",
+        "The UNet trains 50,000 steps of 16 images at 1e-4 with gradients clipped at norm 1 and "
+        "an average of its weights with decay 0.999, because the paper gives only weight decay.",
+        "Training masks are half of the cells of a grid drawn from the three of the inference, "
+        "because the paper gives no law.",
+        "Predicted images are compared after average pooling, errors are resized bilinearly, and "
+        "the 41 x 41 filter reflects the border, because eq. 16 and 18 leave these open.",
+        "H_base is resized to the image before eq. 19 adds it, and the image score pools 16 x 16 "
+        "windows with stride 1, as UniAD does.",
+        "Eq. 19 adds a feature distance and an image distance whose scales nothing makes "
+        "comparable; it is the default, and fusion=calibrated divides each by its mean on "
+        "held-out normals instead.",
+        "5 % of the normals, at most 32, train neither branch, so that fusion can be calibrated "
+        "and the record shows errors on unseen normals (held_out_fraction=0 trains on all).",
+        "spatio_temporal_fusion=false keeps the last timestep and the finest scale, and "
+        "multiscale_base=true pools the base's features at the same scales, because Table 5 "
+        "names both without saying how.",
+        "The presets fast and smoke use the offline backbone tf_efficientnet_lite0 and inpaint "
+        "smaller images, whose maps are resized; fast trains on timesteps below 300 only, as "
+        "inference visits no other.",
+        "fast has the base of UniAD's fast (width 128, 4 heads, no dropout, 1,500 steps at 1e-3) "
+        "and a UNet of width 32 with multipliers 1, 1, 2, 3, 4 at 112 px, trained for 600 steps of "
+        "8 images at 1e-3, a tenth of it for the last fifth; it inpaints at 3 timesteps (250, 150, "
+        "50) over cells of 1, 8 and 16 px and compares at scales 1, 2 and 4.",
+        "What UniAD's card says of its own deviations holds for the base.",
+        "The average of the weights warms up: its decay in step s is at most (1 + s)/(10 + s).",
+        "A batch may straddle two epochs, so that every batch is full.",
+        "Where bf16 is fast the UNet's layers run in bfloat16, its last one, the loss and the "
+        "sampling in float32.",
+    ),
+)
+
+# What differs from the defaults.
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    # The paper says "the same UNet as Dhariwal and Nichol", and no width. 128 is our choice.
+    "paper": {},
+    # Their width at 256 pixels: 552.8 million parameters, 62 TFLOP an image.
+    "adm256": {"base_width": 256},
+    # Minutes on two CPU cores, chosen by cost alone: the refinement works on images of half the
+    # side, with cells and filter to match and as many cells, and with half of the evaluations, at
+    # 8 GFLOP each instead of 430. It trains on the timesteps that it visits. So few steps need a
+    # higher rate: after 60 of them on 12 rendered gears the noise error on four others was 0.08
+    # and 0.09 (known and unknown pixels at t = 50) at 1e-3, and 0.16 and 0.20 at 5e-4.
+    # The base is that of UniAD's `fast`, so that both rows of a table are one baseline.
+    "fast": {
+        "backbone": "tf_efficientnet_lite0",
+        "base_hidden": 128,
+        "base_heads": 4,
+        "base_ffn": 512,
+        "base_dropout": 0.0,
+        "base_learning_rate": 1e-3,
+        "base_steps": 1500,
+        "diffusion_size": 112,
+        "base_width": 32,
+        "multipliers": (1, 1, 2, 3, 4),
+        "attention_factors": (4, 8, 16),
+        "training_grids": (1, 8, 16),
+        "t_max": 300,
+        "steps": 600,
+        "batch_size": 8,
+        "learning_rate": 1e-3,
+        "learning_rate_drop": 0.8,
+        "timesteps": (250, 150, 50),
+        "grids": (1, 8, 16),
+        "scales": (1, 2, 4),
+        "smoothing_kernel": 21,
+    },
+    # Seconds: proves the plumbing, its scores mean nothing.
+    "smoke": {
+        "backbone": "tf_efficientnet_lite0",
+        "image_size": 64,
+        "feature_size": 8,
+        "base_steps": 2,
+        "base_batch_size": 4,
+        "diffusion_size": 32,
+        "base_width": 32,
+        "multipliers": (1, 2),
+        "attention_factors": (2,),
+        "blocks": 1,
+        "training_grids": (1, 4),
+        "steps": 3,
+        "batch_size": 4,
+        "learning_rate": 1e-3,
+        "timesteps": (250, 0),
+        "grids": (1, 4),
+        "scales": (1, 2),
+        "smoothing_kernel": 5,
+        "pool_kernel": 4,
+    },
+}
+
+NUM_TRAIN_TIMESTEPS = 1000
+
+Text = BeforeValidator(
+    lambda value: str(value).split("x") if isinstance(value, int | str) else value
+)
+"""The text `1x16x32` is a list of numbers, and one number a list of one."""
+Positive = Annotated[int, Field(ge=1)]
+Timestep = Annotated[int, Field(ge=0, lt=NUM_TRAIN_TIMESTEPS)]
+Numbers = Annotated[tuple[Positive, ...], Text, Field(min_length=1)]
+Timesteps = Annotated[tuple[Timestep, ...], Text, Field(min_length=1)]
+
+
+class DRDCSettings(OptimiserSettings, BackboneSettings):
+    """Everything that a run of DRDC can vary."""
+
+    prediction_only: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("output", "fusion", "gamma", "pool_kernel", "multiscale_base"),
+            *("spatio_temporal_fusion", "test_time_condition", "init", "clip_sample"),
+            *("timesteps", "grids", "num_masks", "scales", "smoothing_kernel"),
+        }
+    )
+
+    image_size: int = Field(
+        224, ge=32, le=1024, description="side in pixels: input of the base, and of the maps"
+    )
+    feature_size: int = Field(14, ge=8, le=112, description="side of the base's feature map")
+    base_hidden: int = Field(
+        256, ge=8, le=2048, multiple_of=2, description="width of the base's transformer"
+    )
+    base_heads: int = Field(8, ge=1, le=64, description="its attention heads")
+    base_ffn: int = Field(1024, ge=8, le=8192, description="inner width of its layers")
+    base_dropout: float = Field(0.1, ge=0, lt=1, description="share of its activations dropped")
+    base_epochs: int = Field(1000, ge=1, description="of the base, where base_steps is not given")
+    base_steps: int | None = Field(None, ge=1, description="of the base; overrides base_epochs")
+    base_batch_size: int = Field(8, ge=1, description="images in one step of the base")
+    base_learning_rate: float = Field(1e-4, gt=0, le=1, description="of the base's AdamW")
+    base_learning_rate_drop: float = Field(
+        0.8, gt=0, le=1, description="fraction of the base's steps at the full rate; then 0.1"
+    )
+    base_gradient_clip: float = Field(
+        0.1, ge=0, description="largest gradient norm of the base; 0: no limit"
+    )
+
+    diffusion_size: int | None = Field(
+        None, ge=32, le=1024, description="side of the images that are inpainted; none: image_size"
+    )
+    base_width: int = Field(
+        128, ge=32, le=512, multiple_of=32, description="channels of the UNet at full resolution"
+    )
+    multipliers: Numbers = Field(
+        (1, 1, 2, 2, 4, 4), description="channels of each level in base_width, as 1x1x2x2x4x4"
+    )
+    attention_factors: Numbers = Field(
+        (8, 16, 32), description="levels with attention, by their down-sampling factor"
+    )
+    blocks: int = Field(2, ge=1, le=4, description="residual blocks on each level of the UNet")
+    model_condition: bool = Field(
+        True, description="false: the UNet sees x_t only, not the noise-filled image beside it"
+    )
+    training_grids: Numbers = Field(
+        (1, 16, 32), description="sides of the cells that are masked in training, in pixels"
+    )
+    t_max: int = Field(
+        1000, ge=1, le=NUM_TRAIN_TIMESTEPS, description="timesteps below it are trained on"
+    )
+    loss_region: Literal["all", "masked"] = Field(
+        "all", description="where the loss counts: all pixels as in eq. 12, or the masked ones"
+    )
+    steps: int = Field(50_000, ge=1, description="optimiser steps of the UNet")
+    batch_size: int = Field(16, ge=1, description="images in one step of the UNet")
+    learning_rate_drop: float = Field(
+        1.0, gt=0, le=1, description="fraction of the UNet's steps at the full rate; then 0.1"
+    )
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="of the UNet's weights; 0: last ones")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="of both networks' AdamW")
+
+    output: Literal["fused", "base", "diffusion"] = Field(
+        "fused", description="map of both branches, of the base or of the diffusion refinement"
+    )
+    fusion: Literal["paper", "calibrated"] = Field(
+        "paper",
+        description="maps are divided by their channels, or by their mean on held-out normals",
+    )
+    gamma: float = Field(0.9, ge=0, le=1, description="share of the diffusion map")
+    pool_kernel: int = Field(16, ge=1, description="averaging window of the image score, in pixels")
+    multiscale_base: bool = Field(
+        False, description="true: the base's errors are averaged over `scales` as well"
+    )
+    spatio_temporal_fusion: bool = Field(
+        True, description="false: the last timestep and the finest scale only"
+    )
+    test_time_condition: bool = Field(
+        True, description="false: known pixels are not put back in each step"
+    )
+    init: Literal["qsample", "noise_fill"] = Field(
+        "qsample", description="start from the noised image, or the noised noise-filled image"
+    )
+    clip_sample: bool = Field(True, description="clip predicted images to [-1, 1]")
+    timesteps: Timesteps = Field(
+        (250, 200, 150, 100, 50, 0), description="of the sampling, 0-based, as 250x200x150x100x50x0"
+    )
+    grids: Numbers = Field((1, 16, 32), description="sides of the cells in inference, in pixels")
+    num_masks: int = Field(
+        2, ge=1, le=8, description="n_s, disjoint sets of cells that are inpainted in turn"
+    )
+    scales: Numbers = Field(
+        (1, 2, 4, 8), description="pixels over which images are averaged before they are compared"
+    )
+    smoothing_kernel: int = Field(
+        41, ge=1, le=201, description="odd side of the diffusion map's mean filter, in its pixels"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self._check_sides()
+        if any(later >= earlier for earlier, later in pairwise(self.timesteps)):
+            listed = "x".join(map(str, self.timesteps))
+            raise ValueError(f"timesteps={listed}: expected decreasing numbers")
+        if self.timesteps[0] >= self.t_max:
+            raise ValueError(
+                f"timesteps begin at {self.timesteps[0]}, but t_max={self.t_max} trains on those "
+                "below it only"
+            )
+        if self.smoothing_kernel % 2 == 0:
+            raise ValueError(f"smoothing_kernel={self.smoothing_kernel}: expected an odd number")
+        if self.smoothing_kernel // 2 >= self.inner_size:
+            raise ValueError(
+                f"smoothing_kernel={self.smoothing_kernel} reaches beyond the reflection of a map "
+                f"of {self.inner_size} pixels"
+            )
+        if self.fusion == "calibrated" and not self.held_out_fraction:
+            raise ValueError("fusion=calibrated needs normals that training leaves out: expected "
+                             "held_out_fraction above 0")  # fmt: skip
+        _ = self.base  # its own checks
+        return self
+
+    def _check_sides(self) -> None:
+        levels = 2 ** (len(self.multipliers) - 1)
+        for name, parts in (
+            ("multipliers", (levels,)),
+            ("training_grids", self.training_grids),
+            ("grids", self.grids),
+            ("scales", self.scales),
+        ):
+            for part in parts:
+                if self.inner_size % part:
+                    raise ValueError(
+                        f"{name}: the inpainted images have {self.inner_size} pixels a side, "
+                        f"which {part} does not divide"
+                    )
+        for factor in self.attention_factors:
+            if factor not in [2**level for level in range(len(self.multipliers))]:
+                raise ValueError(
+                    f"attention_factors: no level is {factor} times smaller than the input; "
+                    f"expected powers of two up to {levels}"
+                )
+
+    @property
+    def inner_size(self) -> int:
+        """Side of the images that the diffusion branch sees."""
+        return self.diffusion_size or self.image_size
+
+    @property
+    def network_shape(self) -> tuple[bool, int, tuple[int, ...], tuple[int, ...], int]:
+        """What the UNet is built from."""
+        levels = (self.base_width, self.multipliers, self.attention_factors)
+        return (self.model_condition, *levels, self.blocks)
+
+    @property
+    def base(self) -> ReconstructionSettings:
+        """Those of the base branch, which is UniAD."""
+        own = type(self).model_fields
+        names = {
+            n: f"base_{n}" if f"base_{n}" in own else n for n in ReconstructionSettings.model_fields
+        }
+        return ReconstructionSettings(
+            **{name: getattr(self, mine) for name, mine in names.items() if mine in own}
+        )
+
+    @property
+    def evaluations(self) -> int:
+        """Of the UNet per image: grids x sets x timesteps, and none for the base alone."""
+        if self.output == "base":
+            return 0
+        return len(self.grids) * self.num_masks * len(self.timesteps)

@@ -1,0 +1,1 @@
+"""UniAD's reconstruction of frozen features by a transformer, which is DRDC's base branch too."""
