@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from adbench.errors import StoreError
 from adbench.plan import Cell
 from adbench.reporter import Reporter
 from adbench.store import atomic
@@ -231,11 +232,16 @@ class Crew(Notes):
     def write(self, name: str, value: dict[str, Any]) -> None:
         """Replace a file at once, without the care for power cuts that results have.
 
-        Raises FileNotFoundError where the folder is gone.
+        Raises FileNotFoundError where the folder is gone, `StoreError` where the disk refuses.
         """
         temporary = self.folder / f".{name}.{os.getpid()}.tmp"
-        temporary.write_text(json.dumps(value))
-        os.replace(temporary, self.folder / name)
+        try:
+            temporary.write_text(json.dumps(value))
+            os.replace(temporary, self.folder / name)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise atomic.explain_os_error(error, self.folder / name) from error
 
     def read(self, name: str) -> dict[str, Any] | None:
         """What was written, None where that is not there."""
@@ -323,4 +329,6 @@ class Teller(Reporter):
             self._crew.write(f"{self._name}.status", asdict(self._status))
         except FileNotFoundError:
             raise KeyboardInterrupt from None  # nobody wants the work any more
+        except StoreError:
+            pass  # the launcher finds out, and so does who writes results
         self._written = time.monotonic()

@@ -31,14 +31,14 @@ def run(invoke: Invoke, folder: Path, *more: str, methods: str = "uniad"):
     )  # fmt: skip
 
 
-def training(tmp_path: Path, steps: int, *more: str) -> Warm:
-    """A run into `tmp_path / "results"` of its own process, once it has saved a training state."""
+def training(tmp_path: Path, steps: int, *more: str, begun: bool = True) -> Warm:
+    """A run into `tmp_path / "results"` of its own process; `begun`: once it has saved a state."""
     results = tmp_path / "results"
     process = spawn(
         "run", "--methods", "uniad", *SMALL, "--set", f"uniad.steps={steps}", "--results",
         str(results), "--cache", str(tmp_path / "cache"), *more, cwd=tmp_path,
     )  # fmt: skip
-    until(lambda: list(results.glob("cells/*/checkpoint*")))
+    until(lambda: not begun or list(results.glob("cells/*/checkpoint*")))
     return process
 
 
