@@ -25,7 +25,6 @@ stress: $(VENV)/.installed-dev
 	$(BIN)/python tests/stress/kill_loop.py --count 30 --executor ray
 	$(BIN)/python tests/stress/share_folder.py --runs 2 --cells 200
 	$(BIN)/python tests/stress/share_folder.py --runs 8 --cells 200
-	$(BIN)/python tests/stress/many_images.py
 	$(BIN)/python tests/stress/fuzz.py --count 50000
 
 lint: $(VENV)/.installed-dev

@@ -137,32 +137,32 @@ def test_every_change_of_code_changes_the_digest(tmp_path: Path, name: str) -> N
     assert code(tmp_path, OTHER[name]).digest != code(tmp_path).digest
 
 
-def test_an_import_of_one_of_two_alike_modules_counts(tmp_path: Path) -> None:
-    """`one` and `two` say the same, of other things."""
-    both = {
-        "one.py": "from deeper import VALUE\n\n\ndef f():\n    return VALUE\n",
-        "two.py": "from spare import VALUE\n\n\ndef f():\n    return VALUE\n",
-    }
-    text = "import one, two\nfrom {} import f\n\n\ndef late():\n    return f(), one.f, two.f\n"
-    first, second = (code(tmp_path, {**both, "lazy.py": text.format(n)}) for n in ("one", "two"))
-    assert first.digest != second.digest
+ONE_AND_TWO = {  # they say the same, of other things
+    "one.py": "from deeper import VALUE\n\n\ndef f():\n    return VALUE\n",
+    "two.py": "from spare import VALUE\n\n\ndef f():\n    return VALUE\n",
+}
+EITHER = "import one, two\nfrom {} import f\n\n\ndef late():\n    return f(), one.f, two.f\n"
+BOTH = (
+    "def late():\n    from numpy import {} as f\n    return f\n\n\n"
+    "def later():\n    from numpy import {} as f\n    return f\n"
+)
+CIRCLE = "import lazy\nVALUE = {}\nagain = lambda: lazy.late\n"
 
 
-def test_what_is_exchanged_between_two_functions_counts(tmp_path: Path) -> None:
-    text = (
-        "def late():\n    from numpy import {} as f\n    return f\n\n\n"
-        "def later():\n    from numpy import {} as f\n    return f\n"
-    )
-    orders = (("min", "max"), ("max", "min"))
-    first, second = (code(tmp_path, {"lazy.py": text.format(*names)}) for names in orders)
-    assert first.digest != second.digest
-
-
-def test_circles_end(tmp_path: Path) -> None:
-    circle = {"deeper.py": "import lazy\nVALUE = 2\nagain = lambda: lazy.late\n"}
-    changed = {"deeper.py": "import lazy\nVALUE = 3\nagain = lambda: lazy.late\n"}
-    assert code(tmp_path, circle).digest == code(tmp_path, circle).digest
-    assert code(tmp_path, circle).digest != code(tmp_path, changed).digest
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        [{"lazy.py": EITHER.format(n), **ONE_AND_TWO} for n in ("one", "two")],
+        [{"lazy.py": BOTH.format(*n)} for n in (("min", "max"), ("max", "min"))],
+        [{"deeper.py": CIRCLE.format(n)} for n in (2, 3)],
+    ],
+    ids=["one of two alike modules", "exchanged between two functions", "in a circle"],
+)
+def test_what_differs_far_away_counts(
+    tmp_path: Path, first: dict[str, str], second: dict[str, str]
+) -> None:
+    assert code(tmp_path, first).digest == code(tmp_path, first).digest
+    assert code(tmp_path, first).digest != code(tmp_path, second).digest
 
 
 def test_modules_outside_of_the_folder_are_covered_unless_installed(
@@ -226,10 +226,8 @@ def test_compiled_and_broken_neighbours_are_digested_by_their_bytes(tmp_path: Pa
 
 def test_a_class_of_a_file_is_not_another_one(tmp_path: Path) -> None:
     path = tmp_path / "two.py"
-    path.write_text(
-        "from adbench.testing import PixelGaussian\n\n\nclass A(PixelGaussian):\n    x = 1\n\n\n"
-        "class B(A):\n    x = 2\n"
-    )
+    own = "class {}(PixelGaussian):\n    x = 1\n\n\n"
+    path.write_text(MAIN[: MAIN.index("from helper")] + own.format("A") + own.format("B"))
     assert len({method_code(load_method(f"{path}:{name}")).digest for name in "AB"}) == 2
 
 

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from reports import notes, tables, texts
 from scored import failed, scored_record, write_results
 from toy import Invoke, Toy, forget_plugins, write_toy
 
 from adbench.figures.critical_difference import ranking
 from adbench.figures.names import labeller
-from adbench.report.comparison import comparison, notes
 from adbench.report.html.document import document
-from adbench.report.parts_table import parts_tables
+from adbench.report.report import Report
 from adbench.report.tables import MEAN, public, rows, summarise_seeds
 from adbench.store import atomic
 from adbench.store.comparability import data_versions
@@ -243,11 +243,11 @@ def digests(train: str = "0", test: str = "0", masks: str = "0") -> dict[str, An
 def test_records_of_unknown_data_are_compared_and_marked() -> None:
     known = [record(1, data=digests()), record(2, method="n", data=digests(masks="1"))]
     unknown = record(3, method="o")
-    (table,) = comparison([*known, unknown])
-    assert [row[1] for row in table.rows] == ["m fast (a)", "n fast (b)", "o fast (b?)"]
+    (table,) = tables([*known, unknown])
+    assert [row[1] for row in texts(table)] == ["m fast (a)", "n fast (b)", "o fast (b?)"]
     assert any("o fast (marked ?)" in n and "unknown" in n for n in notes([*known, unknown]))
     assert not any("unknown" in note for note in notes(known))
-    assert not any("?" in row[1] for row in comparison([unknown])[0].rows)
+    assert not any("?" in row[1] for row in texts(tables([unknown])[0]))
 
 
 def test_old_records_of_one_category_know_their_data() -> None:
@@ -263,8 +263,8 @@ def test_a_category_may_be_called_mean() -> None:
     assert [(row["category"], row["level"]) for row in table] == [
         ("mean", "category"), ("b", "category"), ("mean", "mean"),
     ]  # fmt: skip
-    (shown,) = comparison([record(1, "mean"), record(2, "b")])
-    assert [row[0] for row in shown.rows] == ["mean", "b", "mean of 2"]
+    (shown,) = tables([record(1, "mean"), record(2, "b")])
+    assert [row[0] for row in texts(shown)] == ["mean", "b", "mean of 2"]
     summaries = summarise_seeds(rows([record(1, "mean"), record(2, "mean", seed=1)]))
     assert {s["category"]: s["image_auroc"]["n"] for s in summaries} == {"mean": 2, MEAN: 2}
 
@@ -363,7 +363,7 @@ def test_compare_never_averages_over_protocols(invoke: Invoke, tmp_path: Path) -
 
 def test_a_failure_counts_with_its_own_run_alone() -> None:
     other_rule = [failed(ruled("a", "nearest")), ruled("a", "area_max")]
-    assert [row[2] for row in comparison(other_rule)[0].rows] == ["failed", "100.00"]
+    assert [row[2] for row in texts(tables(other_rule)[0])] == ["failed", "100.00"]
 
     def unified(categories: str) -> Record:
         own = [ruled(c, "nearest") for c in categories]
@@ -377,8 +377,8 @@ def test_a_failure_counts_with_its_own_run_alone() -> None:
             }
         )
 
-    (table,) = comparison([failed(unified("ab")), unified("abc")])
-    assert {row[0]: row[2] for row in table.rows if row[2] != "failed"} == {
+    (table,) = tables([failed(unified("ab")), unified("abc")])
+    assert {row[0]: row[2] for row in texts(table) if row[2] != "failed"} == {
         "a": "100.00", "b": "100.00", "c": "100.00", "mean of 3": "100.00",
     }  # fmt: skip
 
@@ -415,7 +415,7 @@ def test_a_record_that_a_tool_wrote_anew_keeps_its_place(tmp_path: Path, form: s
 
 def test_html_marks_each_cell_by_its_own_version_of_the_data(tmp_path: Path) -> None:
     made = [record(1, data=digests()), record(2, method="n", data=digests(masks="1"))]
-    text = document(made, tmp_path)
+    text = document(Report(made), tmp_path)
     assert "m fast (a)</span>" in text and "n fast (b)</span>" in text
     assert "(a, b)</span>" not in text and text.count('href="#cell-') >= 2
 
@@ -559,8 +559,8 @@ def test_seeds_on_different_data_are_compared_each_for_itself(
 def test_parts_of_methods_are_marked_like_the_methods() -> None:
     made = [record(1, data=digests()), record(2, seed=1, data=digests(test="1"))]
     having = [r.model_copy(update={"parts": {"base": r.metrics}}) for r in made]
-    (table,) = parts_tables(having, ["image_auroc"])
-    assert {row[1] for row in table.rows} == {"m fast (a)", "m fast (b)"}
+    (table,) = Report(having).parts
+    assert {row[1] for row in texts(table)} == {"m fast (a)", "m fast (b)"}
 
 
 def test_a_folder_merged_from_two_says_where_numbers_and_clocks_disagree() -> None:

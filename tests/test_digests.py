@@ -109,19 +109,3 @@ def test_an_index_that_cannot_be_written_is_a_store_error(files, tmp_path, monke
     with pytest.raises(StoreError, match="No space left on device.*ADBENCH_CACHE"):
         content_digests(files, NAMES, tmp_path / "index")
     assert list((tmp_path / "index").iterdir()) == []
-
-
-def test_a_rerun_reads_no_file(tmp_path, monkeypatch):
-    root = tmp_path / "data"
-    root.mkdir()
-    names = [f"{i:04d}" for i in range(400)]
-    for name in names:
-        (root / name).write_bytes(name.encode())
-    time.sleep(SETTLED)
-    first = content_digests(root, names, tmp_path / "index")
-
-    def refuse(*_):
-        raise AssertionError("a file that has not changed must not be read again")
-
-    monkeypatch.setattr("adbench.data.digests._hash", refuse)
-    assert content_digests(root, names, tmp_path / "index") == first

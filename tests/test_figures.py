@@ -31,8 +31,8 @@ from adbench.figures.latency import (
     points,
 )
 from adbench.figures.latency import settings as latency_settings
-from adbench.figures.maps import Scale
 from adbench.figures.names import file_part, labeller
+from adbench.figures.pictures import Scale
 from adbench.figures.style import drawing, line_style, point_style, save, svg
 from adbench.metrics.exact import image_metrics, pixel_metrics
 from adbench.store.records import METRICS, Record

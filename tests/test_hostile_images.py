@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 from outcomes import the_error
 from PIL import Image
+from pngs import write_png
 from toy import PIXEL, Invoke, Toy
 
 from adbench.data.decode import decode_image, decode_mask, plain_image
@@ -76,47 +75,29 @@ def test_the_preview_that_a_camera_adds_to_a_jpeg_is_no_animation(tmp_path: Path
     assert decode_image(path).shape == RGB.shape
 
 
-def png(path: Path, width: int, height: int, data: bytes) -> Path:
-    """A grey PNG that says any size and holds any data."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    parts = [chunk(b"IHDR", header), chunk(b"IDAT", data), chunk(b"IEND", b"")]
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
-    return path
-
-
 def test_a_bomb_is_refused_before_it_unfolds(tmp_path: Path) -> None:
     """2.5 gigapixels in 40 bytes; the message says the size, and restoring would not help."""
-    path = png(tmp_path / "x.png", 50_000, 50_000, zlib.compress(bytes(100)))
+    path = write_png(tmp_path / "x.png", 50_000, 50_000, bytes(100))
     message = refused(path)
     assert "2,500,000,000 pixels" in message and "at most" in message
 
 
 @pytest.mark.parametrize("width", [0, 2**31 - 1, 2**32 - 1])
 def test_a_header_that_lies_about_the_size(tmp_path: Path, width: int) -> None:
-    refused(png(tmp_path / "x.png", width, 1, zlib.compress(bytes(100))))
+    refused(write_png(tmp_path / "x.png", width, 1, bytes(100)))
 
 
 def test_data_that_unfold_to_more_than_the_header_says_are_bounded(tmp_path: Path) -> None:
     """100 MB of zeros behind a header of 2 x 2 pixels: the surplus is never unfolded."""
     import tracemalloc
 
-    path = png(tmp_path / "x.png", 2, 2, zlib.compress(bytes(100_000_000)))
+    path = write_png(tmp_path / "x.png", 2, 2, bytes(100_000_000))
     tracemalloc.start()
     try:
         assert decode_image(path).shape == (2, 2, 3)
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()
-
-
-def without_memory(*_arguments: object) -> None:
-    raise MemoryError
 
 
 def test_verify_goes_on_where_one_image_takes_too_much_memory(
@@ -153,16 +134,14 @@ def parent(path: Path) -> None:
     path.symlink_to(path.parent)
 
 
-ODD = [folder, pipe, parent]
-FOLDERS = ("a/train/good", "a/test/good", "a/test/hole", "a/ground_truth/hole")
-
-
 @pytest.mark.parametrize(
     ("where", "make"),
     [
-        *((where, make) for where in ("a/test/odd", "odd", "a/odd.png") for make in ODD),
-        *(("a/train/good/odd.png", make) for make in (folder, parent)),
-    ],
+        *(("a/test/odd", make) for make in (folder, pipe, parent)),
+        ("odd", pipe),
+        ("a/odd.png", parent),
+        ("a/train/good/odd.png", folder),
+    ],  # fmt: skip
 )
 def test_what_is_no_file_is_no_image_and_hangs_nothing(
     invoke: Invoke, toy: Toy, where: str, make: Callable[[Path], None]
@@ -182,9 +161,14 @@ def to_a_pipe(path: Path) -> None:
     path.symlink_to(".pipe")
 
 
-@pytest.mark.parametrize("make", [pipe, zeros, to_a_pipe])
-@pytest.mark.parametrize("where", FOLDERS)
-@pytest.mark.parametrize("name", ["000.png", "odd"])
+@pytest.mark.parametrize(
+    ("where", "name", "make"),
+    [
+        ("a/train/good", "000.png", pipe), ("a/train/good", "odd", zeros),
+        ("a/test/good", "odd", to_a_pipe), ("a/test/hole", "000.png", zeros),
+        ("a/ground_truth/hole", "000_mask.png", to_a_pipe), ("a/ground_truth/hole", "odd", pipe),
+    ],
+)  # fmt: skip
 def test_a_pipe_or_device_in_a_folder_of_images_is_refused_by_name(
     invoke: Invoke, toy: Toy, where: str, name: str, make: Callable[[Path], None]
 ) -> None:
@@ -198,8 +182,10 @@ def test_a_pipe_or_device_in_a_folder_of_images_is_refused_by_name(
     assert verify.code == 4 and f"{where}/{name}" in verify.out
 
 
-@pytest.mark.parametrize("make", [loop, lambda path: path.symlink_to("gone.png")])
-@pytest.mark.parametrize("folder", ["train/good", "test/good", "test/hole"])
+@pytest.mark.parametrize(
+    ("make", "folder"),
+    [(loop, "train/good"), (lambda path: path.symlink_to("gone.png"), "test/hole")],
+)
 def test_a_link_that_leads_nowhere_is_a_lost_image(
     invoke: Invoke, toy: Toy, make: Callable[[Path], None], folder: str
 ) -> None:

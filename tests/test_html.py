@@ -6,19 +6,22 @@ import base64
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+import reports
+from reports import TIMING
+from reports import failed_record as failed
 from toy import PIXEL, Invoke, write_toy
 
-from adbench.report.html import document
+from adbench.report.html.document import document
 from adbench.report.html.pictures import Budget, gallery_views
-from adbench.report.report import Layout
+from adbench.report.report import Report
 from adbench.report.reported import published_numbers
-from adbench.store.records import METRICS, Failure, Record
+from adbench.store.records import Record
 
 HOSTILE = '</script><img src=x onerror="window.broken=1">\'"&<b>{{7*7}}'
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -29,39 +32,14 @@ def make_record(
     method: str = "m", category: str = "a", value: float | None = 0.5, **changes: Any
 ) -> Record:
     """A finished record of six images."""
-    dataset = changes.pop("dataset", "toy")
-    identity = {
-        "method": method, "hyperparameters": changes.pop("hyperparameters", {}),
-        "dataset": dataset, "dataset_version": "1", "categories": [category],
-        "scope": "separate", "seed": changes.pop("seed", 0), "limit": changes.pop("limit", None),
+    images = {
+        "id": [f"{category}/test/{i}.png" for i in range(6)], "category": [category] * 6,
+        "label": [0, 0, 0, 1, 1, 1], "defect": ["good"] * 3 + ["hole"] * 3,
+        "score": [0.1, 0.4, "-inf", 0.3, 0.9, "inf"],
     }  # fmt: skip
-    protocol = {
-        "dataset": dataset, "dataset_version": "1", "scope": "separate",
-        "trained_categories": [category], "image_size": 32, "crop": None, "evaluation_size": 32,
-        "mask_rule": "nearest", "mask_threshold": 0, "metrics": "exact-1",
-        "aupro_limits": [0.3, 0.05], "selection": "last", "limit": None,
-    } | changes.pop("protocol", {})  # fmt: skip
-    values: dict[str, Any] = {
-        "status": "done", "created": "2026-01-01T00:00:00Z", "preset": "paper", "variant": "",
-        "keys": {"fit": "f", "predict": "p", "score": f"{method}-{dataset}-{category}"},
-        "key_parts": {"mask_rule": "nearest"}, "identity": identity, "protocol": protocol,
-        "metrics": {category: dict.fromkeys(METRICS, value)},
-        "images": {
-            "id": [f"{category}/test/{i}.png" for i in range(6)], "category": [category] * 6,
-            "label": [0, 0, 0, 1, 1, 1], "defect": ["good"] * 3 + ["hole"] * 3,
-            "score": [0.1, 0.4, "-inf", 0.3, 0.9, "inf"],
-        },
-        "environment": {"adbench": "0.1.0", "git": {"commit": "c" * 40, "dirty": True}},
-    }  # fmt: skip
-    return Record(**(values | changes))
-
-
-def failed(category: str = "b", message: str = "it broke") -> Record:
-    """A failed record."""
-    failure = Failure(type="ValueError", message=message, traceback=["File x.py", message])
-    return make_record(
-        category=category, status="failed", failure=failure, metrics={}, protocol={}, images={}
-    ).model_copy(update={"protocol": {}})
+    environment = {"adbench": "0.1.0", "git": {"commit": "c" * 40, "dirty": True}}
+    defaults = {"preset": "paper", "images": images, "environment": environment}
+    return reports.make_record(method, category, value, **(defaults | changes))
 
 
 class Page(HTMLParser):
@@ -128,7 +106,7 @@ def check_closed(page: Page) -> None:
 
 
 def render(records: list[Record], tmp_path: Path, **options: Any) -> Page:
-    page = Page(document(records, tmp_path, **options))
+    page = Page(document(Report(records, **options), tmp_path))
     check_closed(page)
     return page
 
@@ -139,22 +117,24 @@ def render(records: list[Record], tmp_path: Path, **options: Any) -> Page:
 def test_a_report_shows_tables_timing_notes_protocols_and_cells(tmp_path: Path) -> None:
     records = [make_record("m", c, v) for c, v in (("a", 0.5), ("b", 0.75))]
     records += [make_record("other", c, 0.9, protocol={"image_size": 64}) for c in "ab"]
-    text = render(records, tmp_path).text
+    page = render(records, tmp_path)
+    text = page.text
     assert "toy, separate (%, seed 0)" in text and "62.50" in text and "mean of 2" in text
     assert "toy: where the protocols differ" in text and "image size" in text
     assert "images resized to 64" in text and f"commit {'c' * 10} with changes" in text
     assert "No timing" in text and "Smoke preset" not in text
-
-
-def test_a_row_links_to_the_cell_behind_it(tmp_path: Path) -> None:
-    page = render([make_record("m", "a"), make_record("m", "b")], tmp_path)
+    # A row links to the cell behind it; the mean has no single one.
     links = [a["href"] for a in page.of("a") if (a["href"] or "").startswith("#cell-")]
-    assert links == ["#cell-1", "#cell-2"]  # the mean has no single cell behind it
+    assert links == ["#cell-1", "#cell-3", "#cell-2", "#cell-4"]
+    # Infinite scores are counted and not drawn.
+    described = [a["aria-label"] or "" for a in page.of("svg") if "aria-label" in a]
+    assert any("2 scores not finite, from 0.1 to 0.9" in text for text in described)
+    paths = [a["d"] or "" for a in page.of("path")]
+    assert paths and not any("nan" in path or "inf" in path for path in paths)
 
 
 def test_smoke_and_limited_records_carry_their_banner(tmp_path: Path) -> None:
-    smoke = make_record().model_copy(update={"preset": "smoke"})
-    text = render([smoke], tmp_path).text
+    text = render([make_record(preset="smoke")], tmp_path).text
     assert "Their scores mean nothing" in text and "Their scores compare" not in text
     text = render([make_record(limit=4)], tmp_path).text
     assert "Their scores compare with nothing" in text and "mean nothing" not in text
@@ -194,45 +174,29 @@ def test_whatever_a_folder_holds_there_is_a_report(records: list[Record], tmp_pa
             assert record.failure.message in text and "File x.py" in text
 
 
-def test_infinite_scores_are_counted_and_not_drawn(tmp_path: Path) -> None:
-    page = render([make_record()], tmp_path)
-    described = [a["aria-label"] or "" for a in page.of("svg") if "aria-label" in a]
-    assert any("2 scores not finite, from 0.1 to 0.9" in text for text in described)
-    paths = [a["d"] or "" for a in page.of("path")]
-    assert not any("nan" in path or "inf" in path for path in paths)
-
-
-def test_published_numbers_are_shown_as_reported(tmp_path: Path) -> None:
-    record = make_record("patchcore", "metal_plate", dataset="mpdd")
-    numbers = published_numbers()
-    page = render([record], tmp_path, layout=Layout(numbers=numbers))
-    assert any("reported" in (a.get("class") or "") for a in page.of("tr"))
-    without = render([record], tmp_path)
-    assert not any("reported" in (a.get("class") or "") for a in without.of("tr"))
-
-
-def test_the_layout_of_papers_has_two_numbers_a_cell_and_its_best_in_bold(tmp_path: Path) -> None:
+def test_published_numbers_stand_apart_and_the_best_of_two_in_a_cell_is_bold(
+    tmp_path: Path,
+) -> None:
     records = [
         make_record(method, category, value, dataset="mpdd")
         for method, value in (("patchcore", 0.75), ("lafite", 0.5))
         for category in ("metal_plate", "tubes")
     ]
-    layout = Layout("paper", numbers=published_numbers())
-    page = render(records, tmp_path, layout=layout)
+
+    def reported(page: Page, tag: str) -> bool:
+        return any("reported" in (a.get("class") or "") for a in page.of(tag))
+
+    assert not reported(render(records, tmp_path), "tr")
+    assert reported(render(records, tmp_path, published=published_numbers()), "tr")
+    page = render(records, tmp_path, layout="paper", published=published_numbers())
     assert "75.00 / 75.00" in page.text and "50.00 / 50.00" in page.text
     assert len(page.of("b")) >= 2 * 3  # both numbers, of two categories and their mean
-    assert any("reported" in (a.get("class") or "") for a in page.of("td"))
+    assert reported(page, "td")
 
 
 def test_plots_are_drawn_where_there_is_enough_and_explained_where_not(tmp_path: Path) -> None:
-    inference = {
-        "device_name": "GPU", "valid": True, "seconds_per_image": {"median": 0.1, "p95": 0.1},
-        "images_per_second": 1.0, "peak_rss_bytes": 1, "peak_device_bytes": None, "parameters": 1,
-        "flops_per_image": 1.0,
-    }  # fmt: skip
-    timing = {"fit": {"seconds": 1.0, "valid": True}, "inference": inference}
     records = [
-        make_record(method, f"c{c}", 0.5 + i / 10 + c / 100, timing=timing)
+        make_record(method, f"c{c}", 0.5 + i / 10 + c / 100, timing=TIMING)
         for i, method in enumerate(("low", "middle", "high"))
         for c in range(8)
     ]
@@ -255,7 +219,7 @@ def test_curves_beyond_the_limit_are_left_out_and_said(
 
 def test_the_same_records_give_the_same_file(tmp_path: Path) -> None:
     records = [make_record(), failed()]
-    assert document(records, tmp_path) == document(records, tmp_path)
+    assert document(Report(records), tmp_path) == document(Report(records), tmp_path)
 
 
 # ----------------------------------------------------------------------------- the pictures
@@ -300,12 +264,15 @@ def test_figures_are_embedded_with_their_texts(drawn: tuple[Path, list[Record]])
     assert [a["aria-label"] for a in page.of("svg") if "PRO" in (a.get("aria-label") or "")]
 
 
-def test_the_command_writes_one_file(drawn: tuple[Path, list[Record]], invoke: Invoke) -> None:
+def test_the_command_writes_one_file_that_names_no_folder(
+    drawn: tuple[Path, list[Record]], invoke: Invoke
+) -> None:
     results, _ = drawn
     outcome = invoke("report", "--format", "html", "--out", "report.html")
     assert outcome.code == 0, outcome.err
-    check_closed(Page((results.parent / "report.html").read_text(encoding="utf-8")))
-    assert str(results.parent) not in (results.parent / "report.html").read_text()
+    text = (results.parent / "report.html").read_text(encoding="utf-8")
+    check_closed(Page(text))
+    assert str(results.parent) not in text
 
 
 def test_pictures_of_other_runs_are_left_out_and_said(
@@ -362,74 +329,81 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-class Visit:
-    """One open report, and what must not happen while it is."""
-
-    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
-        options = {"viewport": {"width": 1200, "height": 900}} | options
-        self.page = browser.new_page(**options)
-        self.troubles: list[str] = []
-        self.page.on("console", lambda m: self.troubles.append(f"{m.type}: {m.text}"))
-        self.page.on("pageerror", lambda e: self.troubles.append(str(e)))
-        self.page.on("dialog", lambda d: self.troubles.append(f"dialog {d.message}"))
-        self.page.on("request", self._request)
-        self.page.goto(path.as_uri())
-
-    def _request(self, request: Any) -> None:
-        if not request.url.startswith(("file:", "data:")):
-            self.troubles.append(f"request to {request.url}")
-
-    def column(self, table: str, number: int) -> list[str]:
-        cells = self.page.locator(f"#{table} tbody tr > :nth-child({number})")
-        return [text.strip() for text in cells.all_inner_texts()]
-
-    def close(self) -> None:
-        self.page.close()
-        assert self.troubles == []
-
-
 @pytest.fixture
-def report(drawn: tuple[Path, list[Record]], tmp_path: Path) -> Path:
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a file; what must not happen while it is open fails the test at its end."""
+    troubles: list[str] = []
+
+    def asked(request: Any) -> None:
+        if not request.url.startswith(("file:", "data:")):
+            troubles.append(f"request to {request.url}")
+
+    def opened(path: Path, **options: Any) -> Any:
+        page = browser.new_page(**({"viewport": {"width": 1200, "height": 900}} | options))
+        page.on("console", lambda m: troubles.append(f"{m.type}: {m.text}"))
+        page.on("pageerror", lambda e: troubles.append(str(e)))
+        page.on("dialog", lambda d: troubles.append(f"dialog {d.message}"))
+        page.on("request", asked)
+        page.goto(path.as_uri())
+        return page
+
+    yield opened
+    for context in browser.contexts:
+        context.close()
+    assert troubles == []
+
+
+@pytest.fixture(scope="module")
+def report(drawn_once: tuple[Path, list[Record]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report with pictures, a failure and hostile names."""
-    results, records = drawn
+    results, records = drawn_once
     values = {"c": 0.9, "d": None, "e": 0.1, HOSTILE: 0.5}
     more = [make_record("m", name, value, dataset="other") for name, value in values.items()]
-    path = tmp_path / "report.html"
-    path.write_text(document([*records, *more, failed(HOSTILE, HOSTILE)], results), "utf-8")
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    own = Report([*records, *more, failed(HOSTILE, HOSTILE)])
+    path.write_text(document(own, results), "utf-8")
     return path
 
 
 def test_browser_shows_it_without_error_request_or_injected_code(
-    browser: Any, report: Path
+    visit: Callable[..., Any], report: Path
 ) -> None:
-    visit = Visit(browser, report)
-    assert visit.page.evaluate("window.broken") is None
+    page = visit(report)
+    assert page.evaluate("window.broken") is None
     broken = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
-    assert visit.page.evaluate(broken) == 0 and visit.page.evaluate("document.images.length") > 9
-    visit.close()
+    assert page.evaluate(broken) == 0 and page.evaluate("document.images.length") > 9
+    # On a phone it scrolls down only.
+    for width in (320, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_browser_sorts_a_table_and_restores_it(browser: Any, report: Path) -> None:
-    visit = Visit(browser, report)
-    table = visit.page.locator("figure.table", has_text="other, separate").locator("table")
-    name = table.get_attribute("id")
+def test_browser_sorts_a_table_and_restores_it(visit: Callable[..., Any], report: Path) -> None:
+    page = visit(report)
+    table = page.locator("figure.table", has_text="other, separate").locator("table")
     head = table.locator("thead th").nth(2)
-    before = visit.column(name, 3)
-    orders = []
+
+    def column() -> list[str]:
+        cells = table.locator("tbody tr > :nth-child(3)").all_inner_texts()
+        return [text.strip() for text in cells]
+
+    before, orders = column(), []
     for _ in range(3):
         head.locator("button").focus()
-        visit.page.keyboard.press("Enter")
-        orders.append((head.get_attribute("aria-sort"), visit.column(name, 3)))
+        page.keyboard.press("Enter")
+        orders.append((head.get_attribute("aria-sort"), column()))
     (down, largest), (up, smallest), (none, restored) = orders
     assert (down, up, none) == ("descending", "ascending", None) and restored == before
     assert largest[:2] == ["90.00", "50.00"] and largest[-1] == smallest[-1] == "–"
     assert smallest[0] == "10.00" and sorted(largest) == sorted(before)
-    visit.close()
 
 
-def test_browser_slider_goes_from_image_to_map_to_mask(browser: Any, report: Path) -> None:
-    visit = Visit(browser, report)
-    case = visit.page.locator(".case").first
+def test_browser_slider_goes_from_image_to_map_to_mask(
+    visit: Callable[..., Any], report: Path
+) -> None:
+    page = visit(report)
+    case = page.locator(".case").first
 
     def opacities() -> list[float]:
         return [
@@ -444,68 +418,53 @@ def test_browser_slider_goes_from_image_to_map_to_mask(browser: Any, report: Pat
         seen[slider.get_attribute("aria-valuetext")] = opacities()
     assert seen == {"image": [1, 0, 0], "map": [1, 1, 0], "ground truth": [1, 1, 1]}
     slider.focus()
-    visit.page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
     assert slider.input_value() == "199" and opacities()[2] < 1
-    visit.page.locator("[data-method]").first.select_option("pixel_gaussian[noise=0.5]")
+    page.locator("[data-method]").first.select_option("pixel_gaussian[noise=0.5]")
     shown = case.locator(".map:not(.unchosen)").get_attribute("data-of")
     assert shown == "pixel_gaussian[noise=0.5]" and case.locator(".score:visible").count() == 1
-    visit.page.locator("[data-all]").first.fill("0")
+    page.locator("[data-all]").first.fill("0")
     assert opacities()[1] == 0
-    visit.close()
 
 
 def test_browser_opens_the_cell_behind_a_row_and_filters_cells(
-    browser: Any, tmp_path: Path
+    visit: Callable[..., Any], tmp_path: Path
 ) -> None:
-    records = [make_record("m", f"c{c}", 0.5, seed=s) for c in range(8) for s in range(2)]
+    records = [make_record("m", f"c{c}", seed=s) for c in range(8) for s in range(2)]
     path = tmp_path / "report.html"
-    path.write_text(document(records, tmp_path), "utf-8")
-    visit = Visit(browser, path)
-    visit.page.locator("table.sortable a", has_text="m paper").nth(3).click()
-    opened = visit.page.locator("details.cell[open]")
+    path.write_text(document(Report(records), tmp_path), "utf-8")
+    page = visit(path)
+    page.locator("table.sortable a", has_text="m paper").nth(3).click()
+    opened = page.locator("details.cell[open]")
     opened.wait_for()
     assert opened.count() == 1 and "toy: c3" in opened.locator("summary").inner_text()
     opened.locator("a", has_text="environment 1").click()
-    assert visit.page.locator("#environment-1").is_visible()
-    visit.page.locator("#cells input[type=search]").fill('c3 "seed 1"')
-    assert visit.page.locator("details.cell:visible").count() == 1
-    assert visit.page.locator("#cells output").inner_text() == "1 of 16"
-    visit.close()
+    assert page.locator("#environment-1").is_visible()
+    page.locator("#cells input[type=search]").fill('c3 "seed 1"')
+    assert page.locator("details.cell:visible").count() == 1
+    assert page.locator("#cells output").inner_text() == "1 of 16"
 
 
-@pytest.mark.parametrize("width", [320, 390])
-def test_browser_on_a_phone_scrolls_down_only(browser: Any, report: Path, width: int) -> None:
-    visit = Visit(browser, report, viewport={"width": width, "height": 800})
-    visit.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-    assert visit.page.evaluate("document.documentElement.scrollWidth") == width
-    visit.close()
-
-
-def test_browser_without_script_shows_every_picture(browser: Any, report: Path) -> None:
-    visit = Visit(browser, report, java_script_enabled=False)
-    case = visit.page.locator(".case").first
+def test_browser_without_script_shows_every_picture(
+    visit: Callable[..., Any], report: Path
+) -> None:
+    case = visit(report, java_script_enabled=False).locator(".case").first
     assert all(case.locator("img").nth(i).is_visible() for i in range(4))
     assert not case.locator("input").is_visible()
-    visit.close()
 
 
-def test_browser_prints_what_is_closed_on_screen(browser: Any, report: Path) -> None:
-    visit = Visit(browser, report)
-    content = visit.page.pdf(format="A4")
-    assert content.startswith(b"%PDF") and content.count(b"/Type /Page\n") + len(content) > 50_000
-    visit.page.emulate_media(media="print")
-    visit.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert visit.page.locator("#protocol-1").is_visible()
-    assert not visit.page.locator("nav").is_visible()
-    visit.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
-    assert not visit.page.locator("#protocol-1").is_visible()
-    visit.close()
-
-
-def test_browser_follows_the_readers_colours(browser: Any, report: Path) -> None:
-    grounds = []
-    for scheme in ("light", "dark"):
-        visit = Visit(browser, report, color_scheme=scheme)
-        grounds.append(visit.page.evaluate("getComputedStyle(document.body).backgroundColor"))
-        visit.close()
-    assert grounds == ["rgb(255, 255, 255)", "rgb(20, 24, 28)"]
+def test_browser_prints_what_is_closed_on_screen_and_follows_the_readers_colours(
+    visit: Callable[..., Any], report: Path
+) -> None:
+    page = visit(report, color_scheme="dark")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(ground) == "rgb(20, 24, 28)"
+    page.emulate_media(color_scheme="light")
+    assert page.evaluate(ground) == "rgb(255, 255, 255)"
+    content = page.pdf(format="A4")
+    assert content.startswith(b"%PDF") and len(content) > 50_000
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#protocol-1").is_visible() and not page.locator("nav").is_visible()
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert not page.locator("#protocol-1").is_visible()

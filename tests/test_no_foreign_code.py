@@ -43,75 +43,60 @@ def executed(tmp_path: Path) -> Path:
     return tmp_path / "executed"
 
 
-def plain_pickle(payload: Payload) -> bytes:
-    return pickle.dumps(payload)
-
-
-def state_dict(payload: Payload) -> bytes:
-    return pickle.dumps({"conv.weight": payload})
-
-
-def torch_archive(payload: Payload) -> bytes:
+def archive(files: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
-    torch.save({"state_dict": {"conv.weight": payload}}, buffer)
+    with zipfile.ZipFile(buffer, "w") as opened:
+        for name, content in files.items():
+            opened.writestr(name, content)
     return buffer.getvalue()
 
 
-def old_torch_file(payload: Payload) -> bytes:
+def saved(value: object, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    torch.save({"conv.weight": payload}, buffer, _use_new_zipfile_serialization=False)
+    torch.save(value, buffer, **options)
     return buffer.getvalue()
-
-
-def script_archive(payload: Payload) -> bytes:
-    """What `torch.load` would hand over to TorchScript."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("x/constants.pkl", pickle.dumps(payload))
-        archive.writestr("x/data.pkl", pickle.dumps(payload))
-        archive.writestr("x/version", "3")
-    return buffer.getvalue()
-
-
-PICKLES = [plain_pickle, state_dict, torch_archive, old_torch_file, script_archive]
-
-
-def test_the_payload_is_a_real_one(executed: Path) -> None:
-    pickle.loads(plain_pickle(Payload(executed)))
-    assert executed.is_dir()
-
-
-@pytest.mark.parametrize("make", PICKLES)
-@pytest.mark.parametrize("suffix", [".pth", ".pkl", ".safetensors"])
-def test_weights_run_no_code(
-    tmp_path: Path, executed: Path, make: Callable[[Payload], bytes], suffix: str
-) -> None:
-    file = tmp_path / f"weights{suffix}"
-    file.write_bytes(make(Payload(executed)))
-    with pytest.raises(MethodError, match="weights"):
-        load_weights(torch.nn.Linear(1, 1), "tf_efficientnet_lite0", file)
-    with pytest.raises(MethodError, match="weights"):
-        read_checkpoint(file)
-    assert not executed.exists()
-
-
-@pytest.mark.parametrize("make", PICKLES)
-def test_a_checkpoint_with_a_right_digest_runs_no_code(
-    tmp_path: Path, executed: Path, make: Callable[[Payload], bytes]
-) -> None:
-    body = make(Payload(executed))
-    (tmp_path / "checkpoint.pt").write_bytes(hashlib.sha256(body).digest() + body)
-    try:
-        FileCheckpoint(tmp_path / "checkpoint.pt", 0).load()
-    except Exception as error:
-        assert not isinstance(error, FileExistsError)
-    assert not executed.exists()
 
 
 def pickled_array(payload: Payload) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, np.array([payload], object), allow_pickle=True)
     return buffer.getvalue()
+
+
+PICKLES: dict[str, Callable[[Payload], bytes]] = {
+    "plain": pickle.dumps,
+    "state_dict": lambda payload: pickle.dumps({"conv.weight": payload}),
+    "torch": lambda payload: saved({"state_dict": {"conv.weight": payload}}),
+    "old torch": lambda payload: saved(
+        {"conv.weight": payload}, _use_new_zipfile_serialization=False
+    ),
+    "script": lambda payload: archive(  # what `torch.load` would hand over to TorchScript
+        {"x/constants.pkl": pickle.dumps(payload), "x/data.pkl": b"", "x/version": b"3"}
+    ),
+}
+
+
+def test_the_payload_is_a_real_one(executed: Path) -> None:
+    pickle.loads(PICKLES["plain"](Payload(executed)))
+    assert executed.is_dir()
+
+
+@pytest.mark.parametrize("kind", PICKLES)
+def test_weights_and_checkpoints_run_no_code(tmp_path: Path, executed: Path, kind: str) -> None:
+    body = PICKLES[kind](Payload(executed))
+    for suffix in (".pth", ".pkl", ".safetensors"):
+        file = tmp_path / f"weights{suffix}"
+        file.write_bytes(body)
+        with pytest.raises(MethodError, match="weights"):
+            load_weights(torch.nn.Linear(1, 1), "tf_efficientnet_lite0", file)
+        with pytest.raises(MethodError, match="weights"):
+            read_checkpoint(file)
+    (tmp_path / "checkpoint.pt").write_bytes(hashlib.sha256(body).digest() + body)
+    try:
+        FileCheckpoint(tmp_path / "checkpoint.pt", 0).load()
+    except Exception as error:
+        assert not isinstance(error, FileExistsError)
+    assert not executed.exists()
 
 
 def test_a_model_of_a_right_digest_runs_no_code(
@@ -168,36 +153,33 @@ class Mine(PixelGaussian):
 """
 
 
-def console(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The installed command, which has no working folder on its path."""
-    command = Path(sys.executable).with_name("adbench")
-    if not command.exists():
-        pytest.skip("adbench is not installed as a command here")
-    return subprocess.run([str(command), *words], cwd=cwd, capture_output=True, text=True)
+PLACES = (
+    "plugin.py", "toy.py", "torch.py", "numpy.py", "adbench_plugin.py", "conftest.py",
+    "sitecustomize.py", "results/cells/x.py", "data/plugin.py", "data/toy/a/x.py",
+)  # fmt: skip
 
 
 def test_plug_ins_are_imported_only_when_named(toy: Toy, tmp_path: Path, executed: Path) -> None:
-    source = PLUGIN.format(marker=str(executed))
-    places = (
-        "plugin.py",
-        "toy.py",
-        "torch.py",
-        "numpy.py",
-        "adbench_plugin.py",
-        "conftest.py",
-        "sitecustomize.py",
-        "results/cells/x.py",
-        "data/plugin.py",
-        "data/toy/a/x.py",
-    )
-    for place in places:
+    """By the installed command, which has no working folder on its path; nor has `python -P`."""
+    for place in PLACES:
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / place).write_text(source)
+        (tmp_path / place).write_text(PLUGIN.format(marker=str(executed)))
     words = ["--preset", "smoke", *toy.arguments()]
-    for command in (["plan", "--methods", PIXEL, *words], ["report"], ["doctor"], ["methods"]):
-        console(*command, cwd=tmp_path)
-        assert not executed.exists(), command
-    done = console("plan", "--methods", "plugin.py:Mine", *words, cwd=tmp_path)
+    commands = [["plan", "--methods", PIXEL, *words], ["report"], ["doctor"], ["methods"]]
+    script = (
+        f"import sys; from adbench.cli import main\nfor words in {commands!r}:\n"
+        "    sys.argv = ['adbench', *words]\n"
+        "    try:\n        main()\n    except SystemExit:\n        pass\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and not executed.exists(), done.stderr
+    command = Path(sys.executable).with_name("adbench")
+    if not command.exists():
+        pytest.skip("adbench is not installed as a command here")
+    named = [str(command), "plan", "--methods", "plugin.py:Mine", *words]
+    done = subprocess.run(named, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and executed.exists(), done.stderr
 
 
@@ -208,8 +190,7 @@ def test_installed_plug_ins_are_not_imported_for_another_ones_sake(tmp_path: Pat
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert "adbench.methods.patchcore" in done.stdout
-    for name in ("lafite", "transfusion"):
-        assert name not in done.stdout
+    assert "lafite" not in done.stdout and "transfusion" not in done.stdout
 
 
 @pytest.mark.parametrize("name", method_names())
@@ -220,7 +201,7 @@ def test_a_weights_file_that_is_none_is_one_line(
     method: type[Method] = load_method(name)
     if "weights" not in method.Hyperparameters.model_fields:
         pytest.skip("takes no weights")
-    (tmp_path / "w.pth").write_bytes(torch_archive(Payload(executed)))
+    (tmp_path / "w.pth").write_bytes(PICKLES["torch"](Payload(executed)))
     words = ["--preset", "smoke", *toy.arguments("a"), "--limit", "2"]
     missing = invoke("plan", "--methods", f"{name}[weights=absent.pth]", *words)
     assert "weights" in the_error(missing, 2)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from fuzz_records import sound_record
 from scored import failed, scored_record, write_results
-from toy import Invoke, Toy
+from toy import Invoke
 
 import adbench
 from adbench.consoles import SafeConsole
@@ -90,18 +90,10 @@ def test_no_reader_prints_what_steers(
         assert found is None, (command, found, (shown + outcome.err)[found.start() - 60 :][:90])
         if terminal and command == "history":
             assert r"\x1b[8m" in shown, "a colour of a stranger's is none of ours"
-
-
-@pytest.mark.parametrize("style", ["terminal", "markdown", "csv", "latex", "html", "json"])
-def test_no_file_that_is_written_holds_what_steers(
-    invoke: Invoke, tmp_path: Path, style: str
-) -> None:
-    write_results(tmp_path / "results", evil_records())
-    words = ["--json"] if style == "json" else ["--format", style]
-    assert invoke("report", *words, "--out", "table").code == 0
-    assert invoke("baseline", "save", "base.json").code == 0
-    for name in ("table", "base.json"):
-        assert RAW.search((tmp_path / name).read_text()) is None
+        if command.startswith("report"):
+            assert invoke(*command.split(), "--out", "table").code == 0
+            assert RAW.search((tmp_path / "table").read_text()) is None
+    assert RAW.search((tmp_path / "base.json").read_text()) is None
 
 
 def test_every_character_that_nobody_sees_is_an_escape_and_every_script_stays() -> None:
@@ -153,21 +145,14 @@ def test_no_module_but_one_prints() -> None:
 # ------------------------------------------------------------------------------------------- CSV
 
 
-@pytest.mark.parametrize(
-    "text", ["=1+1", "+x", "-x", "@SUM(A1)", "\t=1", "\r=1", "-2+3", "＝1", "-"]
-)
-def test_a_text_that_would_be_a_formula_is_quoted(text: str) -> None:
-    (row,) = csv.reader(io.StringIO(csv_text([[text, "x"]])))
-    assert row == ["'" + printable(text), "x"]
+FORMULAS = ["=1+1", "+x", "-x", "@SUM(A1)", "\t=1", "\r=1", "-2+3", "＝1", "-"]
+NUMBERS = [-0.5, "-0.5", "-0.50 ± 0.20", "97.1/-0.5", "97.1 / -0.5", "+3", "-1e-05", "a=b", "", 3]
 
 
-@pytest.mark.parametrize(
-    "value",
-    [-0.5, "-0.5", "-0.50 ± 0.20", "97.1/-0.5", "97.1 / -0.5", "+3", "-1e-05", "a=b", "", 3],
-)
-def test_numbers_and_other_texts_stay(value: object) -> None:
-    (row,) = csv.reader(io.StringIO(csv_text([[value, "x"]])))
-    assert row == [str(value), "x"]
+def test_a_text_that_would_be_a_formula_is_quoted_and_numbers_stay() -> None:
+    rows = csv.reader(io.StringIO(csv_text([[value, "x"] for value in [*FORMULAS, *NUMBERS]])))
+    expected = [*("'" + printable(text) for text in FORMULAS), *map(str, NUMBERS)]
+    assert [*rows] == [[text, "x"] for text in expected]
 
 
 @pytest.mark.parametrize("layout", ["long", "paper"])
@@ -182,13 +167,3 @@ def test_no_cell_of_a_report_is_a_formula(invoke: Invoke, tmp_path: Path, layout
     cells = [cell for row in csv.reader(io.StringIO(outcome.out)) for cell in row]
     assert not [c for c in cells if c[:1] in "=+-@" and c], cells
     assert any(c.startswith(("'@m", "'-m")) for c in cells)
-
-
-def test_the_table_that_a_run_writes_is_made_by_the_same_writer(
-    invoke: Invoke, toy: Toy, tmp_path: Path
-) -> None:
-    (toy.root / "a").rename(toy.root / "=a")
-    words = ["--methods", "adbench.testing:PixelGaussian", "--preset", "smoke", "--no-timing"]
-    assert invoke("run", *words, *toy.arguments("=a")).code == 0
-    (table,) = tmp_path.glob("results/tables/*.csv")
-    assert "'=a" in table.read_text() and ",=a" not in table.read_text()

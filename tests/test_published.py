@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reports import TIMING, make_record, notes, ranked, tables, texts
+from scored import write_results
 from toy import Invoke
 
 from adbench.errors import AdbenchError
 from adbench.hyperparameters import build_hyperparameters
 from adbench.registry import load_dataset, load_method, method_names
-from adbench.report import comparison, paper_table
-from adbench.report.beside import beside, reported_rows
-from adbench.report.protocol_differences import selector_options
-from adbench.report.reported import KINDS, SECONDS, columns, published_numbers
-from adbench.report.tables import MEAN, SPREAD, rows, summarise_seeds
-from adbench.store import atomic
+from adbench.report.beside import reported_rows, selector_options
+from adbench.report.report import Report
+from adbench.report.reported import SECONDS, columns, published_numbers
+from adbench.report.tables import MEAN, SPREAD, grouped
 from adbench.store.records import METRICS, Record
 
 ROOT = Path(__file__).parents[1]
@@ -34,48 +34,44 @@ B4 = "tf_efficientnet_b4.aa_in1k"
 MPDD = tuple(load_dataset("mpdd").card.categories)
 
 mapping = import_module("adbench.published.mapping")
+FOLDER = resources.files("adbench.published")
 
 
 def _lafite(**changes: Any) -> Record:
     """A unified LafitE run on MPDD under the paper's protocol, with `changes` to it."""
-    options = changes.pop("options", {})
-    preset = changes.pop("preset", "paper")
-    categories = changes.pop("categories", MPDD)
-    value = changes.pop("value", 0.95)
-    seed = changes.pop("seed", 0)
-    images = changes.pop("images", {})
+    options, categories = changes.pop("options", {}), changes.pop("categories", MPDD)
+    preset, value = changes.pop("preset", "paper"), changes.pop("value", 0.95)
+    seed, images = changes.pop("seed", 0), changes.pop("images", {})
     protocol = {
-        "dataset": "mpdd", "dataset_version": "1", "scope": "unified",
-        "trained_categories": list(categories), "image_size": 224, "crop": None,
-        "evaluation_size": 224, "mask_rule": "nearest", "mask_threshold": 0, "metrics": "exact-1",
-        "aupro_limits": [0.3, 0.05], "selection": "last", "limit": None, "backbone": B4,
-        "weights_sha256": "0" * 64,
+        "scope": "unified", "trained_categories": list(categories), "image_size": 224,
+        "evaluation_size": 224, "backbone": B4, "weights_sha256": "0" * 64,
     } | changes  # fmt: skip
-    built = build_hyperparameters(load_method("lafite"), preset, options)
-    return Record(
-        status="done", created="2026-01-01T00:00:00Z", preset=preset,
-        variant=",".join(f"{k}={v}" for k, v in options.items()),
-        keys={"fit": "f", "predict": "p", "score": "s"}, protocol=protocol, images=images,
-        identity={
-            "method": "lafite", "hyperparameters": built.canonical(), "dataset": "mpdd",
-            "dataset_version": protocol["dataset_version"], "categories": list(categories),
-            "scope": protocol["scope"], "seed": seed, "limit": protocol["limit"],
-        },
-        metrics={category: dict.fromkeys(METRICS, value) for category in categories},
-    )  # fmt: skip
+    built = build_hyperparameters(load_method("lafite"), preset, options).canonical()
+    made = make_record("lafite", dataset="mpdd", protocol=protocol, hyperparameters=built)
+    told = {name: made.protocol[name] for name in ("dataset_version", "scope", "limit")}
+    own = {"categories": list(categories), "seed": seed, **told}
+    update: dict[str, Any] = {
+        "preset": preset, "variant": ",".join(f"{k}={v}" for k, v in options.items()),
+        "identity": made.identity | own, "images": images,
+        "metrics": {category: dict.fromkeys(METRICS, value) for category in categories},
+    }  # fmt: skip
+    return made.model_copy(update=update)
 
 
 def _nearest(records: list[Record], name: str = "LafitE") -> Any:
-    found = beside(records, summarise_seeds(rows(records)), NUMBERS)
-    return next(b for b in found if b.column.name == name and b.column.paper == "lafite")
+    found = Report(records, NUMBERS).beside
+    return next(b for b in found if b.name == name and b.column.first.paper == "lafite")
 
 
 # ---------------------------------------------------------------------------- the files
 
 
-def test_every_number_of_the_transcription_is_accounted_for() -> None:
+def test_every_number_is_there_and_listed_in_a_folder_that_the_package_links_to() -> None:
     assert dict(Counter(number.paper for number in NUMBERS)) == COUNTS
-    assert sum(COUNTS.values()) == 1509
+    link = ROOT / "adbench" / "published"
+    assert link.is_symlink() and os.readlink(link) == "../results/published"
+    readme = FOLDER.joinpath("README.md").read_text()
+    assert all(f"| `{stem}.csv` | {count} |" in readme for stem, count in COUNTS.items())
 
 
 @pytest.mark.skipif(not TRANSCRIPTION.is_file(), reason=f"{TRANSCRIPTION.name} is not at ../shared")
@@ -83,11 +79,9 @@ def test_the_files_are_what_the_mapping_makes_of_the_transcription() -> None:
     with TRANSCRIPTION.open(encoding="utf-8", newline="") as stream:
         source = list(csv.DictReader(stream))
     files = mapping.convert(source)
-    folder = resources.files("adbench.published")
     for stem, converted in files.items():
-        assert folder.joinpath(f"{stem}.csv").read_text(encoding="utf-8") == mapping.csv_text(
-            converted
-        )
+        text = FOLDER.joinpath(f"{stem}.csv").read_text(encoding="utf-8")
+        assert text == mapping.csv_text(converted)
     # Every printed digit survives: percent again, row by row in the order of each paper.
     back = [(Decimal(r["value"]) * 100, r["scope"]) for rows in files.values() for r in rows]
     shift = {"percent": Decimal(1), "second": Decimal(100)}
@@ -110,7 +104,7 @@ def test_a_word_without_a_translation_is_an_error_that_names_its_row() -> None:
 
 def test_numbers_are_in_our_words() -> None:
     for number in NUMBERS:
-        assert number.scope in ("separate", "unified") and number.kind in KINDS
+        assert number.scope in ("separate", "unified")
         assert number.metric in (*METRICS, SECONDS), number
         if number.dataset in ("mvtec", "mpdd", "visa", "btad"):
             names = {*load_dataset(number.dataset).card.categories, MEAN, SPREAD}
@@ -131,18 +125,17 @@ def test_selectors_name_hyperparameters_that_our_methods_have() -> None:
 
 
 def test_where_two_tables_print_a_number_twice_they_agree() -> None:
-    seen: dict[tuple[str, ...], list[Any]] = {}
-    for n in NUMBERS:
-        if n.kind == "value":
-            key = (n.paper, n.name, n.selector, n.dataset, n.category, n.metric, n.scope)
-            seen.setdefault(key, []).append(n)
-    assert any(len(group) > 1 for group in seen.values())
-    for group in seen.values():
-        assert max(n.value for n in group) - min(n.value for n in group) <= Decimal("0.0005")
+    groups = grouped(
+        (n for n in NUMBERS if n.kind == "value"),
+        lambda n: (n.paper, n.name, n.selector, n.dataset, n.category, n.metric, n.scope),
+    )
+    values = [[n.value for n in group] for group in groups.values()]
+    assert any(len(own) > 1 for own in values)
+    assert all(max(own) - min(own) <= Decimal("0.0005") for own in values)
 
 
 def test_a_printed_difference_becomes_a_number_beside_its_full_method() -> None:
-    found = {c.name: c for c in columns(NUMBERS, ["mvtec"]) if c.paper == "transfusion"}
+    found = {c.first.name: c for c in columns(NUMBERS, ["mvtec"]) if c.first.paper == "transfusion"}
     full = found["TransFusion"].numbers[MEAN, "image_auroc"].value
     without = found["TransFusion w/o PE"].numbers[MEAN, "image_auroc"].value
     (delta,) = [
@@ -155,19 +148,11 @@ def test_a_printed_difference_becomes_a_number_beside_its_full_method() -> None:
 
 def test_known_numbers() -> None:
     """LafitE, arXiv:2307.08059, Table 2."""
-    lafite = next(c for c in columns(NUMBERS, ["mpdd"]) if c.name == "LafitE")
+    lafite = next(c for c in columns(NUMBERS, ["mpdd"]) if c.first.name == "LafitE")
     assert lafite.numbers["tubes", "image_auroc"].text == "94.8 ± 0.46"
     assert lafite.numbers[MEAN, "pixel_auroc"].value == Decimal("0.990")
-    assert lafite.categories == set(MPDD) and lafite.scope == "unified"
-    assert {c.paper for c in columns(NUMBERS, ["mpdd"])} == {"lafite"}
-
-
-def test_the_folder_is_linked_into_the_package_and_lists_its_files() -> None:
-    link = ROOT / "adbench" / "published"
-    assert link.is_symlink() and os.readlink(link) == "../results/published"
-    readme = resources.files("adbench.published").joinpath("README.md").read_text()
-    for stem, count in COUNTS.items():
-        assert f"| `{stem}.csv` | {count} |" in readme
+    assert lafite.categories == set(MPDD) and lafite.first.scope == "unified"
+    assert {c.first.paper for c in columns(NUMBERS, ["mpdd"])} == {"lafite"}
 
 
 # ------------------------------------------------------------------------ beside ours
@@ -180,6 +165,10 @@ def test_a_difference_is_shown_where_everything_agrees() -> None:
     # One seed and no images: nothing to say about noise.
     assert item.difference_text(MEAN, "image_auroc") == "−1.5"
     assert item.covered(MEAN, "image_auroc") is None
+    # Another mask rule forbids pixel metrics alone.
+    other = _nearest([_lafite(mask_rule="area_max")])
+    assert other.differences == () and other.difference(MEAN, "image_auroc") is not None
+    assert other.difference_text(MEAN, "pixel_auroc") == "≠ mask rule"
 
 
 @pytest.mark.parametrize(
@@ -207,42 +196,29 @@ def test_each_protocol_difference_alone_forbids_a_comparison(
         assert item.difference(category, "image_auroc") is None
         assert item.difference_text(category, "image_auroc") == ""
     assert f"≠ {what}" in item.head
-    (note,) = [n for n in comparison.notes([_lafite(**changes)], NUMBERS) if "LafitE [1] is" in n]
+    (note,) = [n for n in notes([_lafite(**changes)], published=NUMBERS) if "LafitE [1] is" in n]
     assert what in note.lower() and "not compared" in note
 
 
-def test_other_rules_and_other_means_forbid_single_numbers_only() -> None:
-    item = _nearest([_lafite(mask_rule="area_max")])
-    assert item.differences == ()
-    assert item.difference(MEAN, "image_auroc") is not None
-    assert item.difference_text(MEAN, "pixel_auroc") == "≠ mask rule"
-    # TransFusion's categories are trained apart: each is comparable where the mean is not.
-    record = _transfusion("bottle")
-    found = beside([record], summarise_seeds(rows([record])), NUMBERS)
-    item = next(b for b in found if b.column.paper == "transfusion" and b.run is not None)
-    assert item.difference("bottle", "image_auroc") is not None
-    assert item.difference_text(MEAN, "image_auroc") == "≠ categories"
-
-
-def _transfusion(category: str) -> Record:
-    built = build_hyperparameters(load_method("transfusion"), "paper", {"crop": 224})
-    base = _lafite(categories=(category,), scope="separate", image_size=256, crop=224)
-    identity = base.identity | {
-        "method": "transfusion", "dataset": "mvtec", "hyperparameters": built.canonical(),
+def _transfusion() -> Record:
+    """On one category of MVTec AD: `paper` with a crop of 224 is what the preset paper_text is."""
+    built = build_hyperparameters(load_method("transfusion"), "paper", {"crop": 224}).canonical()
+    base = _lafite(categories=("bottle",), scope="separate", image_size=256, crop=224)
+    identity = {"method": "transfusion", "dataset": "mvtec", "hyperparameters": built}
+    update = {
+        "identity": base.identity | identity, "variant": "crop=224", "timing": TIMING,
+        "protocol": base.protocol | {"dataset": "mvtec", "backbone": None},
     }  # fmt: skip
-    protocol = base.protocol | {"dataset": "mvtec", "backbone": None}
-    return base.model_copy(
-        update={"identity": identity, "protocol": protocol, "variant": "crop=224"}
-    )
+    return base.model_copy(update=update)
 
 
-def test_a_preset_is_recognised_by_its_values() -> None:
-    """`paper` with a crop of 224 is what the preset paper_text is."""
-    record = _transfusion("bottle")
-    found = beside([record], summarise_seeds(rows([record])), NUMBERS)
-    heads = {b.column.paper: b.head for b in found if b.column.name == "TransFusion"}
-    assert heads["transfusion"] == ["TransFusion", "reported [1]"]
-    assert heads["transfusion_code"] == ["TransFusion", "reported [2]", "≠ image size"]
+def test_of_separate_models_each_category_is_comparable_where_the_mean_is_not() -> None:
+    found = Report([_transfusion()], NUMBERS).beside
+    items = {b.column.first.paper: b for b in found if b.name == "TransFusion"}
+    assert items["transfusion"].head == ("TransFusion", "reported [1]")
+    assert items["transfusion_code"].head == ("TransFusion", "reported [2]", "≠ image size")
+    assert items["transfusion"].difference("bottle", "image_auroc") is not None
+    assert items["transfusion"].difference_text(MEAN, "image_auroc") == "≠ categories"
 
 
 def test_an_ablation_stands_beside_its_own_published_number_only() -> None:
@@ -250,8 +226,8 @@ def test_an_ablation_stands_beside_its_own_published_number_only() -> None:
     assert _nearest(records, "LafitE w/o F.E.").run.first["variant"] == "feature_editing=False"
     assert _nearest(records).run.first["variant"] == ""
     assert _nearest(records[:1], "LafitE w/o F.E.").run is None
-    shown = [t.head for t in paper_table.paper_tables(records[:1], NUMBERS)]
-    assert not any("w/o F.E." in head for heads in shown for head in heads)
+    shown = tables(records[:1], published=NUMBERS, layout="paper")
+    assert not any("w/o F.E." in column.head for table in shown for column in table.columns)
 
 
 def _images(separation: float, categories: tuple[str, ...] = MPDD, count: int = 60) -> Any:
@@ -280,33 +256,24 @@ def test_the_interval_of_image_metrics_resamples_images() -> None:
     assert high_mean - low_mean < high - low
 
 
-def _numbered(number: int, test: str | None = None, **changes: Any) -> Record:
-    """On test images of which the digest is known, or not."""
-    kept = {
-        part: {"files": 1, "sha256": (test or "0") * 64 if part == "test" else "0" * 64}
-        for part in ("train", "test", "masks")
-    }
-    update: dict[str, Any] = {
-        "number": number, "keys": dict.fromkeys(("fit", "predict", "score"), str(number)),
-        "data": {} if test is None else {"digests": dict.fromkeys(MPDD, kept)},
-    }  # fmt: skip
-    return _lafite(**changes).model_copy(update=update)
-
-
 def test_seeds_that_scored_other_images_have_no_interval_over_images() -> None:
-    own = [
-        _numbered(seed, images=_images(1.0, count=count), seed=seed)
-        for seed, count in ((1, 60), (2, 50))
-    ]
+    own = [_lafite(images=_images(1.0, count=count), seed=count) for count in (60, 50)]
     (row,) = [
-        row for row in reported_rows(beside(own, summarise_seeds(rows(own)), NUMBERS))
+        row for row in reported_rows(Report(own, NUMBERS).beside)
         if row["method"] == "LafitE" and row["category"] == MEAN and row["against"]
     ]  # fmt: skip
     assert row["covered"]["image_auroc"] is not None
 
 
 def test_the_run_on_the_newest_data_stands_beside_a_paper() -> None:
-    own = [_numbered(1, "0"), _numbered(2, "1", seed=1, value=0.5)]
+    own = []
+    for number, value in ((1, 0.95), (2, 0.5)):
+        files = {p: {"files": 1, "sha256": f"{number}" * 64} for p in ("train", "test", "masks")}
+        update: dict[str, Any] = {
+            "number": number, "keys": dict.fromkeys(("fit", "predict", "score"), str(number)),
+            "data": {"digests": dict.fromkeys(MPDD, files)},
+        }  # fmt: skip
+        own.append(_lafite(seed=number, value=value).model_copy(update=update))
     found = _nearest(own)
     assert found.run is not None and found.run.name == "lafite paper (b)"
     assert found.run.value("tubes", "image_auroc") == 0.5
@@ -324,49 +291,36 @@ def test_the_interval_of_pixel_metrics_is_over_seeds() -> None:
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Path:
+def results(tmp_path: Path) -> str:
     """A results folder with two of our methods on one category of MPDD."""
-    folder = tmp_path / "results"
-    for number, record in enumerate(
-        [
-            _lafite(categories=("metal_plate",), scope="separate", preset="fast", value=0.999),
-            _lafite(
-                categories=("metal_plate",), scope="separate", preset="fast", value=0.99,
-                options={"reconstruction": False},
-            ),
-        ]
-    ):  # fmt: skip
-        keys = dict.fromkeys(record.keys, str(number))
-        path = folder / "cells" / str(number) / f"record-{number}.json"
-        atomic.write_json(path, record.model_dump(mode="json") | {"keys": keys})
-    return folder
+    own: dict[str, Any] = {"categories": ("metal_plate",), "scope": "separate", "preset": "fast"}
+    made = [_lafite(**own), _lafite(**own, options={"reconstruction": False})]
+    keyed = [
+        record.model_copy(update={"keys": dict.fromkeys(record.keys, str(number))})
+        for number, record in enumerate(made)
+    ]
+    return str(write_results(tmp_path / "results", keyed))
 
 
-def test_reported_numbers_are_blocked_by_scope_and_never_ranked(results: Path) -> None:
+def test_reported_numbers_are_blocked_by_scope_and_never_ranked() -> None:
     records = [
         _lafite(categories=("metal_plate",), scope="separate"),
         _lafite(categories=("metal_plate",), scope="separate", options={"tau": 90}, value=0.9),
     ]
-    for tables in (
-        comparison.comparison(records, NUMBERS),
-        paper_table.paper_tables(records, NUMBERS),
-        paper_table.paper_tables(records, NUMBERS, transpose=True),
-    ):
-        ours, theirs = tables
-        assert ours.title.startswith("mpdd, separate") and ours.best
-        assert not (ours.reported_rows or ours.reported_columns)
+    for options in ({}, {"layout": "paper"}, {"layout": "paper", "transpose": True}):
+        ours, theirs = tables(records, published=NUMBERS, **options)
+        assert ours.title.startswith("mpdd, separate") and ranked(ours) and not ours.has_reported
         assert theirs.title.startswith("mpdd, unified") and "as reported" in theirs.title
-        assert theirs.best == theirs.second == frozenset() and not theirs.has_own
-    unified = [_lafite(), _lafite(value=0.9, options={"tau": 90})]
-    (table,) = paper_table.paper_tables(unified, NUMBERS)
-    assert table.best and table.reported_columns
-    assert not {column for _, column in table.best} & table.reported_columns
-    (long,) = comparison.comparison(unified, NUMBERS)
-    assert long.best and not {row for row, _ in long.best} & long.reported_rows
+        assert not ranked(theirs) and not ranked(theirs, "second") and not theirs.has_own
+        unified = [_lafite(), _lafite(value=0.9, options={"tau": 90})]
+        (table,) = tables(unified, published=NUMBERS, **options)
+        assert ranked(table) and table.has_reported
+        for row, column in ranked(table):
+            assert not table.rows[row].reported and not table.columns[column].reported
 
 
-def test_metal_plate_alone_is_not_the_papers_mpdd(results: Path, invoke: Invoke) -> None:
-    outcome = invoke("report", "--results", str(results), "--published", "--layout", "paper")
+def test_metal_plate_alone_is_not_the_papers_mpdd(results: str, invoke: Invoke) -> None:
+    outcome = invoke("report", "--results", results, "--published", "--layout", "paper")
     assert outcome.code == 0, outcome.err
     for words in ("≠ scope", "≠ trained on", "≠ preset", "reported [1]"):
         assert words in outcome.out
@@ -375,8 +329,8 @@ def test_metal_plate_alone_is_not_the_papers_mpdd(results: Path, invoke: Invoke)
     assert "arXiv:2307.08059" in outcome.out
 
 
-def test_csv_and_json_hold_every_reported_number(results: Path, invoke: Invoke) -> None:
-    arguments = ("report", "--results", str(results), "--published")
+def test_csv_and_json_hold_every_reported_number(results: str, invoke: Invoke) -> None:
+    arguments = ("report", "--results", results, "--published")
     data = json.loads(invoke(*arguments, "--json").out)
     reported = [row for row in data if row["status"] == "reported"]
     numbers = sum(row[metric] is not None for row in reported for metric in METRICS)
@@ -388,24 +342,16 @@ def test_csv_and_json_hold_every_reported_number(results: Path, invoke: Invoke) 
     assert tubes["difference"]["image_auroc"] is None and tubes["covered"] == {}
     read = list(csv.DictReader(io.StringIO(invoke(*arguments, "--format", "csv").out)))
     assert sum(row["status"] == "reported" for row in read) == len(reported)
-    plain = invoke("report", "--results", str(results), "--format", "csv").out
+    plain = invoke("report", "--results", results, "--format", "csv").out
     assert "source" not in plain.splitlines()[0] and "reported" not in plain
 
 
 def test_published_times_stand_below_ours_where_a_paper_timed_our_method() -> None:
-    inference = {
-        "valid": True, "device_name": "d", "seconds_per_image": {"median": 1.0, "p95": 2.0},
-        "images_per_second": 1.0, "peak_rss_bytes": 1, "peak_device_bytes": None,
-        "parameters": 1, "flops_per_image": 1.0,
-    }  # fmt: skip
-    timing = {"fit": {"seconds": 1.0, "valid": True}, "inference": inference}
-    ours = _lafite().model_copy(update={"timing": timing})
-    table = comparison.timing_table([ours], NUMBERS)
+    table = Report([_lafite().model_copy(update={"timing": TIMING})], NUMBERS).timing
     assert table is not None and len(table.rows) == 1
-    theirs = _transfusion("bottle").model_copy(update={"timing": timing})
-    table = comparison.timing_table([theirs], NUMBERS)
-    assert table is not None and len(table.reported_rows) == 4
-    assert ("all", "TransFusion, reported", "NVIDIA A100") in {row[:3] for row in table.rows}
+    table = Report([_transfusion()], NUMBERS).timing
+    assert table is not None and sum(row.reported for row in table.rows) == 4
+    assert ["all", "TransFusion, reported", "NVIDIA A100"] in [row[:3] for row in texts(table)]
 
 
 def test_rows_of_a_method_that_is_not_installed_are_not_compared() -> None:
@@ -413,6 +359,6 @@ def test_rows_of_a_method_that_is_not_installed_are_not_compared() -> None:
     stranger = record.model_copy(update={"identity": record.identity | {"method": "drdc9"}})
     with pytest.raises(AdbenchError):
         load_method("drdc9")
-    found = beside([stranger], summarise_seeds(rows([stranger])), NUMBERS)
+    found = Report([stranger], NUMBERS).beside
     assert all(item.run is None for item in found)
     assert reported_rows(found)

@@ -1,8 +1,11 @@
-"""Plug-ins by name and by reference, and plug-ins that are broken."""
+"""Plug-ins by name and by reference, what lies beside their files, and broken ones."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,22 +28,31 @@ BROKEN = {
     "exits": ("raise SystemExit(7)", "SystemExit: 7"),
     "misspelt": ("def f(:", "SyntaxError: "),
     "needs": ("import absent_package", "No module named 'absent_package'"),
-    "abstract": (HEAD + "class Mine(Method): pass", "lacks `batch_size`"[:5]),
+    "abstract": (
+        HEAD + "class Mine(Method): card = PixelGaussian.card",
+        "lacks `fit`, `geometry`, `load`, `predict`, `save`, a subclass of ",
+    ),
     "no_card": (HEAD + "class Mine(PixelGaussian): card = None", "a MethodCard as `card`"),
     "no_presets": (HEAD + "class Mine(PixelGaussian): presets = {}", "the preset 'paper'"),
     "no_values": (
         HEAD + "class Mine(PixelGaussian): Hyperparameters = dict",
-        "contracts.Hyperparameters as `Hyperparameters`",
+        "contracts.Hyperparameters as `Hyperparameters`; see CONTRIBUTING",
     ),
     "no_method": ("Mine = 3", "is no method: expected a subclass of adbench.contracts.Method"),
     "no_class": (GOOD.replace("Mine", "Mines"), "did you mean 'Mines'? valid: Mines"),
+    "lazy": ("def __getattr__(name):\n    raise RuntimeError('later')\n", "RuntimeError: later"),
 }
 
 
 def plugin(folder: Path, name: str, text: str) -> str:
+    folder.mkdir(exist_ok=True)
     path = folder / f"{name}.py"
     path.write_text(text)
     return f"{path}:Mine"
+
+
+def value_of(reference: str) -> object:
+    return registry.load_method(reference).value  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -50,12 +62,6 @@ def test_a_broken_plugin_is_one_line(invoke: Invoke, toy: Toy, tmp_path: Path, n
     outcome = invoke("plan", "--methods", reference, *toy.arguments(), "--preset", "smoke")
     message = the_error(outcome, 2)
     assert expected in message and name in message
-
-
-def test_a_method_that_lacks_methods_is_told_which(tmp_path: Path) -> None:
-    text = HEAD + "class Mine(Method): card = PixelGaussian.card"
-    with pytest.raises(PluginError, match="`fit`.*`predict`.*see CONTRIBUTING"):
-        registry.load_method(plugin(tmp_path, "partial", text))
 
 
 def test_a_data_set_that_cannot_be_built_is_a_plugin_error(toy: Toy) -> None:
@@ -76,27 +82,14 @@ def test_an_unknown_class_offers_the_plugins_of_the_module_only() -> None:
         registry.load_method("adbench.testing:PixelGausian")
 
 
-def test_two_files_of_one_name_are_two_plugins(tmp_path: Path) -> None:
-    references = []
-    for number in (1, 2):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        text = GOOD + f"\n    number = {number}\n"
-        references.append(plugin(folder, "same", text))
-    first, second = (registry.load_method(r) for r in references)
-    assert (first.number, second.number) == (1, 2)  # type: ignore[attr-defined]
-
-
 def test_a_relative_file_is_the_one_of_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
     for number in (1, 2):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        plugin(folder, "same", GOOD + f"\n    number = {number}\n")
-        monkeypatch.chdir(folder)
-        found.append(registry.load_method("same.py:Mine").number)  # type: ignore[attr-defined]
+        plugin(tmp_path / str(number), "same", GOOD + f"\n    value = {number}\n")
+        monkeypatch.chdir(tmp_path / str(number))
+        found.append(value_of("same.py:Mine"))
     assert found == [1, 2]
 
 
@@ -141,3 +134,120 @@ def test_a_wrong_prediction_fails_its_cells_and_no_others(
     assert status == {"mine": "failed", "pixel_gaussian": "done"}
     assert expected in outcome.err
     assert "precision" not in outcome.err.replace("the precision overflowed", "")  # it has none
+
+
+# ------------------------------------------------------------------- what lies beside the file
+
+CASE = Path(__file__).parents[2] / "shared/cases/plugin-with-a-sibling-module"
+MINE = """
+from adbench.testing import PixelGaussian
+{imports}
+
+
+class Mine(PixelGaussian):
+    card = PixelGaussian.card.model_copy(update={{"name": "mine"}})
+    value = VALUE
+
+    def fit(self, train, context):
+        from late import OFFSET
+        import package.deep.leaf
+        super().fit(train, context)
+        self.mean_ = self.mean_ + OFFSET + package.deep.leaf.LEAF
+        return self
+"""
+IMPORTS = {
+    "from": "from helper import VALUE",
+    "import": "import helper\nVALUE = helper.VALUE",
+    "as": "import helper as other\nVALUE = other.VALUE",
+    "relative": "from .helper import VALUE",
+    "package": "import package.deep.leaf as leaf\nVALUE = leaf.LEAF",
+    "dotted": "import package.deep.leaf\nVALUE = package.deep.leaf.LEAF",
+    "submodule": "from package.deep import leaf\nVALUE = leaf.LEAF",
+    "star": "from helper import *",
+    "builtin": "VALUE = __import__('helper').VALUE",
+    "chain": "from first import VALUE",
+    "circle": "from circle import VALUE",
+}
+
+
+def neighbours(folder: Path, imports: str = IMPORTS["from"], value: int = 1) -> str:
+    """A method with modules beside it; its reference."""
+    (folder / "package/deep").mkdir(parents=True)  # `package` has no __init__.py
+    (folder / "package/deep/__init__.py").write_text("")
+    (folder / "package/deep/leaf.py").write_text(f"from helper import VALUE\nLEAF = {value}\n")
+    (folder / "helper.py").write_text(f"VALUE = {value}\n")
+    (folder / "first.py").write_text("from helper import VALUE\n")
+    (folder / "circle.py").write_text("import mine\nVALUE = 1\n")
+    (folder / "late.py").write_text("import json, numpy\nOFFSET = 0.5\n")
+    return plugin(folder, "mine", MINE.format(imports=imports))
+
+
+@pytest.mark.skipif(not CASE.exists(), reason="the shared cases are not here")
+def test_the_case(invoke: Invoke, tmp_path: Path) -> None:
+    shutil.copytree(CASE, tmp_path / "case")
+    words = ["--methods", PIXEL, "--dataset", "case/own2.py:Own2", "--data-root", "case/data"]
+    outcome = invoke("plan", *words, "--preset", "smoke")
+    assert outcome.code == 0 and "own/a" in outcome.out
+
+
+@pytest.mark.parametrize("kind", IMPORTS)
+def test_every_kind_of_import_finds_the_neighbour(tmp_path: Path, kind: str) -> None:
+    assert value_of(neighbours(tmp_path / kind, IMPORTS[kind])) == 1
+
+
+def test_two_plug_ins_have_a_helper_each_and_nobody_else_has_one(tmp_path: Path) -> None:
+    before = list(sys.path)
+    references = [neighbours(tmp_path / str(number), value=number) for number in (1, 2)]
+    assert [value_of(reference) for reference in references] == [1, 2]
+    assert importlib.util.find_spec("helper") is None and "helper" not in sys.modules
+    assert sys.path == before
+
+
+def test_a_neighbour_hides_an_installed_module_from_its_own_plug_in_only(tmp_path: Path) -> None:
+    reference = neighbours(tmp_path / "plug", "import tabulate, json\nVALUE = tabulate.OURS")
+    (tmp_path / "plug/tabulate.py").write_text("OURS = 3\n")
+    (tmp_path / "plug/json.py").write_text("raise RuntimeError('the standard library first')\n")
+    (tmp_path / "plug/numpy").mkdir()  # a folder of data is no package
+    assert value_of(reference) == 3
+    assert "tabulate" not in sys.modules or not hasattr(sys.modules["tabulate"], "OURS")
+    assert sys.modules["json"] is json
+
+
+@pytest.mark.parametrize("executor", ["serial", "local"])
+def test_late_imports_work_in_every_process(
+    invoke: Invoke, toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executor: str
+) -> None:
+    neighbours(tmp_path / "plug")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    words = ["--methods", "../plug/mine.py:Mine", *toy.arguments("a"), "--preset", "smoke"]
+    outcome = invoke("run", *words, "--no-timing", "--json", "--executor", executor)
+    assert outcome.code == 0 and json.loads(outcome.out)[0]["status"] == "done", outcome.err
+    assert not list((tmp_path / "plug").rglob("__pycache__"))
+
+
+@pytest.mark.parametrize(
+    ("imports", "expected"),
+    [
+        ("import helper.absent", "No module named 'helper.absent'"),
+        ("from helper import ABSENT", "cannot import name 'ABSENT' from 'helper'"),
+        ("import absent", "No module named 'absent'"),
+        ("from . import absent", "cannot import name 'absent'"),
+    ],
+)
+def test_what_is_missing_has_the_name_that_the_user_wrote(
+    invoke: Invoke, toy: Toy, tmp_path: Path, imports: str, expected: str
+) -> None:
+    neighbours(tmp_path / "plug", imports)
+    words = [*toy.arguments("a"), "--preset", "smoke"]
+    message = the_error(invoke("plan", "--methods", "plug/mine.py:Mine", *words), 2)
+    assert expected in message and "adbench_plugin" not in message
+    assert "plug/mine.py:Mine could not be imported" in message
+
+
+def test_file_names_that_are_no_identifiers(tmp_path: Path) -> None:
+    reference = neighbours(tmp_path / "plug", "from .helper import VALUE")
+    text = (tmp_path / "plug/mine.py").read_text()
+    for name in ("v1.2", "my-method", "class"):
+        assert value_of(plugin(tmp_path / "plug", name, text)) == 1
+    assert registry.load_method(reference) is registry.load_method(reference)

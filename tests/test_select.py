@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from knob import KnobPlugin, write_knob
 from scored import scored_record
-from toy import PIXEL, Invoke, Toy
+from toy import PIXEL, Invoke, Toy, spawn, write_toy
 
 from adbench.registry import load_method
 from adbench.select.afterwards import TestPoint, _correlation
 from adbench.select.afterwards import test_curve as curve_of_tests
 from adbench.select.file import read_selection
-from adbench.select.study import choose
+from adbench.select.search import choose
 from adbench.store import atomic
 from adbench.store.folders import Store
 from adbench.store.newest import latest
@@ -85,8 +85,7 @@ def test_held_out_normals_are_never_fitted_on_and_the_metrics_are_a_runs(
     from adbench.hyperparameters import build_hyperparameters
     from adbench.metrics.exact import image_metrics, pixel_metrics
     from adbench.registry import load_dataset
-    from adbench.select.held_out import split_normals
-    from adbench.select.pseudo import pseudo_set
+    from adbench.select.pseudo import pseudo_set, split_normals
 
     found = selection_of(invoke, *arguments(knob, toy, "a"), "--grid", "knob.quantile=0.9")
     (point,) = found["choices"][0]["curves"][0]["points"]
@@ -106,8 +105,7 @@ def test_held_out_normals_are_never_fitted_on_and_the_metrics_are_a_runs(
     )
     pseudo = pseudo_set(load_images(toy.root, normals, method.geometry, cache), 0, cache)
     prediction = method.predict(pseudo.images)
-    labels = np.array([s.label for s in pseudo.samples])
-    expected = image_metrics(prediction.scores, labels)
+    expected = image_metrics(prediction.scores, pseudo.masks.regions_before)
     expected |= pixel_metrics(prediction.maps, np.array(pseudo.masks.pixels))
     for name, value in point["metrics"]["a"].items():
         assert value == pytest.approx(expected[name], abs=1e-12), name
@@ -235,7 +233,7 @@ def test_an_interrupted_search_goes_on_after_its_last_point(
     assert json.loads(again.out)["digest"] == whole["digest"]
 
 
-def test_a_failing_point_is_named_and_the_others_are_kept(
+def test_a_failing_value_is_named_and_the_others_are_kept(
     invoke: Invoke, toy: Toy, knob: KnobPlugin
 ) -> None:
     outcome = invoke("select", *arguments(knob, toy, "a"), "--grid", "knob.quantile=0.5|0.66|1")
@@ -244,17 +242,25 @@ def test_a_failing_point_is_named_and_the_others_are_kept(
     assert last.startswith("error: ") and "quantile=0.66" in last and "ZeroDivisionError" in last
     knob.forget()
     selection_of(invoke, *arguments(knob, toy, "a"), "--grid", "knob.quantile=0.5|1")
-    assert len(knob.log("fit")) == 0 and len(knob.log("predict")) == 1
+    assert knob.log("fit") == knob.log("predict") == []
 
 
-def test_a_damaged_point_is_made_again(invoke: Invoke, toy: Toy, knob: KnobPlugin) -> None:
-    words = [*arguments(knob, toy, "a"), *GRID]
-    before = selection_of(invoke, *words)
-    point = next(Path("results/selections").glob("*/points/*.json"))
-    point.write_text(point.read_text().replace("0.", "1.", 1))
-    knob.forget()
-    assert selection_of(invoke, *words)["digest"] == before["digest"]
-    assert len(knob.log("predict")) == 1
+def test_two_processes_share_a_search_and_find_the_same(
+    toy: Toy, knob: KnobPlugin, tmp_path: Path
+) -> None:
+    words = ["select", *arguments(knob, toy, "a", options="offset=3"), *GRID, "--json"]
+    both = [spawn(*words, cwd=tmp_path) for _ in range(2)]
+    digests = {json.loads(process.communicate(timeout=120)[0])["digest"] for process in both}
+    assert [process.returncode for process in both] == [0, 0] and len(digests) == 1
+    assert len(knob.log("fit")) == 1 and len(knob.log("predict")) == 4
+
+
+def test_records_of_a_search_are_no_test_results(
+    invoke: Invoke, toy: Toy, knob: KnobPlugin
+) -> None:
+    selection_of(invoke, *arguments(knob, toy, "a", options="offset=3"), *GRID)
+    assert records() == [] and invoke("report").code == 2
+    assert "toy-pseudo, separate" in invoke("report", "--results", "results/selections").out
 
 
 def test_other_training_images_another_seed_or_code_begin_anew(
@@ -276,17 +282,27 @@ def test_other_training_images_another_seed_or_code_begin_anew(
 # ------------------------------------------------------------------------- run --selected
 
 
-@pytest.fixture
-def chosen(invoke: Invoke, toy: Toy, knob: KnobPlugin) -> Path:
+@pytest.fixture(scope="module")
+def selection_text(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A selection whose categories are made to differ, as real ones do."""
+    folder = tmp_path_factory.mktemp("selection")
+    knob, toy = write_knob(folder / "knob"), write_toy(folder / "data")
     words = [*arguments(knob, toy, options="offset=3"), *GRID, "--out", "chosen.json"]
-    assert invoke("select", *words).code == 0
-    value = atomic.read_json(Path("chosen.json"))
+    process = spawn("select", *words, cwd=folder)
+    said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    value = atomic.read_json(folder / "chosen.json")
     for choice, quantile in zip(value["choices"], (0.9, 1.0), strict=True):
         choice["hyperparameters"]["quantile"] = choice["curves"][0]["chosen"] = quantile
-    atomic.write_json(Path("chosen.json"), value)
-    knob.forget()
-    return Path("chosen.json").absolute()
+    atomic.write_json(folder / "chosen.json", value)
+    return (folder / "chosen.json").read_text()
+
+
+@pytest.fixture
+def chosen(tmp_path: Path, selection_text: str) -> Path:
+    path = tmp_path / "chosen.json"
+    path.write_text(selection_text)
+    return path
 
 
 def test_run_uses_the_chosen_values_and_records_where_they_are_from(
@@ -591,17 +607,6 @@ def test_help_of_both_commands_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_a_search_that_another_process_does_is_told(
-    invoke: Invoke, toy: Toy, knob: KnobPlugin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from adbench.store.claims import ClaimWatch
-
-    monkeypatch.setattr(ClaimWatch, "try_claim", lambda self, folder: None)
-    outcome = invoke("select", *arguments(knob, toy, "a"))
-    assert outcome.code == 2 and "another process searches toy/a" in outcome.err
-    assert knob.log("fit") == []
 
 
 def test_days_of_work_without_a_gpu_are_refused(

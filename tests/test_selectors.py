@@ -1,8 +1,19 @@
+"""The words of the command line: selectors, presets, options, and how their text becomes values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
 
+from adbench.contracts import Hyperparameters
 from adbench.errors import AdbenchError, UsageError
+from adbench.hyperparameters import build_hyperparameters, variant_name
+from adbench.registry import load_method
 from adbench.selectors import (
     parse_dataset,
     parse_methods,
@@ -11,29 +22,36 @@ from adbench.selectors import (
     parse_shard,
     split_categories,
 )
+from adbench.testing import PixelGaussian
+
+UNREADABLE: dict[Callable[[str], object], list[str]] = {
+    parse_methods: ["", "a[", "a]", "a[b]", "a[[b=1]]", "a[k=1,k=2]", "a[=1]", ",,", "a[k=1]b"],
+    parse_dataset: ["", ":a", "mpdd:", "mpdd:,"],
+    parse_seeds: ["", "a", "-1", "4-0", "1.5", "0-99999999"],
+    parse_shard: ["0/2", "3/2", "1", "a/b"],
+    lambda text: parse_overrides((text,)): ["tau=3", "lafite.tau", ".a=1"],
+}
+
+
+@pytest.mark.parametrize(("parse", "texts"), UNREADABLE.items())
+def test_what_cannot_be_read_is_a_usage_error(
+    parse: Callable[[str], object], texts: list[str]
+) -> None:
+    for text in texts:
+        with pytest.raises(UsageError):
+            parse(text)
 
 
 def test_methods_are_split_outside_brackets_and_options_inside() -> None:
-    lafite, patchcore = parse_methods("lafite[tau=300,num_neighbours=1|5], patchcore")
-    assert (lafite.name, patchcore.name) == ("lafite", "patchcore")
+    lafite, patchcore, own = parse_methods(
+        "lafite[tau=300,num_neighbours=1|5], patchcore,my/own.py:Mine[k=v]"
+    )
+    assert (lafite.name, patchcore.name, own.name) == ("lafite", "patchcore", "my/own.py:Mine")
     assert list(lafite.combinations()) == [
         {"tau": "300", "num_neighbours": "1"},
         {"tau": "300", "num_neighbours": "5"},
     ]
     assert list(patchcore.combinations()) == [{}]
-
-
-def test_a_reference_to_a_file_keeps_its_colon() -> None:
-    (selector,) = parse_methods("my/own.py:Mine[k=v]")
-    assert selector.name == "my/own.py:Mine"
-
-
-@pytest.mark.parametrize(
-    "text", ["", "a[", "a]", "a[b]", "a[[b=1]]", "a[k=1,k=2]", "a[=1]", ",,", "a[k=1]b"]
-)
-def test_unreadable_methods_are_usage_errors(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse_methods(text)
 
 
 @pytest.mark.parametrize(
@@ -73,37 +91,13 @@ def test_categories_are_split_by_the_names_there_are(
     assert split_categories(text, known) == expected
 
 
-@pytest.mark.parametrize("text", ["", ":a", "mpdd:", "mpdd:,"])
-def test_unreadable_datasets_are_usage_errors(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse_dataset(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("0", (0,)), ("0-4", (0, 1, 2, 3, 4)), ("3,1,3", (3, 1)), ("0-1, 7", (0, 1, 7))],
-)
-def test_seeds(text: str, expected: tuple[int, ...]) -> None:
-    assert parse_seeds(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "a", "-1", "4-0", "1.5", "0-99999999"])
-def test_unreadable_seeds_are_usage_errors(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse_seeds(text)
-
-
-def test_overrides_and_shards() -> None:
+def test_seeds_overrides_and_shards() -> None:
+    texts = ("0", "0-4", "3,1,3", "0-1, 7")
+    assert [*map(parse_seeds, texts)] == [(0,), (0, 1, 2, 3, 4), (3, 1), (0, 1, 7)]
     assert parse_overrides(("lafite.tau=300", "lafite.weights=a=b")) == {
         "lafite": {"tau": "300", "weights": "a=b"}
     }
     assert parse_shard("2/8") == (2, 8)
-    for bad in ("0/2", "3/2", "1", "a/b"):
-        with pytest.raises(UsageError):
-            parse_shard(bad)
-    for bad in ("tau=3", "lafite.tau", ".a=1"):
-        with pytest.raises(UsageError):
-            parse_overrides((bad,))
 
 
 @given(st.text("ab, :é\u0301", max_size=12), st.sets(st.text("ab, é\u0301", max_size=4)))
@@ -115,8 +109,39 @@ def test_a_known_category_can_be_written_as_it_is(text: str, known: set[str]) ->
 
 @given(st.text(max_size=40))
 def test_any_text_parses_or_is_a_usage_error(text: str) -> None:
-    for parse in (parse_methods, parse_dataset, parse_seeds, parse_shard):
+    for parse in UNREADABLE:
         try:
             parse(text)
         except AdbenchError:
             pass
+
+
+# ------------------------------------------------------------------------------ hyper-parameters
+
+
+def test_none_is_a_value_where_the_field_has_it_and_no_value_elsewhere() -> None:
+    lafite = load_method("lafite")
+    scaled = build_hyperparameters(lafite, "smoke", {"feature_scaling": "none", "steps": "none"})
+    assert scaled.canonical()["feature_scaling"] == "none"
+    assert scaled.canonical()["steps"] is None
+    with pytest.raises(UsageError, match="tau"):
+        build_hyperparameters(lafite, "smoke", {"tau": "none"})
+
+
+def test_text_and_python_values_build_the_same() -> None:
+    text = build_hyperparameters(PixelGaussian, "smoke", {"noise": "0.5", "steps": "3"})
+    python = build_hyperparameters(PixelGaussian, "smoke", {"noise": 0.5, "steps": 3})
+    assert text == python and variant_name(PixelGaussian, "smoke", text) == "noise=0.5,steps=3"
+
+
+class _WithFile(Hyperparameters):
+    file: Path = Field(description="any file")
+
+
+def test_a_path_counts_by_name_and_content_and_never_by_folder(tmp_path: Path) -> None:
+    for folder, content in (("a", "1"), ("b", "1"), ("c", "2")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "w.pth").write_text(content)
+    one, same, other = (_WithFile(file=tmp_path / folder / "w.pth").canonical() for folder in "abc")
+    assert one == same != other
+    assert str(tmp_path) not in str(one)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,21 +75,22 @@ def only(findings: Iterable[Finding], check: str) -> Finding:
     return finding
 
 
-def test_a_sound_data_set_has_no_finding(root):
-    report = verify(Caps(), root)
-    assert report.findings == ()
-    assert report.exit_code == 0
-    assert report.layout == "mvtec"
+def test_a_sound_data_set_has_no_finding_and_is_left_alone(root):
+    before = {p: p.stat().st_mtime_ns for p in root.rglob("*")}
+    steps: list[tuple[str, int, int]] = []
+    report = verify(Caps(), root, progress=lambda *step: steps.append(step))
+    assert report.findings == () and report.exit_code == 0 and report.layout == "mvtec"
     assert str(report.summaries[0]) == (
         "red: 2 train; 2 normal and 2 anomalous test images (dent 2); 40x32; RGB; "
         "2 anomalous regions (2 at the evaluation size)"
     )
+    assert steps == [("red", n, 6) for n in range(1, 7)]
+    assert {p: p.stat().st_mtime_ns for p in root.rglob("*")} == before
 
 
 def test_an_unknown_layout_is_an_error(tmp_path):
     report = verify(Caps(), tmp_path)
-    assert kinds(report.findings) == [("error", "layout")]
-    assert report.exit_code == 4
+    assert kinds(report.findings) == [("error", "layout")] and report.exit_code == 4
     assert str(tmp_path) not in report.findings[0].message
 
 
@@ -96,40 +99,33 @@ def test_an_unknown_category_is_a_usage_error(root):
         quick_check(Caps(), root, ["rd"])
 
 
-def test_a_partial_root_is_usable_and_said(tmp_path):
+def test_a_partial_root_is_usable_and_an_absent_category_an_error(tmp_path):
     (tmp_path / "metal_plate" / "train" / "good").mkdir(parents=True)
     finding = quick_check(MPDD(), tmp_path, [])[0]
     assert (finding.severity, finding.check, finding.count) == ("warning", "categories", 5)
     assert "1 of 6 categories are present (metal_plate); missing: bracket_black" in finding.message
-
-
-def test_an_absent_category_that_was_asked_for_is_an_error(tmp_path):
-    (tmp_path / "metal_plate" / "train" / "good").mkdir(parents=True)
     findings = quick_check(MPDD(), tmp_path, ["tubes"])
     assert kinds(findings) == [("error", "categories"), ("warning", "categories")]
     assert "tubes is absent; present: metal_plate" in findings[0].message
 
 
-def test_counts_and_names_against_the_card(root):
+def test_counts_and_names_against_the_card(root, monkeypatch):
     (root / "red/train/good/000.png").unlink()
     for i in range(7):
         write_image(root / f"red/test/good/1{i:02d}.png", 100 + i)
+    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("an image was opened"))
     findings = quick_check(Caps(), root, ["red"])
-    assert kinds(findings) == [("warning", "counts"), ("warning", "missing"), ("warning", "extra")]
-    assert findings[0].message == (
-        "train good: found 1, expected 2; test good: found 9, expected 2"
-    )
-    assert findings[1].paths == ("red/train/good/000",)
+    assert [str(finding) for finding in findings] == [
+        "warning: red: train good: found 1, expected 2; test good: found 9, expected 2",
+        "warning: red: 1 images of the release are missing [red/train/good/000]",
+        "warning: red: 7 images are not in the release "
+        f"[{', '.join(f'red/test/good/10{i}' for i in range(5))} and 2 more]",
+    ]
     assert findings[2].count == 7
-    assert findings[2].paths == tuple(f"red/test/good/10{i}" for i in range(5))
-
-
-def test_quick_check_opens_no_image(root, monkeypatch):
-    def refuse(*_args, **_kwargs):
-        raise AssertionError("an image was opened")
-
-    monkeypatch.setattr(Image, "open", refuse)
-    assert quick_check(Caps(), root, ["red"]) == []
+    assert findings[1].to_json() == {
+        "severity": "warning", "category": "red", "check": "missing", "count": 1,
+        "message": "1 images of the release are missing", "paths": ["red/train/good/000"],
+    }  # fmt: skip
 
 
 def test_all_missing_masks_are_in_one_finding(root):
@@ -137,12 +133,10 @@ def test_all_missing_masks_are_in_one_finding(root):
         (root / f"red/ground_truth/dent/00{i}_mask.png").unlink()
     report = verify(Caps(), root)
     finding = only(report.findings, "no mask")
-    assert finding.severity == "error"
-    assert finding.count == 2
+    assert (finding.severity, finding.count, report.exit_code) == ("error", 2, 4)
     assert finding.paths == ("red/test/dent/000.png", "red/test/dent/001.png")
     assert "red/ground_truth/dent/000_mask.png" in finding.message
     assert "(and 1 more)" in finding.message
-    assert report.exit_code == 4
     assert report.summaries[0].regions == 0
 
 
@@ -157,43 +151,45 @@ def test_all_flaws_are_seen_at_once(root):
     write_mask(root / "red/ground_truth/dent/001_mask.png", box=(0, 0, 0, 0))
     report = verify(Caps(), root)
     assert kinds(report.findings) == [
-        ("warning", "counts"),
-        ("warning", "extra"),
-        ("error", "decode"),
-        ("error", "mask size"),
+        ("warning", "counts"), ("warning", "extra"), ("error", "decode"), ("error", "mask size"),
         ("warning", "empty mask"),
-    ]
+    ]  # fmt: skip
     assert set(only(report.findings, "decode").paths) == {
-        "red/test/dent/002.png",
-        "red/test/good/000.png",
-        "red/test/good/001.png",
-    }
+        "red/test/dent/002.png", "red/test/good/000.png", "red/test/good/001.png",
+    }  # fmt: skip
     assert "the mask is 32 x 40 pixels and its image" in only(report.findings, "mask size").message
-    assert not any(str(root) in f.message for f in report.findings)
+    assert str(root.parent) not in json.dumps(report.to_json())
 
 
-def test_a_damaged_mask_is_an_error(root):
-    (root / "red/ground_truth/dent/000_mask.png").write_bytes(b"no image")
-    finding = only(verify(Caps(), root).findings, "mask decode")
-    assert finding.severity == "error"
-    assert finding.paths == ("red/ground_truth/dent/000_mask.png",)
+def copied(source: str, target: str) -> Callable[[Path], object]:
+    return lambda red: (red / target).write_bytes((red / source).read_bytes())
 
 
-def test_an_image_of_more_than_eight_bits_is_an_error(root):
-    deep = np.zeros((32, 40), np.uint16)
-    Image.fromarray(deep).save(root / "red/train/good/000.png")
-    assert "16-bit" in only(verify(Caps(), root).findings, "decode").message
+def deep(red: Path) -> None:
+    Image.fromarray(np.zeros((9, 9), np.uint16)).save(red / "test/good/000.png")
 
 
-def test_an_empty_mask_warns_and_the_image_stays_anomalous(root):
-    write_mask(root / "red/ground_truth/dent/001_mask.png", box=(0, 0, 0, 0))
+MASK = "ground_truth/dent/000_mask.png"
+FLAWS: list[tuple[str, str, Callable[[Path], object], str]] = [
+    ("leak", "warning", copied("train/good/000.png", "test/good/001.png"), "train/good/000.png"),
+    ("two labels", "warning", copied("test/good/000.png", "test/dent/001.png"), "= red/test/"),
+    ("duplicate", "note", copied("test/good/000.png", "test/good/001.png"), "good/001.png"),
+    ("mask decode", "error", lambda red: (red / MASK).write_bytes(b"no image"), MASK),
+    ("empty mask", "warning", lambda red: write_mask(red / MASK, box=(0, 0, 0, 0)), "stay anom"),
+    ("decode", "error", deep, "16-bit"),
+    ("mode", "note", lambda red: write_image(red / "train/good/000.png", 50, mode="L"), "RGB 5"),
+]
+
+
+@pytest.mark.parametrize(("check", "severity", "change", "words"), FLAWS)
+def test_what_pixels_show(root, check, severity, change, words):
+    change(root / "red")
     report = verify(Caps(), root)
-    finding = only(report.findings, "empty mask")
-    assert (finding.severity, finding.count) == ("warning", 1)
-    assert "stay anomalous" in finding.message
+    (finding,) = report.findings
+    assert (finding.check, finding.severity) == (check, severity) and words in finding.message
+    assert report.exit_code == 4 * (severity == "error")
+    assert verify(Caps(), root, strict=True).exit_code == 4 * (severity != "note")
     assert report.summaries[0].defects == {"dent": 2}
-    assert report.exit_code == 0
-    assert verify(Caps(), root, strict=True).exit_code == 4
 
 
 def test_the_cards_threshold_decides_what_is_empty(root):
@@ -201,79 +197,34 @@ def test_the_cards_threshold_decides_what_is_empty(root):
         card = Caps.card.model_copy(update={"mask_threshold": 254})
 
     assert verify(Noisy(), root).findings == ()
-    Image.new("L", (40, 32), 254).save(root / "red/ground_truth/dent/000_mask.png")
+    Image.new("L", (40, 32), 254).save(root / "red" / MASK)
     assert only(verify(Noisy(), root).findings, "empty mask").count == 1
 
 
 def test_a_defect_that_vanishes_at_the_evaluation_size(root):
-    write_mask(root / "red/ground_truth/dent/000_mask.png", box=(1, 1, 2, 2))
+    write_mask(root / "red" / MASK, box=(1, 1, 2, 2))
     report = verify(Caps(), root, evaluation_size=8)
-    assert only(report.findings, "lost mask").paths == ("red/ground_truth/dent/000_mask.png",)
-    assert only(report.findings, "regions").message == (
-        "1 of 2 anomalous regions are left at 8 pixels"
-    )
-    kept = verify(Caps(), root, evaluation_size=8, mask_rule="area_max")
-    assert kept.findings == ()
+    assert only(report.findings, "lost mask").paths == (f"red/{MASK}",)
+    said = "1 of 2 anomalous regions are left at 8 pixels"
+    assert only(report.findings, "regions").message == said
+    assert verify(Caps(), root, evaluation_size=8, mask_rule="area_max").findings == ()
 
 
-def test_mixed_modes_are_noted(root):
-    write_image(root / "red/train/good/000.png", 50, mode="L")
-    finding = only(verify(Caps(), root).findings, "mode")
-    assert finding.severity == "note"
-    assert "RGB 5, L 1" in finding.message
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "severity", "check"),
-    [
-        ("train/good/000.png", "test/good/001.png", "warning", "leak"),
-        ("test/good/000.png", "test/dent/001.png", "warning", "two labels"),
-        ("test/good/000.png", "test/good/001.png", "note", "duplicate"),
-    ],
-)
-def test_equal_files_are_found(root, source, target, severity, check):
-    (root / "red" / target).write_bytes((root / "red" / source).read_bytes())
-    finding = only(verify(Caps(), root).findings, check)
-    assert finding.severity == severity
-    assert f"red/{source}" in finding.message and f"red/{target}" in finding.message
-
-
-def test_progress_counts_every_image(root):
-    seen: list[tuple[str, int, int]] = []
-    verify(Caps(), root, progress=lambda *step: seen.append(step))
-    assert seen == [("red", n, 6) for n in range(1, 7)]
-
-
-def test_reports_and_findings_are_plain_json(root):
-    (root / "red/train/good/000.png").unlink()
-    report = verify(Caps(), root)
-    text = json.dumps(report.to_json())
-    assert str(root.parent) not in text
-    assert json.loads(text)["exit_code"] == 0
-    assert json.loads(text)["findings"][1] == {
-        "severity": "warning",
-        "category": "red",
-        "check": "missing",
-        "message": "1 images of the release are missing",
-        "paths": ["red/train/good/000"],
-        "count": 1,
-    }
-
-
-def test_findings_read_as_one_line(root):
-    for i in range(7):
-        write_image(root / f"red/test/good/1{i:02d}.png", 100 + i)
-    finding = only(quick_check(Caps(), root, ["red"]), "extra")
-    names = ", ".join(f"red/test/good/10{i}" for i in range(5))
-    assert str(finding) == f"warning: red: 7 images are not in the release [{names} and 2 more]"
-    (root / "red/ground_truth/dent/000_mask.png").unlink()
-    assert "[" not in str(only(quick_check(Caps(), root, ["red"]), "no mask"))
-
-
-def test_verify_leaves_the_folder_alone(root):
-    before = {p: p.stat().st_mtime_ns for p in root.rglob("*")}
-    verify(Caps(), root)
-    assert {p: p.stat().st_mtime_ns for p in root.rglob("*")} == before
+def test_a_defect_whose_masks_are_all_empty_may_be_normal(root):
+    for i in range(2):
+        write_image(root / f"red/test/fine/{i:03d}.png", 70 + i)
+        write_mask(root / f"red/ground_truth/fine/{i:03d}_mask.png", box=(0, 0, 0, 0))
+    finding = only(verify(Caps(), root).findings, "looks normal")
+    assert (finding.severity, finding.paths, finding.count) == ("warning", ("red/test/fine",), 2)
+    assert "all 2 masks of red/test/fine are empty" in finding.message
+    assert "rename the folder to good; if not, leave it" in finding.message
+    write_mask(root / "red/ground_truth/fine/001_mask.png")
+    assert "looks normal" not in {f.check for f in verify(Caps(), root).findings}
+    shutil.rmtree(root / "red/test/fine")
+    shutil.rmtree(root / "red/ground_truth/fine")
+    for i in range(2):  # empty everywhere: no sign of normal images
+        write_mask(root / f"red/ground_truth/dent/{i:03d}_mask.png", box=(0, 0, 0, 0))
+    assert {f.check for f in verify(Caps(), root).findings} == {"empty mask"}
 
 
 # ----------------------------------------------------- data sets that only keep the contract
@@ -303,6 +254,23 @@ class Minimal(Dataset):
 def test_a_data_set_without_inspect_is_checked_by_its_samples(root):
     assert verify(Minimal(), root).findings == ()
     assert quick_check(Minimal(), root.parent, ["red"])[0].message == "red is gone"
+
+
+@pytest.mark.parametrize(
+    ("masked", "said"),
+    [
+        ((), "no masks: none of the 2 defect images has one, so pixel metrics are undefined"),
+        (("red/test/dent/000.png",), "red/test/dent/001.png has no mask; it counts in image met"),
+    ],
+)
+def test_masks_that_a_data_set_without_inspect_lacks(root, masked, said):
+    class Partly(Minimal):
+        def samples(self, root: Path, categories) -> list[Sample]:
+            rows = Caps().samples(root, categories)
+            return [s if s.path in masked else replace(s, mask_path=None) for s in rows]
+
+    finding = only(quick_check(Partly(), root, ["red"]), "no mask")
+    assert finding.severity == "warning" and finding.message.startswith(said)
 
 
 # ------------------------------------------------------------------------- released names
@@ -341,22 +309,3 @@ def test_real_metal_plate():
     assert (summary.train, summary.test_good, sum(summary.defects.values())) == (54, 26, 71)
     assert summary.exact_release is True
     assert summary.sizes == {"512x512": 151}
-
-
-def test_a_defect_whose_masks_are_all_empty_may_be_normal(root):
-    for i in range(2):
-        write_image(root / f"red/test/fine/{i:03d}.png", 70 + i)
-        write_mask(root / f"red/ground_truth/fine/{i:03d}_mask.png", box=(0, 0, 0, 0))
-    report = verify(Caps(), root)
-    finding = only(report.findings, "looks normal")
-    assert (finding.severity, finding.paths, finding.count) == ("warning", ("red/test/fine",), 2)
-    assert "all 2 masks of red/test/fine are empty" in finding.message
-    assert "rename the folder to good; if not, leave it" in finding.message
-    write_mask(root / "red/ground_truth/fine/001_mask.png")
-    assert "looks normal" not in {f.check for f in verify(Caps(), root).findings}
-
-
-def test_empty_masks_everywhere_are_no_sign_of_normal_images(root):
-    for i in range(2):
-        write_mask(root / f"red/ground_truth/dent/{i:03d}_mask.png", box=(0, 0, 0, 0))
-    assert {f.check for f in verify(Caps(), root).findings} == {"empty mask"}

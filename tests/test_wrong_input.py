@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from outcomes import the_error
+from scored import scored_record, write_results
 from toy import PIXEL, Invoke, Toy
 
-from adbench.errors import UsageError
+from adbench.errors import AdbenchError, UsageError
 from adbench.hyperparameters import build_hyperparameters
+from adbench.registry import load_method
+from adbench.store.folders import Store
 from adbench.testing import PixelGaussian, PixelGaussianHyperparameters
 
 
@@ -48,13 +52,12 @@ from adbench.testing import PixelGaussian, PixelGaussianHyperparameters
         (["surplus"], "unexpected extra argument"),
     ],
 )
-@pytest.mark.parametrize("command", ["run", "plan"])
 def test_a_wrong_word_is_told_before_missing_data(
-    invoke: Invoke, command: str, words: list[str], expected: str
+    invoke: Invoke, words: list[str], expected: str
 ) -> None:
     given = ["--methods", PIXEL, "--preset", "smoke", "--dataset", "mpdd", "--data-root", "absent"]
-    outcome = invoke(command, *given, *words)
-    assert expected in the_error(outcome, 2)
+    for command in ("run", "plan"):
+        assert expected in the_error(invoke(command, *given, *words), 2)
 
 
 @pytest.mark.parametrize(
@@ -93,17 +96,12 @@ def test_a_wrong_data_set_is_a_usage_error(invoke: Invoke, dataset: str, expecte
     assert expected in the_error(outcome, 2)
 
 
-def test_an_unknown_category_of_a_set_without_a_list_offers_those_present(
+def test_a_category_is_a_name_of_one_that_is_there_and_never_a_path(
     invoke: Invoke, toy: Toy
 ) -> None:
-    outcome = invoke("plan", "--methods", PIXEL, *toy.arguments("c"))
-    assert "unknown category of toy 'c': valid: a, b" in the_error(outcome, 2)
-
-
-def test_a_category_is_a_name_and_never_a_path(invoke: Invoke, toy: Toy) -> None:
-    for name in ("../toy/a", str(toy.root / "a"), ".", "a/train"):
+    for name in ("c", "../toy/a", str(toy.root / "a"), ".", "a/train"):
         outcome = invoke("plan", "--methods", PIXEL, *toy.arguments(name))
-        assert "unknown category" in the_error(outcome, 2)
+        assert f"unknown category of toy {name!r}: valid: a, b" in the_error(outcome, 2)
 
 
 @pytest.mark.parametrize(
@@ -118,16 +116,12 @@ def test_an_unusable_device_is_a_usage_error(
     assert expected in the_error(outcome, 2)
 
 
-def test_a_filter_that_matches_nothing_names_what_is_there(invoke: Invoke, toy: Toy) -> None:
-    invoke("run", "--methods", PIXEL, *toy.arguments("a"), "--preset", "smoke", "--no-timing")
-    outcome = invoke("report", "--method", "lafite", "--preset", "paper")
-    message = the_error(outcome, 2)
-    assert "--method lafite (there: pixel_gaussian)" in message
-    assert "--preset paper (there: smoke)" in message
-
-
-def test_a_table_is_not_written_over_a_folder(invoke: Invoke, toy: Toy, tmp_path: Path) -> None:
-    invoke("run", "--methods", PIXEL, *toy.arguments("a"), "--preset", "smoke", "--no-timing")
+def test_a_filter_that_matches_nothing_names_what_is_there(invoke: Invoke, tmp_path: Path) -> None:
+    write_results(tmp_path / "results", [scored_record(np.arange(8) % 2, np.arange(8.0))])
+    message = the_error(invoke("report", "--method", "lafite", "--preset", "paper"), 2)
+    there = sorted({r.identity["method"] for r in Store(tmp_path / "results").records()})
+    assert f"--method lafite (there: {', '.join(there)})" in message
+    assert "--preset paper (there: " in message
     assert "is a folder: expected a file" in the_error(invoke("report", "--out", str(tmp_path)), 2)
 
 
@@ -138,17 +132,6 @@ def test_results_never_go_into_a_data_set(invoke: Invoke, toy: Toy) -> None:
                          "--results", str(results))  # fmt: skip
         assert "inside the data set" in the_error(outcome, 2)
     assert sorted(toy.root.rglob("*")) == before
-
-
-def test_a_quoted_home_folder_is_the_home_folder(
-    invoke: Invoke, toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("ADBENCH_DATA", "~/data")
-    monkeypatch.setenv("ADBENCH_CACHE", "~/cache")
-    arguments = ["--dataset", toy.reference, "--preset", "smoke", "--results", "~/results"]
-    assert invoke("run", "--methods", PIXEL, *arguments, "--no-timing").code == 0
-    assert {p.name for p in tmp_path.iterdir()} == {"data", "cache", "results"}
 
 
 class Unbounded(PixelGaussian):
@@ -174,9 +157,6 @@ def test_an_estimate_of_days_without_a_gpu_stops_and_offers_the_fast_preset(
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a" * 300 + "/b", "a\0b"])
 def test_a_path_that_no_system_takes_is_a_usage_error_of_bounded_length(name: str) -> None:
-    from adbench.errors import AdbenchError
-    from adbench.registry import load_method
-
     method = load_method("lafite")
     for call in (
         lambda: load_method(f"{name}.py:A"),
@@ -193,18 +173,7 @@ def test_a_path_that_no_system_takes_is_a_usage_error_of_bounded_length(name: st
 
 
 def test_a_message_is_bounded_whatever_is_given(invoke: Invoke) -> None:
-    from adbench.errors import UsageError
-    from adbench.registry import load_method
-
     with pytest.raises(UsageError, match="multipliers.1: .*; and 297 more. .adbench methods drdc"):
         build_hyperparameters(load_method("drdc"), "smoke", {"multipliers": "x" * 299})
     for words in (("datasets", "a", "x" * 5000), ("x" * 5000,), ("run", "--" + "x" * 5000)):
         assert len(the_error(invoke(*words), 2)) < 1000
-
-
-def test_a_module_that_fails_when_it_is_asked_for_a_name_is_a_plugin_error(
-    invoke: Invoke, tmp_path: Path
-) -> None:
-    (tmp_path / "lazy.py").write_text("def __getattr__(name):\n    raise RuntimeError('later')\n")
-    outcome = invoke("plan", "--methods", "lazy.py:Mine", "--dataset", "synthetic")
-    assert "RuntimeError: later" in the_error(outcome, 2)

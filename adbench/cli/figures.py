@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adbench.data.cache import DiskCache, default_cache_folder
 from adbench.errors import UsageError
@@ -13,39 +14,43 @@ from adbench.store.newest import latest
 from adbench.store.records import Record
 from adbench.text import counted, say
 
+if TYPE_CHECKING:
+    from adbench.figures.draw import Workshop
+    from adbench.figures.pictures import Subject
+
 
 def figures(results: Path, data_root: Path | None, cache: Path | None, device: str) -> None:
     """Draw a finished results folder. Without the data set: curves and plots, no picture."""
-    from adbench.figures import Workshop, draw, subjects_of_records
+    from adbench.figures.draw import Workshop
+    from adbench.figures.pictures import subjects_of_records
 
     records = latest(Store(results).records())
     if not records:
         raise UsageError(f"no record in {results}: `adbench run --results {results}` makes some")
     folder = cache or default_cache_folder()
     subjects, notes = subjects_of_records(records, data_root, folder)
-    drawn = draw(records, subjects, Workshop(results, DiskCache(folder, None), device))
-    _say(drawn.paths, [*notes, *drawn.notes], records, results)
+    _draw(Workshop(results, DiskCache(folder, None), device, notes=notes), records, subjects)
 
 
 def draw_run(
     outcomes: Sequence[tuple[Cell, Record]], results: Path, cache: DiskCache, device: str
 ) -> None:
     """Draw what a run has just finished or found finished."""
-    from adbench.figures import Workshop, draw, subjects_of_outcomes
+    from adbench.figures.draw import Workshop
+    from adbench.figures.pictures import subjects_of_outcomes
 
     records = [record for _, record in outcomes]
-    drawn = draw(records, subjects_of_outcomes(outcomes), Workshop(results, cache, device))
-    _say(drawn.paths, drawn.notes, records, results)
+    _draw(Workshop(results, cache, device), records, subjects_of_outcomes(outcomes))
 
 
-def _say(
-    paths: Sequence[Path], notes: Sequence[str], records: Sequence[Record], results: Path
-) -> None:
-    from adbench.figures import KeptMaps
+def _draw(workshop: Workshop, records: Sequence[Record], subjects: Sequence[Subject]) -> None:
+    from adbench.figures.pictures import KeptMaps
 
-    if paths:
-        say(f"wrote {counted(len(paths), 'file')} below {results / 'figures'}")
-    for note in notes:
+    workshop.draw(records, subjects)
+    results = workshop.results
+    if workshop.paths:
+        say(f"wrote {counted(len(workshop.paths), 'file')} below {results / 'figures'}")
+    for note in workshop.notes:
         say(f"note: {note}")
     done = [record for record in records if record.status == "done"]
     bare = sum(not KeptMaps(results, record).kept for record in done)

@@ -159,7 +159,7 @@ def _print_outcome(records: list[Record], result: Result, results: Path, as_json
 def _written(records: list[Record], result: Result, results: Path) -> str:
     """Write the tables into the results folder, and say where; a run that had nothing else to
     write does not need to."""
-    from adbench.report.report import write_reports
+    from adbench.report.formats import write_reports
 
     stem = f"table-{now().replace(':', '').replace('-', '')}"
     try:

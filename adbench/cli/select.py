@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 from adbench.cli.progress import ConsoleReporter
 from adbench.errors import UsageError
-from adbench.plan import Cell
-from adbench.store.records import mean_metrics
 from adbench.text import counted, duration, print_json, say, stderr_console, table_console
 
 if TYPE_CHECKING:
     from adbench.request import Request
     from adbench.select.file import SelectionFile
+    from adbench.select.search import Search
     from adbench.select.show import Tests
-    from adbench.select.study import Metrics, Study
 
 
 def select(
@@ -32,21 +30,20 @@ def select(
 ) -> None:
     """`adbench select`: search, write the file, print the curves."""
     from adbench.select.file import write_selection
-    from adbench.select.planning import plan_studies, run_studies
+    from adbench.select.search import plan_searches, run_searches
     from adbench.select.show import check_plot_path
 
     check_plot_path(plot)
     request.store().check_format()
-    planned = plan_studies(request, grids, held_out)
-    target = out or request.results / "selections" / f"{_stem(request, planned.studies)}.json"
-    _refuse_bad_targets(planned.studies, request.results, target, plot)
-    for note in planned.notes:
+    searches, notes = plan_searches(request, grids, held_out)
+    target = out or request.results / "selections" / f"{_stem(request, searches)}.json"
+    _refuse_bad_targets(searches, request.results, target, plot)
+    for note in notes:
         say(f"note: {note}")
-    _announce(planned.studies, assume_yes)
-    reporter = _Reporter(stderr_console())
+    reporter = _announce(request, searches, assume_yes)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a method's prints are no part of the table
-            selection = run_studies(request, planned.studies, reporter)
+            selection = run_searches(request, searches, reporter)
     finally:
         reporter.close()
     write_selection(target, selection)
@@ -62,17 +59,6 @@ def selected(file: Path, records: Path | None, plot: Path | None, as_json: bool)
     check_plot_path(plot)
     selection = read_selection(file)
     _show(selection, {} if records is None else _tests(selection, records), plot, as_json)
-
-
-class _Reporter(ConsoleReporter):
-    """A run's live line; at its end, what the point scored."""
-
-    def point_finished(self, cell: Cell, metrics: Metrics, number: int, total: int) -> None:
-        self.close()
-        mean, _ = mean_metrics(metrics)
-        said = "undefined" if mean["image_auroc"] is None else f"{100 * mean['image_auroc']:.2f}"
-        head = f"[{number:3d}/{total} {100 * number // total:3d}%] {cell.title}"
-        say(f"{head}: image AUROC {said} on held-out normals")
 
 
 def _tests(selection: SelectionFile, results: Path) -> Tests:
@@ -103,40 +89,39 @@ def _show(selection: SelectionFile, tests: Tests, plot: Path | None, as_json: bo
         say(f"wrote {plot}")
 
 
-def _stem(request: Request, studies: Sequence[Study]) -> str:
-    methods = dict.fromkeys(study.cell.method.card.name for study in studies)
-    datasets = dict.fromkeys(study.cell.data.name for study in studies)
+def _stem(request: Request, searches: Sequence[Search]) -> str:
+    methods = dict.fromkeys(search.cell.method.card.name for search in searches)
+    datasets = dict.fromkeys(search.cell.data.dataset.card.name for search in searches)
     return "-".join([*methods, *datasets, request.preset, f"seed{request.seeds}"])
 
 
 def _refuse_bad_targets(
-    studies: Sequence[Study], results: Path, target: Path, plot: Path | None
+    searches: Sequence[Search], results: Path, target: Path, plot: Path | None
 ) -> None:
     """Nothing is ever written into a data set, and nothing is found out after hours of work."""
-    options = (("--results", results), ("--out", target), ("--plot", plot))
-    for name, path in options:
+    for name, path in (("--results", results), ("--out", target), ("--plot", plot)):
         if path is not None and name != "--results" and path.is_dir():
             raise UsageError(f"{name} {path} is a folder: expected a file to write")
-        for root in {study.cell.data.root for study in studies}:
+        for root in {search.cell.data.root for search in searches}:
             if path is not None and path.resolve().is_relative_to(root.resolve()):
                 raise UsageError(f"{name} {path} is inside the data set {root}: choose another")
 
 
-def _announce(studies: Sequence[Study], assume_yes: bool) -> None:
+def _announce(request: Request, searches: Sequence[Search], assume_yes: bool) -> ConsoleReporter:
     from adbench.cli.run import MAX_HOURS_WITHOUT_GPU
     from adbench.machine.devices import gpu_visible
-    from adbench.plan import flops_per_second
+    from adbench.plan import estimate_seconds, work_of
+    from adbench.select.search import pending_cells
 
-    tried = sum(len(step.values) for study in studies for step in study.steps)
-    pending = [study.pending() for study in studies]
-    points = sum(number for number, _ in pending)
-    has_gpu = gpu_visible()
-    seconds = sum(flops for _, flops in pending) / flops_per_second()
-    text = f"{counted(len(studies), 'search')}, {counted(tried, 'value')}, "
-    text += f"{points} to try, about {duration(seconds)}" if points else "all there already"
+    tried = sum(len(step.values) for search in searches for step in search.steps)
+    pending = pending_cells(request, searches)
+    seconds = estimate_seconds(pending)
+    text = f"{counted(len(searches), 'search')}, {counted(tried, 'value')}, "
+    text += f"{len(pending)} to try, about {duration(seconds)}" if pending else "all there already"
     say(text)
-    if seconds / 3600 > MAX_HOURS_WITHOUT_GPU and not has_gpu and not assume_yes:
+    if seconds / 3600 > MAX_HOURS_WITHOUT_GPU and not gpu_visible() and not assume_yes:
         raise UsageError(
             f"no GPU was found and this would take about {seconds / 3600:,.0f} hours here (limit "
             f"{MAX_HOURS_WITHOUT_GPU:.0f}); use --preset fast, or the same with --yes to go ahead"
         )
+    return ConsoleReporter(stderr_console(), work_of(pending))

@@ -34,13 +34,10 @@ def image_scores(record: Record, category: str) -> ImageScores:
     """The columns of one category; empty for a record without images."""
     images = record.images
     rows = tuple(i for i, own in enumerate(images.get("category", ())) if own == category)
-    return ImageScores(
-        rows,
-        tuple(images["id"][i] for i in rows),
-        tuple(images["label"][i] for i in rows),
-        tuple(images["defect"][i] for i in rows),
-        tuple(float(images["score"][i]) for i in rows),  # "inf" and "-inf" are text in a record
+    ids, labels, defects, scores = (
+        tuple(images[name][i] for i in rows) for name in ("id", "label", "defect", "score")
     )
+    return ImageScores(rows, ids, labels, defects, tuple(map(float, scores)))  # "inf" is text
 
 
 def extreme_cases(images: ImageScores) -> list[Case]:
@@ -50,30 +47,23 @@ def extreme_cases(images: ImageScores) -> list[Case]:
     any threshold. Fewer than three images of a kind give fewer cases.
     """
     cases: list[Case] = []
-    for kind, wanted, sign in (("defect", 1, -1), ("normal", 0, 1)):
-        members = [i for i, label in enumerate(images.labels) if label == wanted]
-        ordered = sorted(members, key=lambda i: sign * images.scores[i])
-        if not ordered:
-            continue
-        places = {"best": 0, "worst": len(ordered) - 1, "median": len(ordered) // 2}
-        role_of = {ordered[place]: role for role, place in reversed(places.items())}
-        cases += [Case(i, f"{role_of[i]} {kind}") for i in ordered if i in role_of]
+    for kind, wanted in (("defect", 1), ("normal", 0)):
+        ordered = _best_first(images, [i for i, own in enumerate(images.labels) if own == wanted])
+        if ordered:
+            role_of = {ordered[len(ordered) // 2]: "median", ordered[-1]: "worst"}
+            role_of |= {ordered[0]: "best"}
+            cases += [Case(i, f"{role_of[i]} {kind}") for i in ordered if i in role_of]
     return cases
 
 
 def gallery_cases(images: ImageScores, most: int) -> list[Case]:
     """The extreme cases and then the median image of each defect, at most `most` of them."""
     cases = extreme_cases(images)
-    shown = {case.index for case in cases}
     for defect in sorted(set(images.defects)):
-        members = [i for i, own in enumerate(images.defects) if own == defect]
-        # As above, so that the median of a category's only defect is not shown twice.
-        sign = -1 if images.labels[members[0]] else 1
-        ordered = sorted(members, key=lambda i: sign * images.scores[i])
+        ordered = _best_first(images, [i for i, own in enumerate(images.defects) if own == defect])
         middle = ordered[len(ordered) // 2]
-        if middle not in shown:
+        if middle not in {case.index for case in cases}:
             cases.append(Case(middle, f"median of {defect}"))
-            shown.add(middle)
     return cases[:most]
 
 
@@ -83,3 +73,7 @@ def describe(images: ImageScores, cases: Sequence[Case]) -> list[str]:
         f"{case.role}\n{images.defects[case.index]}\nscore {images.scores[case.index]:.4g}"
         for case in cases
     ]
+
+
+def _best_first(images: ImageScores, members: Sequence[int]) -> list[int]:
+    return sorted(members, key=lambda i: images.scores[i] * (-1 if images.labels[i] else 1))

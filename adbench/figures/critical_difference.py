@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from adbench.figures.names import series
 from adbench.figures.style import in_inches, new_figure
-from adbench.report.tables import TITLES
+from adbench.metrics.table import titles
 from adbench.store.comparability import on_newest_data
 from adbench.store.records import Record
 
@@ -136,7 +136,7 @@ def critical_difference_figure(found: Ranking, metric: str) -> Figure:
     if found.other_protocols:
         lost += f"; {_counted(found.other_protocols, 'method', 'methods')} of other protocols not"
     title = (
-        f"Average rank by {TITLES[metric]} over {found.num_cases} categories{lost} "
+        f"Average rank by {titles()[metric]} over {found.num_cases} categories{lost} "
         f"(Nemenyi, {100 * ALPHA:g} %)"
     )
     axes.text(0.1, height - 0.18, title, va="center", fontsize=8)

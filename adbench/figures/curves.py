@@ -1,27 +1,62 @@
-"""ROC, precision-recall and PRO curves from scores: exact points, then few enough to draw.
+"""ROC, precision-recall and PRO curves from scores, and histograms of scores, of one category.
 
-The points come from the same counts as the metrics (`adbench.metrics.exact`), so the area under a
-curve before thinning is the metric to the last digits.
+The points of a curve come from the same counts as the metrics (`adbench.metrics`), so the area
+under it is the metric to the last digits; then it is thinned to few enough points to draw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from adbench.figures.cases import ImageScores, image_scores
+from adbench.figures.style import ANOMALOUS_COLOUR, NORMAL_COLOUR, folded, line_style, panels
 from adbench.metrics.exact.inputs import Chunks, anomalous_indices, paired_images, score_dtype
 from adbench.metrics.exact.ranking import ScoreCounter, ThresholdCounts, chunk_size
 from adbench.metrics.exact.regions import RunTable
+from adbench.store.records import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
 PRO_LIMIT = 0.3
 """The false-positive rate up to which AUPRO@0.3 integrates; the PRO curve ends there."""
 MAX_POINTS = 160
 """Of a drawn curve: at most 2 / 160 of the axes' length apart, below a line's width on paper."""
+
+
+_BINS = 24
+_PER_ROW = 5
+
+
+class Panel(NamedTuple):
+    """A kind of curve: of images or pixels, the metric that is its area, and what it is called."""
+
+    unit: str
+    kind: str
+    metric: str
+    title: str
+    x: str
+    y: str
+
+
+_RATES = ("false-positive rate", "true-positive rate")
+PANELS = (
+    Panel("image", "roc", "image_auroc", "image ROC", *_RATES),
+    Panel("image", "pr", "image_aupr", "image precision-recall", "recall", "precision"),
+    Panel("pixel", "roc", "pixel_auroc", "pixel ROC", *_RATES),
+    Panel("pixel", "pr", "pixel_aupr", "pixel precision-recall", "recall", "precision"),
+    Panel(
+        "pixel", "pro", "aupro@0.3", "PRO",
+        "false-positive rate of pixels", "mean overlap of regions",
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -144,3 +179,99 @@ def _anomalous_pixels(
         runs.add(pixels, mask.shape)
         num_pixels += mask.size
     return np.concatenate(found), runs.regions()[1], num_pixels
+
+
+# ------------------------------------------------------------------------------- drawing
+
+Curves = Mapping[tuple[str, str], Mapping[str, Curve]]
+"""(image or pixel, kind) -> method's label -> curve."""
+
+
+def curves_of(
+    records: Mapping[str, Record], category: str, pixel: Mapping[str, Mapping[str, Curve]]
+) -> dict[tuple[str, str], dict[str, Curve]]:
+    """Image curves from the records' scores, and those of pixels where maps were kept."""
+    found: dict[tuple[str, str], dict[str, Curve]] = {}
+    for label, record in records.items():
+        images = image_scores(record, category)
+        own = image_curves(images.scores, images.labels)
+        for unit, kinds in (("image", own), ("pixel", pixel.get(label, {}))):
+            for kind, curve in kinds.items():
+                found.setdefault((unit, kind), {})[label] = curve.thinned()
+    return found
+
+
+def curves_figure(
+    records: Mapping[str, Record], category: str, curves: Curves, title: str
+) -> Figure:
+    """One panel a kind of curve, one line a method with its metric in the legend.
+
+    `records` are one a method, by label; call inside `drawing()`.
+    """
+    shown = [panel for panel in PANELS if (panel.unit, panel.kind) in curves]
+    figure, axes = panels(len(shown), 1, 1.95, 1.95, (0.3, 0))
+    for axis, panel in zip(axes, shown, strict=True):
+        axis.set(title=panel.title, xlabel=panel.x, ylabel=panel.y, ylim=(-0.02, 1.02))
+        axis.set_xlim((-0.006, PRO_LIMIT) if panel.kind == "pro" else (-0.02, 1.02))
+        for index, (label, record) in enumerate(records.items()):
+            curve = curves[panel.unit, panel.kind].get(label)
+            if curve is not None:
+                value = record.metrics[category].get(panel.metric)
+                short = label if len(label) <= 30 else f"{label[:29]}…"
+                axis.plot(
+                    curve.x, curve.y, linewidth=1.2, **line_style(index),
+                    drawstyle="steps-pre" if panel.kind == "pr" else "default",
+                    label=f"{short} {'–' if value is None else f'{100 * value:.2f}'}",
+                )  # fmt: skip
+        if panel.kind == "roc":
+            axis.plot([0, 1], [0, 1], color="0.7", linewidth=0.6, zorder=0)
+        axis.legend(loc="upper left", bbox_to_anchor=(-0.15, -0.2), labelspacing=0.25)
+    _titled(axes[0], title)
+    return figure
+
+
+def histogram_figure(records: Mapping[str, Record], category: str, title: str) -> Figure:
+    """Scores of normal and anomalous images, one panel a method; call inside `drawing()`."""
+    across = min(_PER_ROW, len(records))
+    down = -(-len(records) // across)
+    figure, axes = panels(across, down, 1.95, 1.35, (0.22, 0.5))
+    for axis, (label, record) in zip(axes, records.items(), strict=False):
+        _histogram(axis, image_scores(record, category))
+        axis.set_title(folded(label, 34))
+    for axis in axes[len(records) :]:
+        axis.set_axis_off()
+    axes[0].legend(loc="best")
+    axes[0].set_ylabel("images")
+    _titled(axes[0], title)
+    return figure
+
+
+def _titled(first: Axes, title: str) -> None:
+    """A title above and left of the first panel."""
+    first.annotate(
+        title, (0, 1), (-30, 26), xycoords="axes fraction", textcoords="offset points",
+        fontsize=8.5, fontweight="bold",
+    )  # fmt: skip
+
+
+def _histogram(axes: Axes, images: ImageScores) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    scores, labels = np.asarray(images.scores, np.float64), np.asarray(images.labels, bool)
+    finite = np.isfinite(scores)
+    if not finite.any():
+        axes.text(0.5, 0.5, "no finite score", ha="center", transform=axes.transAxes)
+        return
+    low, high = float(scores[finite].min()), float(scores[finite].max())
+    edges = list(np.linspace(low, high if high > low else low + 1.0, _BINS + 1))
+    for name, members, colour, dashes in (
+        ("normal", ~labels, NORMAL_COLOUR, "-"),
+        ("anomalous", labels, ANOMALOUS_COLOUR, "--"),
+    ):
+        values = scores[members & finite]
+        axes.hist(values, edges, color=colour, alpha=0.45, label=f"{name} ({values.size})")
+        # The outline keeps the two apart where they overlap, and in grey.
+        axes.hist(values, edges, color=colour, histtype="step", linestyle=dashes)
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    lost = int((~finite).sum())
+    axes.set_xlabel(f"score ({lost} not finite)" if lost else "score", labelpad=1)

@@ -11,7 +11,7 @@ import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,20 +19,15 @@ from PIL import Image
 
 from adbench.figures.cases import gallery_cases
 from adbench.figures.curves import Curve
-from adbench.figures.grid import COLOURMAP
-from adbench.figures.maps import Scale
 from adbench.figures.names import file_part
-from adbench.figures.sheets import Column, widest
+from adbench.figures.pictures import Column, Maps, Subject
+from adbench.figures.sheets import widest
+from adbench.figures.style import COLOURMAP, CONTOUR
 from adbench.store import atomic
-
-if TYPE_CHECKING:
-    from adbench.figures.subjects import Subject
 
 FORMAT = 1
 SIDE = 256  # pixels of a gallery picture
 MAX_CASES = 12
-_QUALITY = 82
-_CONTOUR = (86, 240, 240)
 
 
 def entry(
@@ -45,7 +40,7 @@ def entry(
     first, view = columns[0], widest(columns).subject
     cases = gallery_cases(first.images, MAX_CASES)
     ids = [first.images.ids[case.index] for case in cases]
-    maps = {column.label: column.maps_of(ids) for column in columns}
+    maps = [column.maps_of(ids) for column in columns]
     shown = []
     for row, (case, image_id) in enumerate(zip(cases, ids, strict=True)):
         mask = view.mask(image_id)
@@ -54,24 +49,25 @@ def entry(
                 "role": case.role,
                 "id": image_id,
                 "defect": first.images.defects[case.index],
-                "image": jpeg(_resized(view.image(image_id))),
+                "image": jpeg(Image.fromarray(view.image(image_id)).resize((SIDE, SIDE))),
                 "mask": _mask_png(np.zeros((1, 1), bool) if mask is None else mask),
                 "mask_share": None if mask is None else round(float(mask.mean()), 6),
                 "maps": [
                     {
                         "method": column.label,
-                        "score": _finite(column.score_of(image_id)),
-                        "picture": _map_jpeg(maps[column.label][row], column, view),
+                        "score": _score(column, image_id),
+                        "picture": _map_jpeg(own[row], column, view),
                     }
-                    for column in columns
+                    for column, own in zip(columns, maps, strict=True)
                 ],
             }
         )
+    identity = first.subject.record.identity
     return {
         "format": FORMAT,
-        "dataset": first.subject.record.identity["dataset"],
+        "dataset": identity["dataset"],
         "category": category,
-        "seed": first.subject.record.identity["seed"],
+        "seed": identity["seed"],
         "drawn_from": {c.label: c.subject.record.keys["score"] for c in columns},
         "chosen_by": first.label,
         "scales": {c.label: [c.scale.low, c.scale.high, c.scale.threshold] for c in columns},
@@ -101,7 +97,7 @@ def read(folder: Path) -> Iterator[dict[str, Any]]:
             yield value
 
 
-def jpeg(picture: Image.Image, quality: int = _QUALITY) -> str:
+def jpeg(picture: Image.Image, quality: int = 82) -> str:
     """A data URI."""
     buffer = io.BytesIO()
     picture.convert("RGB").save(buffer, "JPEG", quality=quality, optimize=True)
@@ -113,46 +109,32 @@ def data_uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _resized(pixels: NDArray[np.uint8]) -> Image.Image:
-    return Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-
-
 def _mask_png(mask: NDArray[np.bool_]) -> str:
-    picture = Image.fromarray(mask.astype(np.uint8) * 255)
     buffer = io.BytesIO()
-    resized = picture.resize((SIDE, SIDE), Image.Resampling.NEAREST)
-    resized.convert("1", dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    resized = Image.fromarray(mask).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+    resized.save(buffer, "PNG", optimize=True)
     return data_uri("image/png", buffer.getvalue())
 
 
-def _map_jpeg(values: NDArray[np.float32], column: Column, view: Subject) -> str:
+def _map_jpeg(values: Maps, column: Column, view: Subject) -> str:
     """The map in its colours with its contour, placed where it lies in the field of view."""
-    picture = Image.fromarray(_coloured(values, column.scale))
-    visible = 1 - 2 * view.margin
-    side = round(SIDE * (1 - 2 * column.subject.margin) / visible)
+    from matplotlib import colormaps, colors
+    from scipy.ndimage import binary_erosion
+
+    pixels = np.array(colormaps[COLOURMAP](column.scale.unit(values), bytes=True)[..., :3])
+    if column.scale.threshold is not None:
+        region = values >= column.scale.threshold
+        pixels[region & ~binary_erosion(region, border_value=1)] = [
+            round(255 * part) for part in colors.to_rgb(CONTOUR)
+        ]
+    side = round(SIDE * (1 - 2 * column.subject.margin) / (1 - 2 * view.margin))
     resampling = Image.Resampling.NEAREST if len(values) < SIDE else Image.Resampling.BICUBIC
     whole = Image.new("RGB", (SIDE, SIDE), (128, 128, 128))
-    whole.paste(picture.resize((side, side), resampling), ((SIDE - side) // 2,) * 2)
+    picture = Image.fromarray(pixels).resize((side, side), resampling)
+    whole.paste(picture, ((SIDE - side) // 2,) * 2)
     return jpeg(whole)
 
 
-def _coloured(values: NDArray[np.float32], scale: Scale) -> NDArray[np.uint8]:
-    from matplotlib import colormaps
-
-    coloured = colormaps[COLOURMAP](scale.unit(values), bytes=True)[..., :3]
-    pixels: NDArray[np.uint8] = np.array(coloured, np.uint8)
-    if scale.threshold is not None:
-        pixels[_outline(values >= scale.threshold)] = _CONTOUR
-    return pixels
-
-
-def _outline(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels of a region (H, W) that have a neighbour outside it, above, below or beside."""
-    padded = np.pad(region, 1, mode="edge")
-    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    outline: NDArray[np.bool_] = region & ~inner
-    return outline
-
-
-def _finite(score: float) -> float | None:
+def _score(column: Column, image_id: str) -> float | None:
+    score = column.images.scores[column.images.ids.index(image_id)]
     return score if math.isfinite(score) else None

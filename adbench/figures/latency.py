@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from adbench.figures.names import series
 from adbench.figures.style import folded, in_inches, new_figure, point_style
-from adbench.report.tables import TITLES
+from adbench.metrics.table import titles
 from adbench.store.comparability import on_newest_data
 from adbench.store.records import Record
 
@@ -96,7 +96,7 @@ def latency_figure(records: Sequence[Record], setting: Setting) -> Figure | None
         left = 0.6 + place * (_WIDTH + 0.65)
         axes = figure.add_axes(in_inches(figure, left, foot, _WIDTH, _HEIGHT))
         _panel(axes, own, labels)
-        axes.set(xlabel="median ms per image, batch 1", ylabel=f"{TITLES[metric]}, %")
+        axes.set(xlabel="median ms per image, batch 1", ylabel=f"{titles()[metric]}, %")
         axes.set_title(f"{left_out} left out" if left_out else "", fontsize=7, loc="right")
         if place == 0:
             axes.legend(

@@ -1,10 +1,10 @@
-"""What methods are called in a figure, and what a figure's file is called."""
+"""What methods are called in a figure, which records it shows, and what its file is called."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from adbench.store.comparability import data_versions, newness, place_of
@@ -21,54 +21,37 @@ def labeller(records: Iterable[Record]) -> Callable[[Record], str]:
     a name.
     """
     kept = list(records)
-    telling = [n for n in _details(kept[0]) if len({_details(r)[n] for r in kept}) > 1] if kept \
-        else []  # fmt: skip
+    details = [_details(record) for record in kept]
+    telling = [n for n in (details[0] if details else ()) if len({d[n] for d in details}) > 1]
 
     def name(record: Record) -> str:
         variant = f"[{record.variant}]" if record.variant else ""
-        details = _details(record)
-        return " ".join([record.identity["method"] + variant, *(details[n] for n in telling)])
+        own = _details(record)
+        return " ".join([record.identity["method"] + variant, *(own[n] for n in telling)])
 
-    age = _ages(kept, name)
-
-    def label(record: Record) -> str:
-        older = age(record)
-        return f"{name(record)} {older}" if older else name(record)
-
-    return label
-
-
-def _ages(records: Sequence[Record], name: Callable[[Record], str]) -> Callable[[Record], str]:
-    """What tells numbers of one name and data set apart that tables mark by letters."""
-    versions = data_versions(records)
-    data: dict[Any, dict[str, None]] = {}
-    protocols: dict[Any, dict[str, None]] = {}
-
-    def places(record: Record) -> tuple[Any, Any, str]:
+    versions = data_versions(kept)
+    seen: dict[Any, list[str]] = {}
+    ages: dict[tuple[str, str], str] = {}
+    for record in sorted(kept, key=newness, reverse=True):
         place, version = place_of(record), versions[record.keys["score"]]
-        return place, (name(record), place, version), version
-
-    for record in sorted(records, key=newness, reverse=True):
-        place, run, version = places(record)
-        data.setdefault(place, {}).setdefault(version)
+        rank = {"data": _rank(seen, place, version)}
         if record.status == "done":
-            protocols.setdefault(run, {}).setdefault(record.protocol_digest)
-
-    def age(record: Record) -> str:
-        place, run, version = places(record)
-        own = [*protocols.get(run, ())]
-        behind = {
-            "data": [*data[place]].index(version),
-            "protocol": own.index(record.protocol_digest) if record.status == "done" else 0,
-        }
-        texts = [
-            f"(older {what}{f' {number}' if number > 1 else ''})"
-            for what, number in behind.items()
+            run = (name(record), place, version)
+            rank["protocol"] = _rank(seen, run, record.protocol_digest)
+        ages[record.keys["score"], name(record)] = "".join(
+            f" (older {what}{f' {number}' if number > 1 else ''})"
+            for what, number in rank.items()
             if number
-        ]
-        return " ".join(texts)
+        )
+    return lambda record: name(record) + ages[record.keys["score"], name(record)]
 
-    return age
+
+def _rank(seen: dict[Any, list[str]], place: Any, value: str) -> int:
+    """How many others were seen there before."""
+    own = seen.setdefault(place, [])
+    if value not in own:
+        own.append(value)
+    return own.index(value)
 
 
 def _details(record: Record) -> dict[str, str]:
@@ -90,6 +73,18 @@ def series(records: Iterable[Record]) -> dict[str, list[Record]]:
     for record in kept:
         found.setdefault(label(record), []).append(record)
     return found
+
+
+def categories_of(records: Sequence[Record]) -> Iterator[tuple[str, str, dict[str, Record]]]:
+    """(data set, category, label -> record) of each category, one seed, the lowest, a method."""
+    groups: dict[tuple[str, str], dict[str, Record]] = {}
+    for label, own in series(r for r in records if r.status == "done").items():
+        for record in sorted(own, key=lambda r: int(r.identity["seed"])):
+            for category in record.identity["categories"]:
+                key = (record.identity["dataset"], category)
+                groups.setdefault(key, {}).setdefault(label, record)
+    for (dataset, category), group in groups.items():
+        yield dataset, category, group
 
 
 def file_part(text: str) -> str:

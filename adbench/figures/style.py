@@ -2,7 +2,7 @@
 
 Colours are those of Okabe and Ito, "Color Universal Design" (2008), told apart with any kind of
 colour vision; line styles and markers repeat the distinction for print in grey. Figures are made
-through matplotlib's objects: no pyplot, no window, no state that outlives a figure.
+through matplotlib's objects, without state that outlives a figure, and cut to what is drawn.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING, Any
 from adbench.store import atomic
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-NORMAL_COLOUR, ANOMALOUS_COLOUR = "#56B4E9", "#D55E00"
+NORMAL_COLOUR, ANOMALOUS_COLOUR = COLOURS[5], COLOURS[1]
+COLOURMAP, CONTOUR = "inferno", "#56F0F0"
+"""Of maps, and of the line at their threshold."""
 _DASHES = ("-", "--", ":", "-.")
 _MARKERS = "osD^vPX*<>"
 _WIDER_FONTS = (
@@ -29,6 +32,24 @@ _WIDER_FONTS = (
     "Microsoft YaHei", "Segoe UI", "WenQuanYi Zen Hei", "Arial Unicode MS",
 )  # fmt: skip
 """For letters that DejaVu Sans lacks; the first that is installed and has the letter is used."""
+_SETTINGS: dict[str, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.5,
+    "text.usetex": False,
+    "text.parse_math": False,  # a category called a$b$ is a name, not a formula
+    "svg.fonttype": "none",  # text stays text: small, and drawn in the reader's own fonts
+    "svg.hashsalt": "adbench",  # else element ids, hence files, differ from run to run
+    "pdf.fonttype": 42,
+}
 
 
 @contextmanager
@@ -38,25 +59,7 @@ def drawing() -> Iterator[None]:
 
     installed = {font.name for font in font_manager.fontManager.ttflist}
     families = ["DejaVu Sans", *(name for name in _WIDER_FONTS if name in installed)]
-    settings: Any = {
-        "font.family": families,
-        "font.size": 8,
-        "axes.titlesize": 8,
-        "axes.labelsize": 8,
-        "legend.fontsize": 7,
-        "xtick.labelsize": 7,
-        "ytick.labelsize": 7,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "grid.alpha": 0.25,
-        "grid.linewidth": 0.5,
-        "text.usetex": False,
-        "text.parse_math": False,  # a category called a$b$ is a name, not a formula
-        "svg.fonttype": "none",  # text stays text: small, and drawn in the reader's own fonts
-        "svg.hashsalt": "adbench",  # else element ids, hence files, differ from run to run
-        "pdf.fonttype": 42,
-    }
+    settings: Any = {**_SETTINGS, "font.family": families}
     with rc_context(settings), warnings.catch_warnings():
         # A letter that no installed font has becomes a box in PNG and PDF; nothing else is lost.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", append=False)
@@ -68,6 +71,17 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), facecolor="white")
+
+
+def panels(
+    across: int, down: int, width: float, height: float, gaps: tuple[float, float]
+) -> tuple[Figure, list[Axes]]:
+    """A figure and its panels, row by row: their size in inches, the gaps as shares of it."""
+    figure = new_figure(
+        width * (across + (across - 1) * gaps[0]), height * (down + (down - 1) * gaps[1])
+    )
+    grid = {"left": 0, "right": 1, "bottom": 0, "top": 1, "wspace": gaps[0], "hspace": gaps[1]}
+    return figure, list(figure.subplots(down, across, squeeze=False, gridspec_kw=grid).flat)
 
 
 def line_style(index: int) -> dict[str, Any]:
@@ -95,19 +109,20 @@ def in_inches(
     return left / whole_width, bottom / whole_height, width / whole_width, height / whole_height
 
 
-def save(figure: Figure, stem: Path, *, dpi: int = 150) -> list[Path]:
-    """Write `stem`.png and `stem`.pdf, each whole or not at all; equal figures, equal bytes."""
-    written = []
-    undated: dict[str, dict[str, Any]] = {
-        "png": {"Software": None},
-        "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
-    }
-    for kind, metadata in undated.items():
-        path = stem.with_name(f"{stem.name}.{kind}")
-        with atomic.replacing(path) as temporary:
-            figure.savefig(temporary, format=kind, dpi=dpi, metadata=metadata)
-        written.append(path)
-    return written
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write `stem`.png and `stem`.pdf, as `save_as` does."""
+    return [save_as(figure, stem.with_name(f"{stem.name}.{kind}")) for kind in ("png", "pdf")]
+
+
+def save_as(figure: Figure, path: Path) -> Path:
+    """Write PNG or PDF by the name's ending, whole or not at all; equal figures, equal bytes."""
+    kind = path.suffix.lower()[1:]
+    undated = ("CreationDate", "Producer", "Creator") if kind == "pdf" else ("Software",)
+    with atomic.replacing(path) as temporary:
+        figure.savefig(
+            temporary, format=kind, dpi=150, bbox_inches="tight", metadata=dict.fromkeys(undated)
+        )
+    return path
 
 
 def svg(figure: Figure) -> str:

@@ -1,5 +1,5 @@
-"""Published numbers beside ours: which protocol differences stand between them, and by how much
-the numbers differ where none does."""
+"""Published numbers beside ours: which differences of protocol and hyper-parameters stand between
+them, and by how much the numbers differ where none does."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from adbench.errors import AdbenchError
-from adbench.report.own_runs import OwnRun, own_runs
-from adbench.report.protocol_differences import (
-    Difference,
-    cell_difference,
-    differences,
-    published_hyperparameters,
-    same,
-    selector_options,
-)
+from adbench.hyperparameters import build_hyperparameters
+from adbench.metrics.table import METRICS
+from adbench.registry import load_method
+from adbench.report.own_runs import OwnRun
 from adbench.report.reported import Reported, ReportedColumn, columns
 from adbench.report.tables import MEAN, SPREAD
-from adbench.store.records import METRICS, Record
+
+UNCOMPARED = frozenset({"image_size", "crop", "backbone"})
+"""Hyper-parameters that the protocol has, too, where they are compared."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One reason why two numbers are not comparable, as texts."""
+
+    what: str
+    ours: str
+    reported: str
 
 
 @dataclass(frozen=True)
@@ -36,30 +42,42 @@ class Beside:
     differences: tuple[Difference, ...]
 
     @property
-    def head(self) -> list[str]:
+    def name(self) -> str:
+        """Of the method, as printed."""
+        return self.column.first.name
+
+    @property
+    def head(self) -> tuple[str, ...]:
         """The lines of the column's heading: name, mark, what differs."""
-        return [
-            self.column.name,
-            f"reported [{self.mark}]",
-            *(f"≠ {difference.what}" for difference in self.differences),
-        ]
+        apart = (f"≠ {difference.what}" for difference in self.differences)
+        return (self.name, f"reported [{self.mark}]", *apart)
+
+    @property
+    def compared_with(self) -> OwnRun | None:
+        """The run of ours, where nothing sets it apart."""
+        return None if self.differences else self.run
 
     def number(self, category: str, metric: str) -> Reported | None:
         """What the paper prints, or None."""
         return self.column.numbers.get((category, metric))
 
     def cell_difference(self, category: str, metric: str) -> Difference | None:
-        """What sets this one number apart, where the column as a whole is comparable."""
+        """What sets this one number apart, where the column as a whole is comparable: a mean over
+        other categories, or another resize of the masks where the paper states its own."""
         assert self.run is not None
-        return cell_difference(self.column, self.run, category, metric)
+        ours, theirs = self.run.categories, self.column.categories
+        if category in (MEAN, SPREAD) and ours != theirs:
+            return Difference("categories", _text(ours), _text(theirs))
+        rule, reported = self.run.protocol["mask_rule"], self.column.first.mask_rule
+        if METRICS[metric].level == "pixel" and reported and rule != reported:
+            return Difference("mask rule", rule, reported)
+        return None
 
     def difference(self, category: str, metric: str) -> float | None:
         """Ours less the reported number, only where nothing sets them apart."""
-        number = self.number(category, metric)
-        if number is None or self.run is None or self.differences:
-            return None
-        value = self.run.value(category, metric)
-        if value is None or self.cell_difference(category, metric) is not None:
+        number, run = self.number(category, metric), self.compared_with
+        value = run.value(category, metric) if number is not None and run is not None else None
+        if number is None or value is None or self.cell_difference(category, metric) is not None:
             return None
         return value - float(number.value)
 
@@ -67,10 +85,8 @@ class Beside:
         """Whether the 95 % interval of ours holds the reported number, give or take the latter's
         rounding; None where there is no interval."""
         number = self.number(category, metric)
-        if number is None or self.run is None:
-            return None
-        interval = self.run.interval(category, metric)
-        if interval is None:
+        interval = self.run.interval(category, metric) if number and self.run else None
+        if number is None or interval is None:
             return None
         low, high = interval
         return low - number.rounding <= float(number.value) <= high + number.rounding
@@ -78,36 +94,26 @@ class Beside:
     def difference_text(self, category: str, metric: str) -> str:
         """`+0.3 in`: percent points in the paper's digits, and whether the interval covers."""
         number = self.number(category, metric)
-        if number is None or self.run is None or self.differences:
+        if number is None or self.compared_with is None:
             return ""
-        apart = self.cell_difference(category, metric)
-        if apart is not None:
+        if (apart := self.cell_difference(category, metric)) is not None:
             return f"≠ {apart.what}"
-        value = self.difference(category, metric)
-        if value is None:
+        if (value := self.difference(category, metric)) is None:
             return "–"
-        exponent = number.value.as_tuple().exponent
-        assert isinstance(exponent, int)
-        text = f"{100 * value:+.{max(0, -exponent - 2)}f}".replace("-", "−")
+        text = f"{100 * value:+.{max(0, -number.exponent - 2)}f}".replace("-", "−")
         covered = self.covered(category, metric)
         return text if covered is None else f"{text} {'in' if covered else 'out'}"
 
 
 def beside(
-    records: Sequence[Record],
-    summaries: Sequence[Mapping[str, Any]],
-    numbers: Sequence[Reported],
+    runs: Sequence[OwnRun], datasets: Sequence[str], numbers: Sequence[Reported]
 ) -> list[Beside]:
-    """Every reported column of the data sets in `summaries`, marked by its paper's number.
-
-    A column that has only categories which no run of ours has, and no mean, is left out.
-    """
-    datasets = list(dict.fromkeys(s["dataset"] for s in summaries))
+    """Every reported column of the data sets, marked by its paper's number."""
     found = columns(numbers, datasets)
-    found.sort(key=lambda c: (datasets.index(c.dataset), c.scope))
-    marks = {paper: str(i) for i, paper in enumerate(dict.fromkeys(c.paper for c in found), 1)}
-    runs = own_runs(records, summaries)
-    return [_nearest(column, marks[column.paper], runs, found) for column in found]
+    found.sort(key=lambda c: (datasets.index(c.first.dataset), c.first.scope))
+    papers = dict.fromkeys(column.first.paper for column in found)
+    marks = {paper: str(number) for number, paper in enumerate(papers, 1)}
+    return [_nearest(column, marks[column.first.paper], runs, found) for column in found]
 
 
 def _nearest(
@@ -115,30 +121,98 @@ def _nearest(
 ) -> Beside:
     """With the run of the same method and ablation that differs in the least; of several, the
     newest: it is the one on the newest data."""
+    theirs = column.first
     newest_first = sorted(runs, key=lambda run: run.newness, reverse=True)
-    own = [r for r in newest_first if r.first["dataset"] == column.dataset]
-    own = [r for r in own if r.first["method"] == column.method]
+    place = theirs.dataset, theirs.method
+    own = [run for run in newest_first if (run.first["dataset"], run.first["method"]) == place]
+    expected: dict[str, Any] = {}
     try:
-        expected = published_hyperparameters(column) if own else {}
+        if own:
+            options = selector_options(theirs.selector)
+            method = load_method(theirs.method)
+            expected = build_hyperparameters(method, theirs.preset, options).canonical()
     except AdbenchError:  # records of a method that is not installed, or is another one by now
         own = []
     ablated = {
         option
         for other in found
-        if other.method == column.method
-        for option in selector_options(other.selector)
+        if other.first.method == theirs.method
+        for option in selector_options(other.first.selector)
     }
-    own = [r for r in own if all(same(r.hyperparameters, expected, name) for name in ablated)]
+    own = [r for r in own if all(_same(r.hyperparameters, expected, name) for name in ablated)]
     pairs = [(differences(column, run, expected), run) for run in own]
-    apart, run = min(pairs, key=lambda pair: len(pair[0]), default=((), None))
-    return Beside(column, mark, run, apart)
+    apart, nearest = min(pairs, key=lambda pair: len(pair[0]), default=((), None))
+    return Beside(column, mark, nearest, apart)
+
+
+def differences(
+    column: ReportedColumn, run: OwnRun, expected: Mapping[str, Any]
+) -> tuple[Difference, ...]:
+    """All that sets a run of ours apart from a reported column; `expected` are the published
+    hyper-parameters. What the paper does not state counts as different where it must agree."""
+    protocol, theirs = run.protocol, column.first
+    trained: Any = frozenset(protocol["trained_categories"])
+    if theirs.scope == "separate":  # each category has its own model, on both sides
+        trained = column.categories
+    elif protocol["scope"] == "separate" and trained != column.categories:
+        trained = "one"
+    found: list[tuple[str, Any, Any]] = [
+        ("version", protocol["dataset_version"], theirs.dataset_version),
+        ("scope", protocol["scope"], theirs.scope),
+        ("trained on", trained, column.categories),
+        (
+            "image size",
+            size_text(protocol["image_size"], protocol["crop"]),
+            size_text(theirs.image_size, theirs.crop),
+        ),
+        ("backbone", protocol.get("backbone") or "none", theirs.backbone),
+        ("limit", protocol["limit"], None),
+    ]
+    if run.first["preset"] in ("fast", "smoke"):
+        found.append(("preset", run.first["preset"], "paper"))
+    else:
+        found += [
+            (name, run.hyperparameters[name], expected[name])
+            for name in sorted(expected.keys() - UNCOMPARED)
+            if not _same(run.hyperparameters, expected, name)
+        ]
+    return tuple(
+        Difference(what, _text(ours), _text(reported) or "not stated")
+        for what, ours, reported in found
+        if ours != reported
+    )
+
+
+def size_text(resize: int, crop: int | None) -> str:
+    """The side of the image, with that of a centre crop."""
+    return f"{resize} (crop {crop})" if crop else str(resize)
+
+
+def selector_options(selector: str) -> dict[str, str]:
+    """`k=v,k2=v2` as a dictionary."""
+    return dict(option.split("=", 1) for option in selector.split(",") if option)
+
+
+def _same(own: Mapping[str, Any], expected: Mapping[str, Any], name: str) -> bool:
+    """Equal, or unknown to a record of older code, or a file that the user has to provide."""
+    if name not in own or name not in expected:
+        return True
+    is_file = isinstance(own[name], str) and "#sha256:" in own[name]
+    return is_file or bool(own[name] == expected[name])
+
+
+def _text(value: Any) -> str:
+    """A few categories by name, many by their number."""
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(value)) if len(value) < 4 else f"{len(value)} categories"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def shown(found: Sequence[Beside], metrics: Sequence[str]) -> list[Beside]:
     """What a table with these metrics has room for: full methods, and ablations that we ran."""
     return [
         b for b in found
-        if (not b.column.selector or b.run is not None)
+        if (not b.column.first.selector or b.run is not None)
         and any(metric in metrics for _, metric in b.column.numbers)
     ]  # fmt: skip
 
@@ -157,30 +231,28 @@ def reported_rows(found: Sequence[Beside]) -> list[dict[str, Any]]:
 
 
 def _row(item: Beside, category: str) -> dict[str, Any]:
-    column = item.column
-    own = {metric: n for (c, metric), n in column.numbers.items() if c == category}
+    theirs = item.column.first
+    own = {metric: n for (c, metric), n in item.column.numbers.items() if c == category}
     apart = {metric: item.difference(category, metric) for metric in own}
-    selector = f"[{column.selector}]" if column.selector else ""
+    is_sum = category in (MEAN, SPREAD)
     return {
-        "method": column.name,
+        "method": item.name,
         "variant": "",
         "preset": "reported",
-        "dataset": column.dataset,
-        "scope": column.scope,
-        "seed": None,
-        "limit": None,
-        "protocol": None,
+        "dataset": theirs.dataset,
+        "scope": theirs.scope,
+        **dict.fromkeys(("seed", "limit", "protocol")),
         "status": "reported",
         "created": None,
-        "categories": len(column.categories) if category in (MEAN, SPREAD) else 1,
+        "categories": len(item.column.categories) if is_sum else 1,
         "undefined": 0,
         "category": category,
         **{m: float(own[m].value) if m in own else None for m in METRICS},
         "source": "; ".join(dict.fromkeys(number.source for number in own.values())),
-        "selector": f"{column.method}{selector}",
-        "image_size": column.image_size,
-        "crop": column.crop,
-        "backbone": column.backbone or None,
+        "selector": theirs.method + (f"[{theirs.selector}]" if theirs.selector else ""),
+        "image_size": theirs.image_size,
+        "crop": theirs.crop,
+        "backbone": theirs.backbone or None,
         "against": item.run.name if item.run is not None else None,
         "differs": ", ".join(difference.what for difference in item.differences),
         "std": {m: float(n.std) for m, n in own.items() if n.std is not None},

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 from adbench.errors import AdbenchError, UsageError
 from adbench.registry import expand_group, load_dataset, load_method
@@ -22,11 +21,10 @@ OWN = f"""@misc{{adbench,
 """As CITATION.cff has it, which is no part of a wheel."""
 
 
-@dataclass(frozen=True)
-class Citation:
-    """What to cite for one name."""
+class Citation(NamedTuple):
+    """What to cite for one name; `kind` is method, data set or adbench."""
 
-    kind: Literal["method", "data set", "adbench"]
+    kind: str
     name: str
     bibtex: str
 
@@ -40,22 +38,19 @@ def cite(
     """
     if methods or datasets:
         names = [n for given in methods for n in expand_group(given) or [given]]
-        found = [_method(name) for name in names] + [_dataset(name) for name in datasets]
+        found = [*map(_method, names), *map(_dataset, datasets)]
     else:
-        found = _used(results)
+        found = list(_used(results))
     cited = [*dict.fromkeys(found), Citation("adbench", "adbench", OWN)]
     for citation in cited:
         if not citation.bibtex:
             say(f"note: the card of the {citation.kind} {citation.name} names nothing to cite")
     if as_json:
-        print_json([asdict(citation) for citation in cited])
+        print_json([citation._asdict() for citation in cited])
         return
-    show_lines("\n\n".join(_entries(cited)) + "\n")
-
-
-def _entries(cited: Sequence[Citation]) -> list[str]:
-    """Each text once: two names may come from one paper."""
-    return list(dict.fromkeys(c.bibtex.strip() for c in cited if c.bibtex.strip()))
+    # Each text once: two names may come from one paper.
+    entries = dict.fromkeys(citation.bibtex.strip() for citation in cited)
+    show_lines("\n\n".join(filter(None, entries)) + "\n")
 
 
 def _method(reference: str) -> Citation:
@@ -72,25 +67,18 @@ def _dataset(reference: str) -> Citation:
     return Citation("data set", card.name, card.citation)
 
 
-def _used(results: Path) -> list[Citation]:
+def _used(results: Path) -> Iterator[Citation]:
+    """Records name what came from a user's own file, too; the cards of such are not at hand."""
     records = list(Store(results).records())
     if not records:
         raise UsageError(
             f"no record in {results}: give names, as in `adbench cite lafite --dataset mpdd`, or "
             "the folder of a run with --results DIR"
         )
-    found = []
-    for name in sorted({record.identity["method"] for record in records}):
-        found += _installed(_method, name)
-    for name in sorted({record.identity["dataset"] for record in records}):
-        found += _installed(_dataset, name)
-    return found
-
-
-def _installed(cite_one: Callable[[str], Citation], name: str) -> list[Citation]:
-    """Records name what came from a user's own file, too; the cards of such are not at hand."""
-    try:
-        return [cite_one(name)]
-    except AdbenchError:
-        say(f"note: {name} is not installed: cite it by hand, or give it as FILE.py:Class")
-        return []
+    kinds: dict[str, Callable[[str], Citation]] = {"method": _method, "dataset": _dataset}
+    for kind, of_name in kinds.items():
+        for name in sorted({record.identity[kind] for record in records}):
+            try:
+                yield of_name(name)
+            except AdbenchError:
+                say(f"note: {name} is not installed: cite it by hand, or give it as FILE.py:Class")

@@ -1,202 +1,368 @@
-"""The comparison and timing tables as plain cells of text, ready for any output format."""
+"""The comparison: one table a data set and scope, long (a row a method, a column a metric) or as
+papers print it (a row a category, a column a method, a cell one metric or two)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from statistics import median
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import compress, zip_longest
 from typing import Any
 
-from adbench.metrics.table import shown as shown_by_default
+from adbench.errors import AdbenchError
+from adbench.metrics import table as metrics_table
+from adbench.registry import load_method
 from adbench.report.beside import Beside, beside, shown
-from adbench.report.footnotes import footnotes, protocol_notes
 from adbench.report.marks import Marks
-from adbench.report.ranking import best_and_second, category_sets
-from adbench.report.reported import Reported, times
-from adbench.report.table_notes import category_notes, published_notes
-from adbench.report.tables import MEAN, TITLES, rows, summarise_seeds
-from adbench.report.text_table import EMPHASIS, Place, mean_label, percent, run_name, seeds_text
-from adbench.report.text_table import Table as Table
+from adbench.report.own_runs import own_runs
+from adbench.report.reported import Reported
+from adbench.report.tables import (
+    MEAN,
+    SPREAD,
+    TITLES,
+    Group,
+    group_of,
+    grouped,
+    rows,
+    spread,
+    summarise_seeds,
+)
+from adbench.report.text_table import (
+    EMPHASIS,
+    Cell,
+    Column,
+    Rank,
+    Row,
+    Table,
+    Value,
+    averaged,
+    columns_of,
+    marked,
+    percent,
+    run_name,
+    seeds_text,
+)
 from adbench.store.records import Record
-from adbench.text import printable
 
-SHOWN = shown_by_default()
+SHOWN = metrics_table.shown()
+DEFAULT_CELLS = ("image_auroc", "pixel_auroc")
+OURS, REPORTED = "ours", "as reported"
 
-
-def comparison(records: Sequence[Record], numbers: Sequence[Reported] = ()) -> list[Table]:
-    """One table per data set and scope (unified and separate are never ranked together).
-
-    `numbers` are published ones: rows of their own below ours, in the table of their scope.
-    """
-    summaries = summarise_seeds(rows(records))
-    marks = Marks(records)
-    reported = shown(beside(records, summaries, numbers), SHOWN)
-    tables = []
-    for dataset, scope in blocks(summaries, reported):
-        own = [s for s in summaries if (s["dataset"], s["scope"]) == (dataset, scope)]
-        theirs = [b for b in reported if (b.column.dataset, b.column.scope) == (dataset, scope)]
-        rest = [s for s in summaries if s["dataset"] == dataset]
-        categories = categories_of(own) or categories_of(rest)
-        tables.append(_block(f"{dataset}, {scope}", own, theirs, marks, categories))
-    return [table for table in tables if table.rows]
+Summary = Mapping[str, Any]
 
 
-def blocks(
-    summaries: Sequence[Mapping[str, Any]], reported: Sequence[Beside]
-) -> list[tuple[str, str]]:
-    """Data set and scope of each table, those of one data set together, ours first."""
-    keys = [(s["dataset"], s["scope"]) for s in summaries]
-    keys += [(b.column.dataset, b.column.scope) for b in reported]
+@dataclass(frozen=True)
+class Numbers:
+    """What all tables and notes of a report are made from: records, and published numbers."""
+
+    records: Sequence[Record]
+    published: Sequence[Reported] = ()
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """Ours, one a method, category and seed."""
+        return rows(self.records, self.marks.versions)
+
+    @cached_property
+    def summaries(self) -> list[dict[str, Any]]:
+        """The same over seeds."""
+        return summarise_seeds(self.rows)
+
+    @cached_property
+    def marks(self) -> Marks:
+        """What stands behind the names of ours."""
+        return Marks(self.records)
+
+    @cached_property
+    def beside(self) -> list[Beside]:
+        """The published columns of our data sets, each with our nearest run."""
+        if not self.published:
+            return []
+        runs = own_runs(self.records, self.summaries, self.marks)
+        datasets = list(dict.fromkeys(s["dataset"] for s in self.summaries))
+        return beside(runs, datasets, self.published)
+
+
+@dataclass(frozen=True)
+class Block:
+    """All of one data set and scope: the summaries of ours, what papers report, the categories."""
+
+    dataset: str
+    scope: str
+    own: Sequence[Summary]
+    theirs: Sequence[Beside]
+    categories: Sequence[str]
+    marks: Marks
+
+    @cached_property
+    def methods(self) -> dict[Group, dict[str, Summary]]:
+        """Each method's summaries by category."""
+        groups = grouped(self.own, group_of)
+        return {group: {s["category"]: s for s in own} for group, own in groups.items()}
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """Of all methods."""
+        return sorted({seed for s in self.own for seed in s["seeds"]})
+
+    @property
+    def unit(self) -> str:
+        """What stands behind a title: percent, of which seeds."""
+        return f"%, {seeds_text(self.seeds) if self.seeds else REPORTED}"
+
+    def cells(self, metrics: Sequence[str]) -> dict[tuple[Group, str], Cell]:
+        """The values of each method and category, ranked."""
+        found = {}
+        for category, own in grouped(self.own, lambda s: str(s["category"])).items():
+            peers = {group_of(s): s for s in own}
+            ranks = [self._ranks(peers, metric) for metric in metrics]
+            for group, s in peers.items():
+                texts = [percent(s[metric], s["status"], len(self.seeds)) for metric in metrics]
+                found[group, category] = tuple(map(Value, texts, (own[group] for own in ranks)))
+        return found
+
+    def _ranks(self, own: Mapping[Group, Summary], metric: str) -> dict[Group, Rank]:
+        """Best and second best among summaries of one category (or mean).
+
+        Only like with like: one protocol, one version of the data, one `--limit`, for means one set
+        of categories. A smoke run ranks nothing that it stands beside. Values are compared as
+        printed, because of two equal texts one in bold would mislead; two that share the first
+        place leave no second, and of two the second is just the other.
+        """
+
+        def kind(group: Group) -> Hashable:
+            s = own[group]
+            over = _over(self.methods[group]) if s["category"] == MEAN else None
+            return s["protocol"], s["data"], s["limit"], over
+
+        ranks: dict[Group, Rank] = dict.fromkeys(own, "")
+        for peers in grouped(own, kind).values():
+            if len(peers) < 2 or any(own[group]["preset"] == "smoke" for group in peers):
+                continue
+            values = {
+                group: round(own[group][metric]["mean"], 4)
+                for group in peers
+                if own[group][metric] is not None and own[group]["status"] == "done"
+            }
+            order = sorted(values.values(), reverse=True)
+            for group, value in values.items():
+                if value == order[0]:
+                    ranks[group] = "best"
+                elif value == order[1] and len(order) > 2:
+                    ranks[group] = "second"
+        return ranks
+
+
+def _over(own: Mapping[str, Summary]) -> frozenset[str]:
+    return frozenset(own) - {MEAN}
+
+
+def blocks(numbers: Numbers, metrics: Sequence[str]) -> list[Block]:
+    """One a data set and scope (unified and separate are never ranked together), those of one data
+    set together, ours first."""
+    ours = grouped(numbers.summaries, lambda s: (s["dataset"], s["scope"]))
+    visible = shown(numbers.beside, metrics)
+    theirs = grouped(visible, lambda b: (b.column.first.dataset, b.column.first.scope))
+    every = grouped(numbers.summaries, lambda s: s["dataset"])
+    keys = dict.fromkeys([*ours, *theirs])
     datasets = list(dict.fromkeys(dataset for dataset, _ in keys))
-    return sorted(dict.fromkeys(keys), key=lambda key: datasets.index(key[0]))
+    found = []
+    for key in sorted(keys, key=lambda key: datasets.index(key[0])):
+        own = ours.get(key, [])
+        names = dict.fromkeys(s["category"] for s in own or every[key[0]])
+        categories = [name for name in names if name != MEAN]
+        found.append(Block(*key, own, theirs.get(key, []), categories, numbers.marks))
+    return found
 
 
-def categories_of(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The categories of summaries, in order of appearance."""
-    return list(dict.fromkeys(s["category"] for s in summaries if s["category"] != MEAN))
+def _reported(item: Beside, category: str, metrics: Sequence[str]) -> list[Cell]:
+    """What a paper reports of a category, if anything, and how ours differ from it where they may
+    be compared."""
+    numbers = [item.number(category, metric) for metric in metrics]
+    if not any(numbers):
+        return []
+    cells = [tuple(Value(n.text if n else "–") for n in numbers)]
+    if item.compared_with is not None:
+        cells.append(tuple(Value(item.difference_text(category, metric)) for metric in metrics))
+    return cells
 
 
-def timing_table(records: Sequence[Record], numbers: Sequence[Reported] = ()) -> Table | None:
-    """Fit and inference cost per method and data set; only what was measured undisturbed.
+# ----------------------------------------------------------------------- a row a method
 
-    Of published times, those of papers that time a method of ours.
-    """
-    groups: dict[tuple[str, ...], list[Record]] = {}
-    for record in records:
-        inference = record.timing.get("inference") or {}
-        if record.status == "done" and inference.get("valid"):
-            summary = {**record.identity, "variant": record.variant, "preset": record.preset}
-            key = (record.identity["dataset"], run_name(summary), inference["device_name"])
-            groups.setdefault(key, []).append(record)
-    if not groups:
-        return None
-    head = (
-        "data set", "method", "device", "cells", "fit, s", "ms/image", "p95", "images/s",
-        "peak RSS, GB", "device mem., GB", "parameters, M", "GFLOP/image",
-    )  # fmt: skip
-    lines = [_timing_row(key, group) for key, group in groups.items()]
-    ours = {record.identity["method"] for record in records}
-    reported = [
-        (n.dataset, f"{n.name}, reported", n.device, "–", "–", f"{1000 * n.value:.1f}", *["–"] * 6)
-        for n in times(numbers)
-        if ours & {other.method for other in times(numbers) if other.paper == n.paper}
-    ]
+
+def comparison(numbers: Numbers) -> list[Table]:
+    """One table a block, a column a metric; published numbers in rows of their own below ours."""
+    return [table for block in blocks(numbers, SHOWN) if (table := _long(block)).rows]
+
+
+def _long(block: Block) -> Table:
+    own = block.cells(SHOWN)
+    is_sum = len(block.categories) > 1  # else the mean is that category again
+    found: list[Row] = []
+    for category in [*block.categories, MEAN] if is_sum or block.theirs else block.categories:
+        lines = [
+            (averaged(s), marked(run_name(s), block.marks.of(s)), own[group_of(s), category], False)
+            for s in block.own
+            if s["category"] == category and (is_sum or category != MEAN)
+        ]
+        for item in block.theirs:
+            names = [f"{item.name}, {' '.join(item.head[1:])}"]
+            names += [f"{run.name} − reported"] if (run := item.compared_with) else []
+            over = str(len(item.column.categories))
+            cells = _reported(item, category, SHOWN)
+            lines += [(over, n, cell, True) for n, cell in zip(names, cells, strict=False)]
+        for number, (over, name, cell, reported) in enumerate(lines, 1):
+            heads = (Value(f"mean of {over}" if category == MEAN else category), Value(name))
+            row = tuple((value,) for value in (*heads, *cell))
+            found.append(Row(row, ends=number == len(lines), reported=reported))
+    title = f"{block.dataset}, {block.scope} ({block.unit})"
+    is_ranked = any(value.rank for row in found for cell in row.cells for value in cell)
     return Table(
-        "Timing (batch 1: ms/image and p95; the method's batch: images/s)",
-        head,
-        tuple([*lines, *reported]),
-        breaks=frozenset([len(lines) - 1] if reported else []),
-        text_columns=3,
-        reported_rows=frozenset(range(len(lines), len(lines) + len(reported))),
-        key="timing",
+        title,
+        columns_of(("category", "method"), (TITLES[name] for name in SHOWN)),
+        tuple(found),
+        caption=f"{title}. {EMPHASIS}" if is_ranked else "",
+        key=f"{block.dataset}-{block.scope}",
     )
 
 
-def notes(
-    records: Sequence[Record],
-    numbers: Sequence[Reported] = (),
-    metrics: Sequence[str] = SHOWN,
-) -> list[str]:
-    """Protocols and footnotes below tables with these metrics."""
-    found = [
-        *protocol_notes(records),
-        *(notes_on_published(records, numbers, metrics) if numbers else []),
-        *category_notes(records, summarise_seeds(rows(records))),
-        *footnotes(records),
-    ]
-    return [printable(note) for note in found]
+# ------------------------------------------------------------------------- as in papers
 
 
-def notes_on_published(
-    records: Sequence[Record], numbers: Sequence[Reported], metrics: Sequence[str]
-) -> list[str]:
-    """Where the reported numbers of a table come from, and what sets ours apart."""
-    found = beside(records, summarise_seeds(rows(records)), numbers)
-    return published_notes(found, metrics)
+@dataclass(frozen=True)
+class Line:
+    """What a row is about: a category, or the mean or spread of those in `over`."""
+
+    category: str
+    over: frozenset[str] = frozenset()
 
 
-def _block(
-    title: str,
-    summaries: list[dict[str, Any]],
-    reported: Sequence[Beside],
-    marks: Marks,
-    categories: Sequence[str],
-) -> Table:
-    seeds = sorted({seed for s in summaries for seed in s["seeds"]})
-    averaged = category_sets(summaries)
-    lines: list[tuple[str, ...]] = []
-    best: set[Place] = set()
-    second: set[Place] = set()
-    breaks: set[int] = set()
-    quiet: set[int] = set()
-    has_mean = len(categories) > 1 or reported
-    for category in [*categories, MEAN] if has_mean else categories:
-        group = [s for s in summaries if s["category"] == category]
-        if category == MEAN and len(categories) == 1:
-            group = []  # the mean of one category is that category again
-        for column, metric in enumerate(SHOWN, start=2):
-            places = {(len(lines) + i, column): s for i, s in enumerate(group)}
-            first, runner_up = best_and_second(places, metric, averaged)
-            best |= first
-            second |= runner_up
-        lines += [_line(s, marks, len(seeds)) for s in group]
-        own = _reported_lines(reported, category)
-        quiet |= set(range(len(lines), len(lines) + len(own)))
-        lines += own
-        breaks.add(len(lines) - 1)
-    title_line = f"{title} (%, {seeds_text(seeds) if seeds else 'as reported'})"
-    return Table(
-        title_line,
-        ("category", "method", *(TITLES[name] for name in SHOWN)),
-        tuple(lines),
-        frozenset(best),
-        frozenset(second),
-        frozenset(breaks - {-1}),
-        reported_rows=frozenset(quiet),
-        caption=f"{title_line}. {EMPHASIS}" if best else "",
-        key=title.replace(", ", "-"),
-    )
+@dataclass(frozen=True)
+class Lane:
+    """A column: its heading in lines, and its cell at each line, None where it has nothing."""
+
+    head: tuple[str, ...]
+    cells: Sequence[Cell | None]
+    reported: bool = False
 
 
-def _line(summary: dict[str, Any], marks: Marks, num_seeds: int) -> tuple[str, ...]:
+def paper_tables(
+    numbers: Numbers, metrics: Sequence[str] = DEFAULT_CELLS, transpose: bool = False
+) -> list[Table]:
+    """One table a block, with published numbers in columns of their own; `transpose` makes methods
+    the rows."""
+    turn = _transposed if transpose else _upright
+    tables = []
+    for block in blocks(numbers, metrics):
+        sets = [over for over in map(_over, block.methods.values()) if len(over) > 1]
+        sets += [item.column.categories for item in block.theirs]
+        sums = [Line(kind, over) for kind in (MEAN, SPREAD) for over in dict.fromkeys(sets)]
+        lines = [*map(Line, block.categories), *sums]
+        if lanes := _lanes(block, lines, metrics):
+            there = [any(cells) for cells in zip(*(lane.cells for lane in lanes), strict=True)]
+            lanes = [replace(lane, cells=list(compress(lane.cells, there))) for lane in lanes]
+            columns, rows = turn(list(compress(lines, there)), lanes, (Value(""),) * len(metrics))
+            title, caption = _titles(block, metrics)
+            key = f"{block.dataset}-{block.scope}"
+            tables.append(Table(title, columns, rows, caption, key))
+    return tables
+
+
+def _lanes(block: Block, lines: Sequence[Line], metrics: Sequence[str]) -> list[Lane]:
+    """Ours, then those reported of methods that we ran, then the rest, each with how ours differ
+    from it."""
+    cells, lanes = block.cells(metrics), []
+    presets = {s["preset"] for s in block.own}
+    for group, own in block.methods.items():
+        over, mean = _over(own), own[MEAN]
+        at: dict[Line, Cell] = {Line(category): cells[group, category] for category in over}
+        *first, last = cells[group, MEAN]
+        if mean["undefined"]:  # a mean over fewer than all must not look like one over all
+            last = replace(last, text=f"{last.text} ({averaged(mean)})")
+        at[Line(MEAN, over)] = (*first, last)
+        spreads = (spread(own, metric) for metric in metrics)
+        at[Line(SPREAD, over)] = tuple(
+            Value("–" if value is None else f"{100 * value:.2f}") for value in spreads
+        )
+        head = _heading(mean, block.marks, with_preset=len(presets) > 1)
+        lanes.append(Lane(head, [at.get(line) for line in lines]))
+    for item in sorted(block.theirs, key=lambda item: item.run is None):
+        heads = (item.head, (item.name, "ours −", "reported"))
+        whole = (frozenset[str](), item.column.categories)
+        found = [
+            _reported(item, line.category, metrics) if line.over in whole else [] for line in lines
+        ]
+        for head, theirs in zip(heads, zip_longest(*found), strict=False):
+            lanes.append(Lane(head, theirs, reported=True))
+    return lanes
+
+
+def _heading(summary: Summary, marks: Marks, with_preset: bool) -> tuple[str, ...]:
+    try:
+        title = load_method(summary["method"]).card.title
+    except AdbenchError:  # a method from a file, or no longer installed
+        title = summary["method"]
     mark = marks.of(summary)
-    category = summary["category"]
-    if category == MEAN:
-        category = mean_label(summary)
-    values = (percent(summary[metric], summary["status"], num_seeds) for metric in SHOWN)
-    name = run_name(summary)
-    return (category, f"{name} ({mark})" if mark else name, *values)
+    options = summary["variant"].split(",") if summary["variant"] else []
+    preset = [summary["preset"]] if with_preset else []
+    return (title, *options, *preset, *([f"({mark})"] if mark else []))
 
 
-def _reported_lines(reported: Sequence[Beside], category: str) -> list[tuple[str, ...]]:
-    """A row for each column with a number of this category, and one for how ours differ from it."""
-    lines = []
-    for item in reported:
-        if not any(item.number(category, metric) for metric in SHOWN):
-            continue
-        label = f"mean of {len(item.column.categories)}" if category == MEAN else category
-        numbers = [item.number(category, metric) for metric in SHOWN]
-        name = f"{item.head[0]}, {' '.join(item.head[1:])}"
-        lines.append((label, name, *(n.text if n else "–" for n in numbers)))
-        if item.run is not None and not item.differences:
-            apart = [item.difference_text(category, metric) for metric in SHOWN]
-            lines.append((label, f"{item.run.name} − reported", *apart))
-    return lines
+def _upright(
+    lines: Sequence[Line], lanes: Sequence[Lane], empty: Cell
+) -> tuple[tuple[Column, ...], tuple[Row, ...]]:
+    theirs = any(lane.reported for lane in lanes)
+    columns = [Column("category", is_name=True)]
+    for lane in lanes:
+        group = (REPORTED if lane.reported else OURS) if theirs else ""
+        columns.append(Column("\n".join(lane.head), False, group, lane.reported))
+    last = sum(not line.over for line in lines) - 1
+    found = [
+        Row(
+            ((Value(label),), *(lane.cells[number] or empty for lane in lanes)),
+            ends=number == last < len(lines) - 1,
+        )
+        for number, label in enumerate(_labels(lines))
+    ]
+    return tuple(columns), tuple(found)
 
 
-def _timing_row(key: tuple[str, ...], group: Sequence[Record]) -> tuple[str, ...]:
-    fit = [r.timing["fit"] for r in group]
-    seconds = [f["seconds"] for f in fit if f.get("valid")]
-    inference = [r.timing["inference"] for r in group]
-    device = [i["peak_device_bytes"] for i in inference if i["peak_device_bytes"] is not None]
-    return (
-        *key,
-        str(len(group)),
-        f"{median(seconds):.1f}" if seconds else "–",
-        f"{1e3 * median([i['seconds_per_image']['median'] for i in inference]):.1f}",
-        f"{1e3 * median([i['seconds_per_image']['p95'] for i in inference]):.1f}",
-        f"{median([i['images_per_second'] for i in inference]):.2f}",
-        f"{max(i['peak_rss_bytes'] for i in inference) / 1e9:.2f}",
-        f"{max(device) / 1e9:.2f}" if device else "–",
-        f"{median([i['parameters'] for i in inference]) / 1e6:.2f}",
-        f"{median([i['flops_per_image'] for i in inference]) / 1e9:.2f}",
-    )
+def _transposed(
+    lines: Sequence[Line], lanes: Sequence[Lane], empty: Cell
+) -> tuple[tuple[Column, ...], tuple[Row, ...]]:
+    last = sum(not lane.reported for lane in lanes) - 1
+    found = [
+        Row(
+            ((Value(" ".join(lane.head)),), *(cell or empty for cell in lane.cells)),
+            ends=number == last < len(lanes) - 1,
+            reported=lane.reported,
+        )
+        for number, lane in enumerate(lanes)
+    ]
+    return columns_of(["method"], _labels(lines)), tuple(found)
+
+
+def _labels(lines: Sequence[Line]) -> list[str]:
+    """Names of categories; of a mean or a spread over how many, or which, where that is not
+    unique."""
+    sizes = [(line.category, len(line.over)) for line in lines]
+    labels = []
+    for line, size in zip(lines, sizes, strict=True):
+        over = f" ({', '.join(sorted(line.over))})" if sizes.count(size) > 1 else ""
+        kind = "mean of" if line.category == MEAN else "std over"
+        labels.append(f"{kind} {len(line.over)}{over}" if line.over else line.category)
+    return labels
+
+
+def _titles(block: Block, cells: Sequence[str]) -> tuple[str, str]:
+    """A line for screens, and a caption for papers."""
+    metrics = " / ".join(TITLES[name] for name in cells)
+    presets = sorted({s["preset"] for s in block.own})
+    preset = f", preset {presets[0]}" if len(presets) == 1 else ""
+    title = f"{block.dataset}, {block.scope}{preset}: {metrics} ({block.unit})"
+    models = "model per category" if block.scope == "separate" else "model for all categories"
+    caption = f"{metrics} on {block.dataset}, one {models}{preset}, in "
+    caption = f"{caption[0].upper()}{caption[1:]}{block.unit.replace('%', 'percent')}."
+    if block.own:
+        caption += f" {EMPHASIS} The std over categories is the population form."
+    return title, caption

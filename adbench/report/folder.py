@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from adbench.errors import UnknownNameError, UsageError
-from adbench.report import report
+from adbench.report import formats
+from adbench.report.comparison import DEFAULT_CELLS
 from adbench.report.footnotes import footnotes
-from adbench.report.paper_table import DEFAULT_CELLS
-from adbench.report.report import LONG, Layout
+from adbench.report.report import Report
 from adbench.report.reported import published_numbers
-from adbench.report.tables import TITLES, part_rows, public, rows
+from adbench.report.tables import TITLES, public
 from adbench.store.comparability import newness
 from adbench.store.folders import Store
 from adbench.store.newest import latest
@@ -42,29 +42,45 @@ def report_text(
         raise UnknownNameError("--format", style, FORMATS)
     if fragment and style != "latex":
         raise UsageError(f"--fragment with --format {style}: expected --format latex")
-    chosen = _layout(layout, style, cells, transpose, published)
+    if layout not in (None, *LAYOUTS):
+        raise UnknownNameError("--layout", layout, LAYOUTS)
+    is_paper = layout == "paper" or (layout is None and (style == "latex" or cells or transpose))
+    if not is_paper and (cells or transpose):
+        raise UsageError("--cells and --transpose shape --layout paper: found --layout long")
+    metrics = _metrics(cells) if cells else DEFAULT_CELLS
     every = latest(Store(results).records())
     records = [r for r in every if all(v in (None, _facts(r)[k]) for k, v in only.items())]
-    if style == "json":
-        theirs = report.published_rows(records, chosen.numbers)
-        return json_text(public([*rows(records), *part_rows(records), *theirs])) + "\n"
-    if not records:
+    if not records and style != "json":
         raise UsageError(_nothing(results, every, only))
+    numbers = published_numbers() if published else ()
+    report = Report(records, numbers, "paper" if is_paper else "long", metrics, transpose)
     if style == "html":
-        from adbench.report import html
+        from adbench.report.html.document import document
 
-        return html.document(records, results, chosen)
+        return document(report, results)
     if style == "latex":
-        return report.latex(records, chosen, fragment)
-    write = {"terminal": tables_text, "markdown": report.markdown, "csv": report.csv}[style]
-    return write(records, chosen)
+        from adbench.report.latex import latex
+
+        return latex(report, fragment)
+    writers = {
+        "terminal": _terminal, "markdown": formats.markdown, "csv": formats.csv, "json": _json
+    }  # fmt: skip
+    return writers[style](report)
 
 
-def tables_text(records: Sequence[Record], layout: Layout = LONG) -> str:
+def tables_text(records: Sequence[Record]) -> str:
     """The tables and footnotes as they look on stdout, be it a terminal, a file or a pipe."""
+    return _terminal(Report(records))
+
+
+def _terminal(report: Report) -> str:
     buffer = io.StringIO()
-    report.print_report(records, table_console(buffer), layout)
+    formats.print_report(report, table_console(buffer))
     return buffer.getvalue()
+
+
+def _json(report: Report) -> str:
+    return json_text(public(report.all_rows)) + "\n"
 
 
 def record_list(results: Path, *, every: bool) -> list[dict[str, Any]]:
@@ -87,23 +103,14 @@ def record_line(summary: Mapping[str, Any]) -> str:
     )
 
 
-def _layout(
-    name: str | None, style: str, cells: str | None, transpose: bool, published: bool
-) -> Layout:
-    """Papers' layout where LaTeX is written, or an option is given that only it has; else long."""
-    if name not in (None, *LAYOUTS):
-        raise UnknownNameError("--layout", name, LAYOUTS)
-    is_paper = name == "paper" or (name is None and (style == "latex" or cells or transpose))
-    if not is_paper and (cells or transpose):
-        raise UsageError("--cells and --transpose shape --layout paper: found --layout long")
-    metrics = tuple(cells.split("/")) if cells else DEFAULT_CELLS
-    for metric in metrics:
-        if metric not in TITLES:
-            raise UnknownNameError("metric in --cells", metric, TITLES)
-    if len(metrics) > 2:
-        raise UsageError(f"--cells {cells}: found {len(metrics)} metrics, expected one or two")
-    numbers = published_numbers() if published else ()
-    return Layout("paper" if is_paper else "long", metrics, transpose, numbers)
+def _metrics(cells: str) -> tuple[str, ...]:
+    names = tuple(cells.split("/"))
+    for name in names:
+        if name not in TITLES:
+            raise UnknownNameError("metric in --cells", name, TITLES)
+    if len(names) > 2:
+        raise UsageError(f"--cells {cells}: found {len(names)} metrics, expected one or two")
+    return names
 
 
 def _facts(record: Record) -> dict[str, Any]:

@@ -1,19 +1,25 @@
 """Tables as LaTeX: booktabs rules, siunitx columns, best in bold, second best underlined.
 
-`fragment` is what goes into a paper; `document` wraps such fragments so that they compile as they
-are. Needs booktabs, graphicx and siunitx (2 or 3).
+The fragment of a table is what goes into a paper; a document wraps such fragments so that they
+compile as they are. Needs booktabs, graphicx and siunitx (2 or 3).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from adbench.report.latex_text import latex_text
-from adbench.report.text_table import Table
+from adbench.report.report import Report
+from adbench.report.tables import grouped
+from adbench.report.text_table import Cell, Table, Value, pages, panels
 
-PACKAGES = ("booktabs", "graphicx", "siunitx")
+PACKAGES = "booktabs,graphicx,siunitx"
+WIDTH, ROWS = 200, 40
+"""Characters that can still be read after they are shrunk to the width of a page, and rows that
+leave room for notes on it."""
 FROM, TO = "% ---- paste from here: {} ----", "% ---- to here ----"
 _NUMBER = re.compile(r"(\d+)\.(\d+)(?: ± (\d+)\.(\d+))?")
 _SETUP = (
@@ -22,39 +28,71 @@ _SETUP = (
 )
 
 
-def document(tables: Sequence[tuple[Table, Sequence[str]]]) -> str:
-    """A whole document of tables, each with its notes; comment lines mark what to paste."""
+def latex(report: Report, fragment: bool = False) -> str:
+    r"""A document that compiles, with comment lines that mark what to paste; or with `fragment` the
+    tables alone, to be read by \input, below a line that says what they need."""
+    tables = _tables(report)
+    if fragment:
+        needs = f"% needs \\usepackage{{{PACKAGES}}}"
+        return "\n\n".join([needs, *(environment(*table) for table in tables)]) + "\n"
     parts = [
         r"\documentclass{article}",
         r"\usepackage[margin=2cm]{geometry}",
-        f"% What the tables need:\n\\usepackage{{{','.join(PACKAGES)}}}",
+        f"% What the tables need:\n\\usepackage{{{PACKAGES}}}",
         r"\begin{document}",
     ]
     for table, notes in tables:
-        parts += [FROM.format(label(table)), fragment(table, notes), TO, r"\clearpage"]
+        parts += [FROM.format(label(table)), environment(table, notes), TO, r"\clearpage"]
     return "\n".join([*parts, r"\end{document}"]) + "\n"
 
 
-def fragments(tables: Sequence[tuple[Table, Sequence[str]]]) -> str:
-    r"""The tables alone, to be read by \input; the first line says what they need."""
-    needs = f"% needs \\usepackage{{{','.join(PACKAGES)}}}"
-    return "\n\n".join([needs, *(fragment(table, notes) for table, notes in tables)]) + "\n"
+def _tables(report: Report) -> list[tuple[Table, list[str]]]:
+    """Each with the notes below it. Each data set's tables are made from its own records, so that
+    each has its notes with it; of a table in several parts the first has them."""
+    found: list[tuple[Table, list[str]]] = []
+    for records in grouped(report.records, lambda r: str(r.identity["dataset"])).values():
+        own = replace(report, records=records)
+        for table in own.tables:
+            kinds = (
+                *(("protocol", "ours") if table.has_own else ()),
+                *(("published",) if table.has_reported else ()),
+            )
+            # Those on published numbers come last.
+            notes = sorted(
+                (note for note in own.notes if note.about in kinds),
+                key=lambda note: note.about == "published",
+            )
+            found.append((table, [note.text for note in notes]))
+        found += [(table, []) for table in own.parts]
+    if report.timing is not None:
+        about_time = [note.text for note in report.notes if note.about == "timing"]
+        found.append((report.timing, about_time))
+    return [
+        (part, notes if number == 0 else [])
+        for table, notes in found
+        for number, part in enumerate(p for page in pages(table, ROWS) for p in panels(page, WIDTH))
+    ]
 
 
-def fragment(table: Table, notes: Sequence[str] = ()) -> str:
+def environment(table: Table, notes: Sequence[str] = ()) -> str:
     """One table environment, with the notes below."""
     caption = rf"\caption{{{latex_text(table.caption or table.title)}}}\label{{{label(table)}}}"
-    spec, head, body = _specification(table), _head(table), _body(table)
-    listed = [latex_text(note) + r"\par" for note in notes]
+    slash = r" @{\,}c@{\,} "  # has a column of its own, because a pair may be empty
+    names = [column.is_name for column in table.columns]
+    columns = [list(zip(*cells, strict=True)) for cells in zip(*_cells(table), strict=True)]
+    spec = " ".join(
+        slash.join("l" if is_name else _specification(values) for values in halves)
+        for is_name, halves in zip(names, columns, strict=True)
+    )
     lines = [
         r"\begin{table}[htbp]", r"\centering", _SETUP, caption + r"\par\vspace{4pt}",
         # Shrunk where it is wider than the text, never enlarged.
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        rf"\begin{{tabular}}{{{spec}}}", *head, *body, r"\end{tabular}}",
+        rf"\begin{{tabular}}{{{spec}}}", *_head(table), *_body(table), r"\end{tabular}}",
     ]  # fmt: skip
-    if listed:
+    if notes:
         lines += [r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize\raggedright"]
-        lines += [*listed, r"\end{minipage}"]
+        lines += [*(latex_text(note) + r"\par" for note in notes), r"\end{minipage}"]
     return "\n".join([*lines, r"\end{table}"])
 
 
@@ -63,34 +101,21 @@ def label(table: Table) -> str:
     return "tab:adbench-" + re.sub(r"[^a-z0-9]+", "-", table.key.lower()).strip("-")
 
 
-def _specification(table: Table) -> str:
-    parts = []
-    for cell in table.cells():
-        kinds = [_column(table, column) for column in cell]
-        # The slash has a column of its own, because a pair may be empty.
-        parts.append(r" @{\,}c@{\,} ".join(kinds))
-    return " ".join(parts)
+def _cells(table: Table) -> list[tuple[Cell, ...]]:
+    return [row.cells for row in table.rows]
 
 
-def _column(table: Table, column: int) -> str:
-    if column < table.text_columns:
-        return "l"
-    formats = _formats(table, column)
-    if not formats:
-        return "r"
-    whole, decimals = (max(f[i] for f in formats) for i in (0, 1))
-    uncertain = max(f[2] for f in formats)
-    return f"S[table-format={whole}.{decimals}{f'({uncertain})' if uncertain else ''}]"
-
-
-def _formats(table: Table, column: int) -> list[tuple[int, int, int]]:
-    """Digits before and after the point, and of the uncertainty, of a column's numbers."""
-    found = (_NUMBER.fullmatch(row[column]) for row in table.rows)
-    return [
+def _specification(values: Sequence[Value]) -> str:
+    """For digits before and after the point, and of the uncertainty, of a column's numbers."""
+    formats = [
         (len(m[1]), len(m[2]), len(m[3] or "") + len(m[4] or ""))
-        for m in found
+        for m in (_NUMBER.fullmatch(value.text) for value in values)
         if m is not None and _is_plain(m)
     ]
+    if not formats:
+        return "r"
+    whole, decimals, uncertain = map(max, zip(*formats, strict=True))
+    return f"S[table-format={whole}.{decimals}{f'({uncertain})' if uncertain else ''}]"
 
 
 def _is_plain(match: re.Match[str]) -> bool:
@@ -100,21 +125,23 @@ def _is_plain(match: re.Match[str]) -> bool:
     return match[4] is None or (is_like and float(f"{match[3]}.{match[4]}") > 0)
 
 
+def _spans(table: Table) -> list[int]:
+    """How many columns of LaTeX each of ours has: a pair has a third one for its slash."""
+    return [2 * len(cell) - 1 for cell in table.rows[0].cells]
+
+
 def _head(table: Table) -> list[str]:
     lines = [r"\toprule"]
-    if table.groups:
+    if any(column.group for column in table.columns):
         lines += _group_lines(table)
-    heights = [head.split("\n") for head in table.head]
-    for line in range(max(map(len, heights))):
+    heads = [column.head.split("\n") for column in table.columns]
+    for line in range(max(map(len, heads))):
         texts = []
-        for cell in table.cells():
-            own = heights[cell[0]]
+        for own, span in zip(heads, _spans(table), strict=True):
             text = latex_text(own[line]) if line < len(own) else ""
-            if len(cell) == 2:
-                text = rf"\multicolumn{{3}}{{c}}{{{text}}}" if text else "& &"
-            elif text:
-                text = f"{{{text}}}"
-            texts.append(text)
+            if span > 1:
+                text = rf"\multicolumn{{{span}}}{{c}}{{{text}}}" if text else "& &"
+            texts.append(f"{{{text}}}" if text and span == 1 else text)
         lines.append(" & ".join(texts) + r" \\")
     return [*lines, r"\midrule"]
 
@@ -122,8 +149,9 @@ def _head(table: Table) -> list[str]:
 def _group_lines(table: Table) -> list[str]:
     """Headings over several columns, with a rule below each."""
     texts, rules, first = [], [], 1
-    for name, cells in groupby(table.cells(), key=lambda cell: table.groups[cell[0]]):
-        width = sum(3 if len(cell) == 2 else 1 for cell in cells)
+    columns = zip(table.columns, _spans(table), strict=True)
+    for name, own in groupby(columns, key=lambda pair: pair[0].group):
+        width = sum(span for _, span in own)
         texts.append(rf"\multicolumn{{{width}}}{{c}}{{{latex_text(name)}}}")
         if name:
             rules.append(rf"\cmidrule(lr){{{first}-{first + width - 1}}}")
@@ -133,37 +161,34 @@ def _group_lines(table: Table) -> list[str]:
 
 def _body(table: Table) -> list[str]:
     lines, previous = [], ""
-    for row, texts in enumerate(table.rows):
+    for number, row in enumerate(table.rows, 1):
         parts = []
-        for cell in table.cells():
-            halves = [_text(table, row, column) for column in cell]
-            slash = "/" if len(cell) == 2 and any(texts[column] for column in cell) else ""
-            parts.append(f" & {slash} & ".join(halves) if len(cell) == 2 else halves[0])
-        if table.text_columns > 1 and texts[0] == previous:
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            slash = " & / & " if any(value.text for value in cell) else " &  & "
+            show = latex_text if column.is_name else None
+            parts.append(slash.join(show(v.text) if show else _number(v) for v in cell))
+        name = row.texts[0]
+        if sum(column.is_name for column in table.columns) > 1 and name == previous:
             parts[0] = ""
-        previous = texts[0]
+        previous = name
         lines.append(" & ".join(parts) + r" \\")
-        if row in table.breaks and row < len(table.rows) - 1:
+        if row.ends and number < len(table.rows):
             lines.append(r"\midrule")
     return [*lines, r"\bottomrule"]
 
 
-def _text(table: Table, row: int, column: int) -> str:
+def _number(value: Value) -> str:
     """A number as siunitx reads it, anything else in braces, which keep it from being read."""
-    text = table.rows[row][column]
-    is_best, is_second = (row, column) in table.best, (row, column) in table.second
-    if column < table.text_columns:
-        return latex_text(text)
-    number = _NUMBER.fullmatch(text)
-    plain = text.replace("±", r"\pm")
-    if number is not None and _is_plain(number) and not is_second:
-        return rf"\bfseries {plain}" if is_best else plain
+    number = _NUMBER.fullmatch(value.text)
+    plain = value.text.replace("±", r"\pm")
+    if number is not None and _is_plain(number) and value.rank != "second":
+        return rf"\bfseries {plain}" if value.rank == "best" else plain
     if number is not None:
         escaped = rf"\num{{{plain}}}" if _is_plain(number) else f"${plain}$"
     else:
-        escaped = latex_text(text)
-    if is_best:
+        escaped = latex_text(value.text)
+    if value.rank == "best":
         escaped = rf"\bfseries\boldmath {escaped}"
-    if is_second:
+    if value.rank == "second":
         escaped = rf"\underline{{{escaped}}}"
     return f"{{{escaped}}}" if escaped else ""

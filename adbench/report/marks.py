@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adbench.store.comparability import PART_WORDS, data_versions, is_known
+from adbench.report.tables import grouped
+from adbench.store.comparability import PART_WORDS, data_versions, is_known, place_of
 from adbench.store.records import Record
 from adbench.text import counted
 
@@ -20,23 +21,21 @@ class Marks:
     """What stands behind the names of runs among these records.
 
     Letters are given in order of appearance, and only when a data set has two standards.
+    `versions` are labels of the data by score key; `unsure` are the data sets of which some records
+    know their files and others do not.
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
-        versions = self._versions = data_versions(records)
+        self.versions = data_versions(records)
         done = [record for record in records if record.status == "done"]
-        self.standards: dict[Standard, list[Record]] = {}
-        for record in done:
-            standard = (record.protocol_digest, versions[record.keys["score"]])
-            self.standards.setdefault(standard, []).append(record)
+        self.standards: dict[Standard, list[Record]] = grouped(
+            done, lambda record: (record.protocol_digest, self.versions[record.keys["score"]])
+        )
         places = {(r.identity["dataset"], s) for s, own in self.standards.items() for r in own}
         several = len(places) > len({dataset for dataset, _ in places})
         self._letters = {s: _letter(i) for i, s in enumerate(self.standards) if several}
-        known: dict[str, set[bool]] = {}
-        for record in done:
-            known.setdefault(record.identity["dataset"], set()).add(is_known(record))
-        self.unsure = {dataset for dataset, found in known.items() if len(found) > 1}
-        """Data sets of which some records know their files and others do not."""
+        known = {(record.identity["dataset"], is_known(record)) for record in done}
+        self.unsure = {d for d, knows in known if (d, not knows) in known}
 
     def letter(self, protocol: str | None, data: str | None = None) -> str:
         """Of one standard; of a protocol alone those of its data versions, `a, b`."""
@@ -53,36 +52,43 @@ class Marks:
         """The same for a finished record; nothing for others."""
         row = {
             "protocol": record.protocol_digest,
-            "data": self._versions[record.keys["score"]],
+            "data": self.versions[record.keys["score"]],
             "data_known": is_known(record),
             "dataset": record.identity["dataset"],
             "status": record.status,
         }
         return self.of(row) if record.status == "done" else ""
 
+    def data_notes(self) -> list[str]:
+        """What sets the versions of a data set apart, and which records do not know theirs."""
+        notes = []
+        every = [(label, r) for (_, label), own in self.standards.items() for r in own]
+        for (dataset, _), own in grouped(every, lambda pair: place_of(pair[1])).items():
+            (first, base), *others = grouped(own, lambda pair: pair[0]).items()
+            for label, other in others:
+                pair = " and ".join(map(self._letters_of, (first, label)))
+                apart = _apart([r for _, r in base], [r for _, r in other])
+                notes.append(  # nothing where a failed cell alone tells them apart
+                    f"{dataset}: {pair} are numbers of different data"
+                    f"{f' ({apart})' if apart else ''}; they are neither ranked nor averaged "
+                    "together."
+                )
+        return notes + self._unknown()
 
-def data_notes(marks: Marks) -> list[str]:
-    """What sets the versions of a data set apart, and which records do not know theirs."""
-    versions: dict[tuple[str, int | None], dict[str, list[Record]]] = {}
-    for (_, label), own in marks.standards.items():
-        for record in own:
-            place = (record.identity["dataset"], record.identity["limit"])
-            versions.setdefault(place, {}).setdefault(label, []).append(record)
-    notes = []
-    for (dataset, _), found in versions.items():
-        (first, base), *others = found.items()
-        for label, records in others:
-            pair = " and ".join(_letters_of(marks, name) for name in (first, label))
-            apart = _apart(base, records)  # nothing where a failed cell alone tells them apart
-            notes.append(
-                f"{dataset}: {pair} are numbers of different data{f' ({apart})' if apart else ''}; "
-                "they are neither ranked nor averaged together."
-            )
-    return notes + _unknown(marks)
+    def _letters_of(self, label: str) -> str:
+        return "/".join(self.letter(*s) for s in self.standards if s[1] == label)
 
-
-def _letters_of(marks: Marks, label: str) -> str:
-    return "/".join(marks.letter(*s) for s in marks.standards if s[1] == label)
+    def _unknown(self) -> list[str]:
+        """Records that keep no digests of their files, where others of the data set do."""
+        unknown = (r for own in self.standards.values() for r in own if not is_known(r))
+        found = grouped(unknown, lambda record: str(record.identity["dataset"]))
+        return [
+            f"{dataset}: {', '.join(dict.fromkeys(f'{r.method} {r.preset}' for r in own))} (marked "
+            f"{UNKNOWN}): made before records kept digests of their files, so whether they saw the "
+            "same data as the others is unknown."
+            for dataset, own in found.items()
+            if dataset in self.unsure
+        ]
 
 
 def _apart(base: Sequence[Record], other: Sequence[Record]) -> str:
@@ -92,17 +98,14 @@ def _apart(base: Sequence[Record], other: Sequence[Record]) -> str:
     for category, part in left.keys() & right.keys():
         (digest, count), (theirs, others) = left[category, part], right[category, part]
         if digest != theirs:
-            own = changes.setdefault(category, [])
-            own.append(_change(PART_WORDS[part], count, others))
+            change = f"{PART_WORDS[part]} changed"
+            if count is not None and others is not None and count != others:
+                word = "more" if others > count else "fewer"
+                change = f"{abs(others - count)} {PART_WORDS[part]} {word}"
+            changes.setdefault(category, []).append(change)
     listed = [f"{c}: {', '.join(sorted(own))}" for c, own in sorted(changes.items())]
     more = f"; and {counted(len(listed) - 3, 'category')} more" if len(listed) > 3 else ""
     return "; ".join(listed[:3]) + more
-
-
-def _change(what: str, count: int | None, others: int | None) -> str:
-    if count is None or others is None or count == others:
-        return f"{what} changed"
-    return f"{abs(others - count)} {what} {'more' if others > count else 'fewer'}"
 
 
 def _files(records: Sequence[Record]) -> dict[tuple[str, str], tuple[str, int | None]]:
@@ -114,21 +117,6 @@ def _files(records: Sequence[Record]) -> dict[tuple[str, str], tuple[str, int | 
             count = kept[category][part]["files"] if category in kept else None
             found[category, part] = (digest, count)
     return found
-
-
-def _unknown(marks: Marks) -> list[str]:
-    """Records that keep no digests of their files, where others of the data set do."""
-    found: dict[str, list[str]] = {}
-    for own in marks.standards.values():
-        for record in own:
-            if record.identity["dataset"] in marks.unsure and not is_known(record):
-                runs = found.setdefault(record.identity["dataset"], [])
-                runs.append(f"{record.method} {record.preset}")
-    return [
-        f"{dataset}: {', '.join(dict.fromkeys(runs))} (marked {UNKNOWN}): made before records kept "
-        "digests of their files, so whether they saw the same data as the others is unknown."
-        for dataset, runs in found.items()
-    ]
 
 
 def _letter(index: int) -> str:

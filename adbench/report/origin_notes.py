@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
+from adbench.report.tables import grouped
 from adbench.store.comparability import LIBRARIES, code_of, data_versions, library_versions
 from adbench.store.records import Record
 from adbench.text import counted
@@ -11,78 +12,69 @@ from adbench.text import counted
 _SHOWN = 3
 
 
-def origin_notes(records: Sequence[Record]) -> list[str]:
+def origin_notes(records: Sequence[Record]) -> Iterable[str]:
     """Notes about numbers that stand together and were not made by the same."""
-    return [
-        *dict.fromkeys(note for record in records for note in record.left_out),
-        *_codes(records),
-        *_libraries(records),
-        *_clocks(records),
-    ]
-
-
-def _codes(records: Sequence[Record]) -> list[str]:
-    """Two versions of a method's code in one mean, of the decoder's or metrics' in one table.
-
-    Digests of code are compared among records of one format: the format before made them in another
-    way, so that of its records beside others it is unknown whether the code was the same.
-    """
-    notes = []
-    newest = max((record.format for record in records), default=0)
-    methods: dict[tuple[str, ...], list[Record]] = {}
-    versions = data_versions(records)
-    datasets: dict[str, list[Record]] = {}
-    for record in records:
-        if record.status == "done":
-            own = record.identity
-            averaged = own["scope"], record.protocol_digest, versions[record.keys["score"]]
-            run = f"{record.method} {record.preset}", own["dataset"], *averaged
-            methods.setdefault(run, []).append(record)
-            datasets.setdefault(record.identity["dataset"], []).append(record)
-    for (name, where, *_), mean in methods.items():
-        parted = _parted(mean, _digests(mean, "code"))
-        if parted:
-            notes.append(
-                f"{name} on {where}: means mix versions of the method's code: {parted}; "
-                "--overwrite all runs all with the present one."
-            )
+    yield from dict.fromkeys(note for record in records for note in record.left_out)
+    done = [record for record in records if record.status == "done"]
+    datasets = grouped(done, lambda record: str(record.identity["dataset"]))
+    yield from _methods(done, data_versions(records))
     for place, there in datasets.items():
-        for part, words in (("decoder", "the image decoder"), ("metrics", "the metrics")):
-            parted = _parted(there, _digests(there, part))
-            if parted:
-                notes.append(f"{place}: numbers of different versions of {words}: {parted}.")
-        older = [record for record in there if record.format < newest]
-        if older and len(older) < len(there):
-            notes.append(
-                f"{place}: {counted(len(older), 'cell')} made by an older adbench "
-                f"({_named(older)}): whether method, image decoder and metrics had the present "
-                "code is unknown."
+        yield from _codes(place, there, max(record.format for record in records))
+    for place, there in datasets.items():
+        yield from _libraries(place, there)
+    # What is newest is told by the numbers of records all the same.
+    if ahead := [record for record in records if record.is_ahead]:
+        yield (
+            f"{counted(len(ahead), 'record')} made in the future by a clock that was wrong "
+            f"({ahead[0].method} on {ahead[0].place}: {ahead[0].created})."
+        )
+
+
+def _methods(done: Sequence[Record], versions: dict[str, str]) -> Iterable[str]:
+    """Means over numbers of two versions of a method's code."""
+    means = grouped(
+        done,
+        lambda r: (
+            f"{r.method} {r.preset} on {r.identity['dataset']}", r.identity["scope"],
+            r.protocol_digest, versions[r.keys["score"]],
+        ),
+    )  # fmt: skip
+    for (where, *_), mean in means.items():
+        if parted := _parted(mean, _digests(mean, "code")):
+            yield (
+                f"{where}: means mix versions of the method's code: {parted}; --overwrite all runs "
+                "all with the present one."
             )
-    return notes
+
+
+def _codes(place: str, there: Sequence[Record], newest: int) -> Iterable[str]:
+    """Two versions of the decoder or the metrics in one table, and code that is unknown."""
+    for part, words in (("decoder", "the image decoder"), ("metrics", "the metrics")):
+        if parted := _parted(there, _digests(there, part)):
+            yield f"{place}: numbers of different versions of {words}: {parted}."
+    older = [record for record in there if record.format < newest]
+    if older and len(older) < len(there):
+        yield (
+            f"{place}: {counted(len(older), 'cell')} made by an older adbench ({_named(older)}): "
+            "whether method, image decoder and metrics had the present code is unknown."
+        )
 
 
 def _digests(records: Sequence[Record], part: str) -> list[str | None]:
-    """Of the code behind records of the newest format among them; None for others."""
+    """Of the code behind records of the newest format among them; None for others: the format
+    before made digests in another way."""
     newest = max(record.format for record in records)
     return [code_of(r, part) if r.format == newest else None for r in records]
 
 
-def _libraries(records: Sequence[Record]) -> list[str]:
-    datasets: dict[str, list[Record]] = {}
-    for record in records:
-        if record.status == "done" and library_versions(record):
-            datasets.setdefault(record.identity["dataset"], []).append(record)
-    notes = []
-    for dataset, own in datasets.items():
-        versions = [library_versions(record) or {} for record in own]
-        parted = {
-            name: _parted(own, [found.get(name) for found in versions], named=True)
-            for name in LIBRARIES
-        }
-        listed = "; ".join(f"{name} {text}" for name, text in parted.items() if text)
-        if listed:
-            notes.append(f"{dataset}: numbers of different library versions: {listed}.")
-    return notes
+def _libraries(place: str, there: Sequence[Record]) -> Iterable[str]:
+    told = [(record, kept) for record in there if (kept := library_versions(record))]
+    own = [record for record, _ in told]
+    parted = {
+        name: _parted(own, [kept.get(name) for _, kept in told], named=True) for name in LIBRARIES
+    }
+    if listed := "; ".join(f"{name} {text}" for name, text in parted.items() if text):
+        yield f"{place}: numbers of different library versions: {listed}."
 
 
 def libraries_apart(pairs: Sequence[tuple[Record, Record]]) -> list[str]:
@@ -104,17 +96,14 @@ def _parted(
 
     A value of None is unknown, unless it is `named`, where it stands for "absent".
     """
-    groups: dict[Hashable, list[Record]] = {}
-    for record, value in zip(records, values, strict=True):
-        if named or value is not None:
-            groups.setdefault(value, []).append(record)
+    known = (p for p in zip(values, records, strict=True) if named or p[0] is not None)
+    groups = grouped(known, lambda pair: pair[0])
     if len(groups) < 2:
         return None
-    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
     texts = []
-    for number, (value, own) in enumerate(ordered):
+    for number, (value, own) in enumerate(sorted(groups.items(), key=lambda item: -len(item[1]))):
         head = f"{'absent' if value is None else value} in " if named else ""
-        which = f" ({_named(own)})" if number else ""
+        which = f" ({_named([record for _, record in own])})" if number else ""
         texts.append(f"{head}{counted(len(own), 'cell')}{which}")
     return ", ".join(texts)
 
@@ -123,15 +112,3 @@ def _named(records: Sequence[Record]) -> str:
     shown = [f"{r.method} on {r.place}, seed {r.identity['seed']}" for r in records[:_SHOWN]]
     more = [f"{len(records) - _SHOWN} more"] if len(records) > _SHOWN else []
     return "; ".join([*shown, *more])
-
-
-def _clocks(records: Sequence[Record]) -> list[str]:
-    """Records that come from the future. What is newest is told by their numbers all the same."""
-    ahead = [record for record in records if record.is_ahead]
-    if not ahead:
-        return []
-    first = ahead[0]
-    return [
-        f"{counted(len(ahead), 'record')} made in the future by a clock that was wrong "
-        f"({first.method} on {first.place}: {first.created})."
-    ]

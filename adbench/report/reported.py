@@ -4,54 +4,55 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from typing import Literal
+from typing import Annotated, Literal
 
-from adbench.report.tables import MEAN, SPREAD
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from adbench.report.tables import MEAN, SPREAD, grouped
 
 PACKAGE = "adbench.published"
 SECONDS = "seconds_per_image"
 _SUMS = {name.removeprefix("/"): name for name in (MEAN, SPREAD)}
 """What the files call a mean and a spread over categories."""
-Kind = Literal["value", "difference", "bound"]
-KINDS: Mapping[str, Kind] = {"value": "value", "difference": "difference", "bound": "bound"}
-"""A detector's number, its difference to the full method's, or what no detector can exceed."""
+_EMPTY = BeforeValidator(lambda text: None if text == "" else text)
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """One number that a paper prints, with the protocol that it states.
+class Reported(BaseModel):
+    """One number that a paper prints, with the protocol that it states: a row of a file.
 
-    An empty text or None means that the paper does not say. `value` and `std` are fractions
-    (seconds for `seconds_per_image`) with the digits that were printed.
+    An empty text or None means that the paper does not say. `method` is the registry's name where
+    it is a method of ours, else the published one; `name` as printed, with the variant; `paper` the
+    stem of the file. `value` and `std` are fractions (seconds for `seconds_per_image`) with the
+    digits that were printed: a detector's number, its `difference` to the full method's, or a
+    `bound` that no detector can exceed.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     method: str
-    """The registry's name where it is a method of ours, else the published name."""
     selector: str
     preset: str
     name: str
-    """As printed, with the variant."""
     dataset: str
     dataset_version: str
-    category: str
+    category: Annotated[str, BeforeValidator(lambda name: _SUMS.get(name, name))]
     metric: str
-    kind: Kind
+    kind: Literal["value", "difference", "bound"]
     value: Decimal
-    std: Decimal | None
-    seeds: int | None
+    std: Annotated[Decimal | None, _EMPTY]
+    seeds: Annotated[int | None, _EMPTY]
     scope: str
     image_size: int
-    crop: int | None
+    crop: Annotated[int | None, _EMPTY]
     backbone: str
     mask_rule: str
     device: str
     source: str
     paper: str
-    """Stem of the file."""
 
     @property
     def text(self) -> str:
@@ -60,33 +61,29 @@ class Reported:
         return shown if self.std is None else f"{shown} ± {self.std.scaleb(2):f}"
 
     @property
-    def rounding(self) -> float:
-        """Half a unit of the last printed digit, as a fraction."""
+    def exponent(self) -> int:
+        """Of ten, of the last digit of the fraction."""
         exponent = self.value.as_tuple().exponent
         assert isinstance(exponent, int)
-        return 0.5 * 10.0**exponent
+        return exponent
+
+    @property
+    def rounding(self) -> float:
+        """Half a unit of the last printed digit, as a fraction."""
+        return 0.5 * 10.0**self.exponent
 
 
 @dataclass(frozen=True)
 class ReportedColumn:
-    """What one paper reports of one method on one data set under one protocol."""
+    """What one paper reports of one method on one data set under one protocol, that of `first`.
 
-    paper: str
-    name: str
-    method: str
-    selector: str
-    preset: str
-    dataset: str
-    dataset_version: str
-    scope: str
-    image_size: int
-    crop: int | None
-    backbone: str
-    mask_rule: str
+    `numbers` are by (category, metric), the first where two tables repeat one; `categories` all
+    that the data set has in the papers: what a mean is over, and unified training.
+    """
+
+    first: Reported
     numbers: Mapping[tuple[str, str], Reported] = field(hash=False, compare=False)
-    """(category, metric) to number; where two tables repeat one, the first."""
     categories: frozenset[str]
-    """All that the data set has in the papers: what a mean is over, and unified training."""
 
     @property
     def sources(self) -> list[str]:
@@ -98,35 +95,10 @@ class ReportedColumn:
 def published_numbers() -> tuple[Reported, ...]:
     """Every number of the files that come with adbench, in their order."""
     files = (f for f in resources.files(PACKAGE).iterdir() if f.name.endswith(".csv"))
-    numbers: list[Reported] = []
-    for file in sorted(files, key=lambda f: f.name):
-        rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
-        numbers += [_reported(row, file.name.removesuffix(".csv")) for row in rows]
-    return tuple(numbers)
-
-
-def _reported(row: Mapping[str, str], paper: str) -> Reported:
-    return Reported(
-        method=row["method"],
-        selector=row["selector"],
-        preset=row["preset"],
-        name=row["name"],
-        dataset=row["dataset"],
-        dataset_version=row["dataset_version"],
-        category=_SUMS.get(row["category"], row["category"]),
-        metric=row["metric"],
-        kind=KINDS[row["kind"]],
-        value=Decimal(row["value"]),
-        std=Decimal(row["std"]) if row["std"] else None,
-        seeds=int(row["seeds"]) if row["seeds"] else None,
-        scope=row["scope"],
-        image_size=int(row["image_size"]),
-        crop=int(row["crop"]) if row["crop"] else None,
-        backbone=row["backbone"],
-        mask_rule=row["mask_rule"],
-        device=row["device"],
-        source=row["source"],
-        paper=paper,
+    return tuple(
+        Reported.model_validate({**row, "paper": file.name.removesuffix(".csv")})
+        for file in sorted(files, key=lambda f: f.name)
+        for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines())
     )
 
 
@@ -136,40 +108,18 @@ def columns(numbers: Sequence[Reported], datasets: Iterable[str]) -> list[Report
     A printed difference becomes the sum of it and the full method's number in the same paper.
     """
     wanted = set(datasets)
-    groups: dict[tuple[object, ...], list[Reported]] = {}
-    for number in numbers:
-        if number.dataset in wanted and number.kind != "bound" and number.metric != SECONDS:
-            key = (number.dataset, number.scope, number.paper, number.name, number.selector)
-            groups.setdefault(key, []).append(number)
-    return [_column(group, numbers) for group in groups.values()]
-
-
-def _column(group: Sequence[Reported], numbers: Sequence[Reported]) -> ReportedColumn:
-    first = group[0]
-    own: dict[tuple[str, str], Reported] = {}
-    for number in group:
-        own.setdefault((number.category, number.metric), _absolute(number, numbers))
-    return ReportedColumn(
-        paper=first.paper,
-        name=first.name,
-        method=first.method,
-        selector=first.selector,
-        preset=first.preset,
-        dataset=first.dataset,
-        dataset_version=first.dataset_version,
-        scope=first.scope,
-        image_size=first.image_size,
-        crop=first.crop,
-        backbone=first.backbone,
-        mask_rule=first.mask_rule,
-        numbers=own,
-        categories=_categories(first.dataset, numbers),
+    groups = grouped(
+        (n for n in numbers if n.dataset in wanted and n.kind != "bound" and n.metric != SECONDS),
+        lambda n: (n.dataset, n.scope, n.paper, n.name, n.selector),
     )
-
-
-def _categories(dataset: str, numbers: Sequence[Reported]) -> frozenset[str]:
-    named = {n.category for n in numbers if n.dataset == dataset}
-    return frozenset(named - {MEAN, SPREAD, ""})
+    found = []
+    for (dataset, *_), group in groups.items():
+        own: dict[tuple[str, str], Reported] = {}
+        for number in group:
+            own.setdefault((number.category, number.metric), _absolute(number, numbers))
+        named = {n.category for n in numbers if n.dataset == dataset}
+        found.append(ReportedColumn(group[0], own, frozenset(named - {MEAN, SPREAD, ""})))
+    return found
 
 
 def _absolute(number: Reported, numbers: Sequence[Reported]) -> Reported:
@@ -181,7 +131,7 @@ def _absolute(number: Reported, numbers: Sequence[Reported]) -> Reported:
         and (n.paper, n.method, n.dataset, n.category, n.metric)
         == (number.paper, number.method, number.dataset, number.category, number.metric)
     )  # fmt: skip
-    return replace(number, value=full.value + number.value, kind="value")
+    return number.model_copy(update={"value": full.value + number.value, "kind": "value"})
 
 
 def times(numbers: Sequence[Reported]) -> list[Reported]:

@@ -1,20 +1,14 @@
-"""Records -> rows -> pandas: one row per method, category (or `mean`) and seed, and summaries."""
+"""Records -> rows, one a method, category (or mean) and seed -> summaries over seeds; as pandas."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from adbench.metrics.table import titles
-from adbench.report import spreadsheet
-from adbench.store.comparability import (
-    code_of,
-    data_versions,
-    is_known,
-    libraries_of,
-)
-from adbench.store.records import METRICS, Record, mean_metrics
+from adbench.metrics.table import METRICS, titles
+from adbench.store.comparability import code_of, data_versions, is_known, libraries_of
+from adbench.store.records import Record, mean_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +22,31 @@ GROUP = (
     "method", "variant", "preset", "dataset", "scope", "protocol", "limit", "settings", "data"
 )  # fmt: skip
 """What must agree for rows of different seeds or categories to be summarised together."""
+COLUMNS = (
+    "dataset", "category", "level", "method", "variant", "preset", "scope", "seed", "status",
+    *METRICS, "categories", "undefined", "limit", "protocol", "settings", "data", "data_known",
+    "code", "libraries", "created",
+)  # fmt: skip
+"""Of the rows in files and frames."""
 
 TITLES = titles()
+
+Group = tuple[Any, ...]
+Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item")
+
+
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """The items of each key, both in order of appearance."""
+    groups: dict[Key, list[Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
+
+
+def group_of(row: Mapping[str, Any]) -> Group:
+    """What the rows and summaries of one method share."""
+    return tuple(row[name] for name in GROUP)
 
 
 def rows(
@@ -47,33 +64,22 @@ def rows(
     given = list(records)
     labels = data_versions(given) if versions is None else versions
     siblings = {_run(r, labels): r for r in given if r.status == "done"}
-    own = [
-        row
-        for record in given
-        for row in _category_rows(record, labels, siblings.get(_run(record, labels), record))
-    ]
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in own:
-        groups.setdefault((*(row[name] for name in GROUP), row["seed"]), []).append(row)
-    result: list[dict[str, Any]] = []
-    for group in groups.values():
-        result += [*group, _mean_row(group)]
-    return result
+    own = (
+        row for r in given for row in _category_rows(r, labels, siblings.get(_run(r, labels), r))
+    )
+    groups = grouped(own, lambda row: (*group_of(row), row["seed"]))
+    return [row for group in groups.values() for row in (*group, _mean_row(group))]
 
 
 def part_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     """The same rows for what each part of a method scores alone, with its name as `part`."""
     given = list(records)
-    having, versions = [r for r in given if r.parts], data_versions(given)
+    versions = data_versions(given)
     return [
         {**row, "part": name}
-        for name in dict.fromkeys(name for record in having for name in record.parts)
+        for name in dict.fromkeys(name for record in given for name in record.parts)
         for row in rows(
-            (
-                record.model_copy(update={"metrics": record.parts[name]})
-                for record in having
-                if name in record.parts
-            ),
+            (r.model_copy(update={"metrics": r.parts[name]}) for r in given if name in r.parts),
             versions,
         )
     ]
@@ -94,39 +100,28 @@ def frame(table: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """The rows as a DataFrame; undefined metrics are NaN."""
     import pandas as pd
 
-    data = pd.DataFrame.from_records(public(table), columns=_columns())
+    data = pd.DataFrame.from_records(public(table), columns=list(COLUMNS))
     return data.astype({name: "float64" for name in METRICS})
-
-
-def csv_text(table: Sequence[Mapping[str, Any]], more: Sequence[str] = ()) -> str:
-    """The rows as CSV in full precision, undefined metrics empty; `more` are further columns."""
-    fields = [*_columns(), *more]
-    own = public(table)
-    return spreadsheet.csv_text([fields, *([row.get(name) for name in fields] for row in own)])
 
 
 def spread(summaries: Mapping[str, Mapping[str, Any]], metric: str) -> float | None:
     """Standard deviation (ddof 0) over categories of a metric's mean over seeds.
 
-    `summaries` are those of one method by category, without `MEAN`. None for a single category,
-    and where a category failed or has no value.
+    `summaries` are those of one method by category. None for a single category, and where a
+    category failed or has no value.
     """
-    own = list(summaries.values())
+    own = [summary for category, summary in summaries.items() if category != MEAN]
     if len(own) < 2 or any(s[metric] is None or s["status"] != "done" for s in own):
         return None
-    values = [s[metric]["mean"] for s in own]
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / len(values))
+    return _mean_and_deviation([s[metric]["mean"] for s in own], ddof=0)[1]
 
 
-def summarise_seeds(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def summarise_seeds(table: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Mean and standard deviation (ddof 1) over seeds, per method and category.
 
     Each metric becomes {"mean", "std" (None for one seed), "n"}; None where never defined.
     """
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for row in table:
-        groups.setdefault((*(row[name] for name in GROUP), row["category"]), []).append(row)
+    groups = grouped(table, lambda row: (*group_of(row), row["category"]))
     return [_summary(group) for group in groups.values()]
 
 
@@ -152,10 +147,7 @@ def _category_rows(
         "method": identity["method"],
         "variant": record.variant,
         "preset": record.preset,
-        "dataset": identity["dataset"],
-        "scope": identity["scope"],
-        "seed": identity["seed"],
-        "limit": identity["limit"],
+        **{name: identity[name] for name in ("dataset", "scope", "seed", "limit")},
         "protocol": told.protocol_digest if told.status == "done" else None,
         "settings": told.settings if record.settings is None else record.settings,
         "data": versions[record.keys["score"]],
@@ -173,57 +165,51 @@ def _category_rows(
     ]
 
 
-def _mean_row(group: list[dict[str, Any]]) -> dict[str, Any]:
+def _mean_row(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     values, undefined = mean_metrics({row["category"]: row for row in group})
-    status = _worst({row["status"] for row in group})
     return {
         **group[0],
         "category": MEAN,
-        "status": status,
+        "status": _worst(group),
         "categories": len(group),
         "undefined": undefined["image_auroc"],
         "created": max(row["created"] for row in group),
         "data_known": all(row["data_known"] for row in group),
-        "code": _one_of(row["code"] for row in group),
-        "libraries": _one_of(row["libraries"] for row in group),
+        **{name: _one_of({row[name] for row in group}) for name in ("code", "libraries")},
         **_metric_values(values),
     }
 
 
-def _one_of(values: Iterable[str | None]) -> str | None:
-    found = set(values)
-    return found.pop() if len(found) == 1 else MIXED
+def _one_of(values: set[str | None]) -> str | None:
+    return values.pop() if len(values) == 1 else MIXED
 
 
-def _worst(statuses: set[str]) -> str:
+def _worst(group: Sequence[Mapping[str, Any]]) -> str:
+    statuses = {row["status"] for row in group}
     return next(s for s in ("failed", "skipped", "done") if s in statuses)
 
 
-def _summary(group: list[Mapping[str, Any]]) -> dict[str, Any]:
-    first = dict(group[0])
+def _summary(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    first = {name: value for name, value in group[0].items() if name != "seed"}
     for name in METRICS:
         values = [row[name] for row in group if row[name] is not None]
-        first[name] = _mean_and_deviation(values) if values else None
-    first["seeds"] = sorted(row["seed"] for row in group)
-    first["status"] = _worst({row["status"] for row in group})
-    first["data_known"] = all(row["data_known"] for row in group)
-    del first["seed"]
-    return first
+        mean, deviation = _mean_and_deviation(values, ddof=1)
+        first[name] = {"mean": mean, "std": deviation, "n": len(values)} if values else None
+    return first | {
+        "seeds": sorted(row["seed"] for row in group),
+        "status": _worst(group),
+        "data_known": all(row["data_known"] for row in group),
+    }
 
 
-def _mean_and_deviation(values: list[float]) -> dict[str, float | int | None]:
-    mean = math.fsum(values) / len(values)
-    if len(values) == 1:
-        return {"mean": mean, "std": None, "n": 1}
-    variance = math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)
-    return {"mean": mean, "std": math.sqrt(variance), "n": len(values)}
+def _mean_and_deviation(values: Sequence[float], ddof: int) -> tuple[float, float | None]:
+    """Correctly rounded sums; no deviation of less than two values."""
+    mean = math.fsum(values) / max(1, len(values))
+    if len(values) < 2:
+        return mean, None
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    return mean, math.sqrt(squares / (len(values) - ddof))
 
 
 def _metric_values(values: Mapping[str, float | None]) -> dict[str, float | None]:
     return {name: values.get(name) for name in METRICS}
-
-
-def _columns() -> list[str]:
-    head = ["dataset", "category", "level", "method", "variant", "preset", "scope", "seed"]
-    standard = ["limit", "protocol", "settings", "data", "data_known", "code", "libraries"]
-    return [*head, "status", *METRICS, "categories", "undefined", *standard, "created"]

@@ -1,88 +1,106 @@
-"""A table as cells of text with their emphasis: what every output format is made from."""
+"""The one table: columns and rows of texts with their ranks, which every format writes down."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from adbench.text import printable
 
-Place = tuple[int, int]
-"""Row and column of a cell."""
-
 PAIR = " / "
+GAP = 2
+"""Characters between columns."""
 EMPHASIS = "Best in bold and second best underlined, among numbers of one protocol."
-"""What a caption says of the marks."""
+"""What a caption says of the ranks."""
+
+Rank = Literal["", "best", "second"]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A number or a name as text, and its rank. No text of a record steers a terminal or breaks a
+    line, whatever the format."""
+
+    text: str
+    rank: Rank = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", printable(self.text))
+
+
+Cell = tuple[Value, ...]
+"""One value, or two of one kind that are shown as `left / right`."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """Its `head` in lines, whether it holds names and not numbers, the heading that it shares with
+    its neighbours, and whether a paper reports it."""
+
+    head: str
+    is_name: bool = False
+    group: str = ""
+    reported: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "head", "\n".join(map(printable, self.head.split("\n"))))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A cell a column, whether the row ends a group, and whether a paper reports it."""
+
+    cells: tuple[Cell, ...]
+    ends: bool = False
+    reported: bool = False
+
+    @property
+    def texts(self) -> list[str]:
+        """The cells as plain text."""
+        return [joined([value.text for value in cell]) for cell in self.cells]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Text cells; a renderer adds nothing but its format's marks.
+    """A writer adds nothing but its format's marks.
 
-    Attributes:
-        title: one line: data set, scope, unit, seeds.
-        head: one text a column; lines are separated by newlines.
-        rows: as many texts each.
-        best: cells with the best value of their kind.
-        second: cells with the second best value.
-        breaks: rows that end a group.
-        text_columns: how many columns, from the left, hold names and not numbers.
-        pairs: columns that form one cell with the column to their right, `left / right`.
-        groups: a heading above each column, equal neighbours under one; () for none.
-        reported_rows: rows of numbers that a paper reports.
-        reported_columns: columns of such numbers.
-        caption: a sentence or two for a paper; "" for the title.
-        key: a name for labels and files.
+    `title` is one line: data set, scope, unit, seeds; `caption` a sentence or two for a paper, ""
+    for the title; `key` a name for labels and files.
     """
 
     title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    best: frozenset[Place] = field(default=frozenset())
-    second: frozenset[Place] = field(default=frozenset())
-    breaks: frozenset[int] = field(default=frozenset())
-    text_columns: int = 2
-    pairs: frozenset[int] = field(default=frozenset())
-    groups: tuple[str, ...] = ()
-    reported_rows: frozenset[int] = field(default=frozenset())
-    reported_columns: frozenset[int] = field(default=frozenset())
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
     caption: str = ""
     key: str = "table"
 
     def __post_init__(self) -> None:
-        """No text of a record steers a terminal or breaks a line, whatever the format."""
-        head = ("\n".join(map(printable, text.split("\n"))) for text in self.head)
-        rows = (tuple(map(printable, row)) for row in self.rows)
-        for name, value in (
-            ("title", printable(self.title)),
-            ("caption", printable(self.caption)),
-            ("head", tuple(head)),
-            ("rows", tuple(rows)),
-        ):
-            object.__setattr__(self, name, value)
+        for name in ("title", "caption"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
 
     @property
     def has_reported(self) -> bool:
         """Whether any number is one that a paper reports."""
-        return bool(self.reported_rows or self.reported_columns)
+        columns = any(column.reported for column in self.columns)
+        return columns or any(row.reported for row in self.rows)
 
     @property
     def has_own(self) -> bool:
         """Whether any number is ours."""
-        columns = range(self.text_columns, len(self.head))
-        return len(self.reported_rows) < len(self.rows) and any(
-            column not in self.reported_columns for column in columns
-        )
+        columns = any(not c.is_name and not c.reported for c in self.columns)
+        return columns and any(not row.reported for row in self.rows)
 
-    def cells(self) -> list[tuple[int, ...]]:
-        """The columns of each visible cell of a row: two where they are a pair."""
-        rights = {column + 1 for column in self.pairs}
-        return [
-            (column, column + 1) if column in self.pairs else (column,)
-            for column in range(len(self.head))
-            if column not in rights
-        ]
+
+def columns_of(names: Iterable[str], numbers: Iterable[str]) -> tuple[Column, ...]:
+    """Columns of names, then of numbers, by their heads."""
+    return (*(Column(head, is_name=True) for head in names), *map(Column, numbers))
+
+
+def row_of(texts: Iterable[str], *, ends: bool = False, reported: bool = False) -> Row:
+    """A row without ranks."""
+    return Row(tuple((Value(text),) for text in texts), ends, reported)
 
 
 def joined(texts: Sequence[str]) -> str:
@@ -96,11 +114,16 @@ def run_name(summary: Mapping[str, Any]) -> str:
     return f"{method}[{variant}] {preset}" if variant else f"{method} {preset}"
 
 
-def mean_label(summary: Mapping[str, Any]) -> str:
+def marked(name: str, mark: str) -> str:
+    """The name with what tells it from others in brackets, if anything does."""
+    return f"{name} ({mark})" if mark else name
+
+
+def averaged(summary: Mapping[str, Any]) -> str:
     """Over how many categories a mean is: over fewer than all, for a failed or undefined one, must
     not look like one over all."""
     of, left_out = summary["categories"], summary["undefined"]
-    return f"mean of {of - left_out} of {of}" if left_out else f"mean of {of}"
+    return f"{of - left_out} of {of}" if left_out else str(of)
 
 
 def percent(value: Mapping[str, Any] | None, status: str, num_seeds: int) -> str:
@@ -119,3 +142,63 @@ def seeds_text(seeds: Sequence[int]) -> str:
         return f"seed {seeds[0]}"
     listed = ", ".join(map(str, seeds))
     return f"mean ± standard deviation over n={len(seeds)} seeds: {listed}"
+
+
+# ------------------------------------------------------------- a table too wide or too long
+
+
+def panels(table: Table, width: int) -> list[Table]:
+    """Parts of equal numbers of columns, each with the names and at most `width` characters wide
+    where one can be; a table that fits, or has nothing to part, is given back as it is."""
+    widths = [_width(table, index) for index in range(len(table.columns))]
+    names = [index for index, column in enumerate(table.columns) if column.is_name]
+    values = [index for index, column in enumerate(table.columns) if not column.is_name]
+    room = width - sum(widths[index] for index in names)
+    if sum(widths[index] for index in values) <= room or len(values) < 2:
+        return [table]
+    count = math.ceil(len(values) / max(1, room // max(widths[index] for index in values)))
+    size = math.ceil(len(values) / count)
+    chunks = [[*names, *values[first : first + size]] for first in range(0, len(values), size)]
+    return _numbered(
+        replace(
+            table,
+            columns=tuple(table.columns[index] for index in chunk),
+            rows=tuple(
+                replace(row, cells=tuple(row.cells[index] for index in chunk)) for row in table.rows
+            ),
+        )
+        for chunk in chunks
+    )
+
+
+def pages(table: Table, rows: int) -> list[Table]:
+    """Parts of at most `rows` rows; they end where a group does, if a group is no longer."""
+    starts = [0]
+    while len(table.rows) - starts[-1] > rows:
+        first = starts[-1]
+        ends = [n for n in range(first + 1, first + rows + 1) if table.rows[n - 1].ends]
+        starts.append(max(ends, default=first + rows))
+    if len(starts) == 1:
+        return [table]
+    limits = zip(starts, [*starts[1:], len(table.rows)], strict=True)
+    return _numbered(replace(table, rows=table.rows[first:last]) for first, last in limits)
+
+
+def _numbered(parts: Iterable[Table]) -> list[Table]:
+    listed = list(parts)
+    return [
+        replace(
+            part,
+            title=f"{part.title} ({number} of {len(listed)})",
+            caption=part.caption and f"{part.caption} ({number} of {len(listed)})",
+            key=f"{part.key}-{number}-of-{len(listed)}",
+        )
+        for number, part in enumerate(listed, 1)
+    ]
+
+
+def _width(table: Table, index: int) -> int:
+    head = max(map(len, table.columns[index].head.split("\n")))
+    cells = [[len(value.text) for value in row.cells[index]] for row in table.rows]
+    halves: list[int] = [max(lengths) for lengths in zip(*cells, strict=True)]
+    return max(head, sum(halves) + len(PAIR) * (len(halves) - 1)) + GAP

@@ -9,9 +9,8 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from adbench.select.file import Choice, Curve
+from adbench.select.file import Choice, Curve, value_text
 from adbench.store.comparability import on_newest_data
 from adbench.store.records import Record, mean_metrics
 
@@ -65,9 +64,9 @@ def missing_command(choice: Choice, curve: Curve, found: TestCurve, results: Pat
         return None
     before = list(choice.curves).index(curve)
     options = dict(part.split("=", 1) for part in choice.variant.split(",") if part)
-    options |= {c.name: _text(c.chosen) for c in choice.curves[:before]}
-    options |= {name: _text(value) for name, value in curve.holding.items()}
-    options[curve.name] = "|".join(map(_text, missing))
+    options |= {c.name: value_text(c.chosen) for c in choice.curves[:before]}
+    options |= {name: value_text(value) for name, value in curve.holding.items()}
+    options[curve.name] = "|".join(map(value_text, missing))
     listed = ",".join(f"{name}={text}" for name, text in options.items())
     words = [
         "adbench", "run", "--methods", f"{choice.method}[{listed}]",
@@ -79,18 +78,11 @@ def missing_command(choice: Choice, curve: Curve, found: TestCurve, results: Pat
 
 
 def _is_of(record: Record, choice: Choice) -> bool:
-    identity = record.identity
-    wanted = {
-        "method": choice.method,
-        "dataset": choice.dataset,
-        "dataset_version": choice.dataset_version,
-        "categories": list(choice.categories),
-        "scope": choice.scope,
-        "limit": choice.limit,
-    }
+    names = ("method", "dataset", "dataset_version", "scope", "limit")
     return (
         record.status == "done"
-        and all(identity[name] == value for name, value in wanted.items())
+        and all(record.identity[name] == getattr(choice, name) for name in names)
+        and record.identity["categories"] == list(choice.categories)
         and record.key_parts.get("mask_rule") == "nearest"
     )
 
@@ -107,19 +99,14 @@ def _test_point(records: Sequence[Record]) -> TestPoint | None:
 
 
 def _correlation(curve: Curve, points: Sequence[TestPoint | None], metric: str) -> float | None:
-    pairs = [
+    both = [
         (pseudo, test.metrics[metric])
         for point, test in zip(curve.points, points, strict=True)
         if test is not None and (pseudo := point.mean(metric)) is not None
     ]
-    defined = [(a, b) for a, b in pairs if b is not None]
-    if len(defined) < MIN_POINTS or any(len(set(side)) == 1 for side in zip(*defined, strict=True)):
+    pairs = [(a, b) for a, b in both if b is not None]
+    if len(pairs) < MIN_POINTS or any(len(set(side)) == 1 for side in zip(*pairs, strict=True)):
         return None
     from scipy.stats import spearmanr
 
-    pseudo_side, test_side = zip(*defined, strict=True)
-    return float(spearmanr(list(pseudo_side), list(test_side)).statistic)
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return float(spearmanr(*map(list, zip(*pairs, strict=True))).statistic)

@@ -92,7 +92,12 @@ def _selected(cell: Cell, selection: SelectionFile, path: Path, notes: list[str]
     choice = _choice_for(cell, selection, path)
     values = {n: getattr(cell.hyperparameters, n) for n in type(cell.hyperparameters).model_fields}
     built = build_hyperparameters(cell.method, cell.preset, {**values, **choice.chosen})
-    _refuse_other_settings(built.canonical(), choice, path)
+    other = _differences(built.canonical(), choice.hyperparameters, "=")
+    if other:
+        raise UsageError(
+            f"{path} was made with {choice.method} {other}: give this run the same values with "
+            "--set, or select with these"
+        )
     if cell.data.digest(cell.categories, "train") != choice.train_sha256:
         raise UsageError(
             f"{path} was made with other training images of {cell.data.name}:"
@@ -116,18 +121,13 @@ def _choice_for(cell: Cell, selection: SelectionFile, path: Path) -> Choice:
         "preset": cell.preset,
         "--limit": cell.data.limit,
     }
-    for choice in own:
-        if wanted == _settings(choice):
-            return choice
     nearest = max(own, key=lambda c: sum(wanted[n] == v for n, v in _settings(c).items()))
-    differs = [
-        f"{name} {value} (here: {wanted[name]})"
-        for name, value in _settings(nearest).items()
-        if wanted[name] != value
-    ]
+    if wanted == _settings(nearest):
+        return nearest
     raise UsageError(
         f"{path} has nothing on {cell.title}; the nearest it has was made with "
-        f"{', '.join(differs)}: run `adbench select` with the options of this command"
+        f"{_differences(wanted, _settings(nearest), ' ')}: run `adbench select` with the options "
+        "of this command"
     )
 
 
@@ -141,15 +141,7 @@ def _settings(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _refuse_other_settings(own: dict[str, Any], choice: Choice, path: Path) -> None:
-    names = sorted({*own, *choice.hyperparameters})
-    differs = [
-        f"{n}={choice.hyperparameters.get(n)} (here: {own.get(n)})"
-        for n in names
-        if own.get(n) != choice.hyperparameters.get(n)
-    ]
-    if differs:
-        raise UsageError(
-            f"{path} was made with {choice.method} {', '.join(differs)}: give this run the same "
-            "values with --set, or select with these"
-        )
+def _differences(here: dict[str, Any], made_with: dict[str, Any], sign: str) -> str:
+    """`steps=1 (here: 2), ...`; empty where they are equal."""
+    names = [name for name in {**made_with, **here} if here.get(name) != made_with.get(name)]
+    return ", ".join(f"{n}{sign}{made_with.get(n)} (here: {here.get(n)})" for n in names)

@@ -19,6 +19,11 @@ TOLERANCE = 0.001
 """Of values that lie within so much of the best, the first one of the grid is chosen."""
 
 
+def value_text(value: object) -> str:
+    """A hyper-parameter's value as the command line takes it."""
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import find_objects, gaussian_filter
 
 REFERENCE_SIDE = 224
 SIDES = (10.0, 80.0)
@@ -30,12 +30,7 @@ Shape = Callable[[Plane, Plane, float, np.random.Generator], Mask]
 
 
 def random_mask(size: int, rng: np.random.Generator) -> Mask:
-    """A mask cut to its bounding box: bool (h, w), h and w at most `size`, some pixels True.
-
-    Args:
-        size: side in pixels of the images that it is for, 8 or more.
-        rng: the only source of randomness.
-    """
+    """A mask cut to its bounding box, bool (h, w), for images of side `size` >= 8 pixels."""
     scale = size / REFERENCE_SIDE
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     while True:
@@ -46,7 +41,8 @@ def random_mask(size: int, rng: np.random.Generator) -> Mask:
             shape = SHAPES[rng.integers(len(SHAPES))]
             union |= shape(*_turned(y - down, x - across, rng), scale, rng)
         if union.sum() >= MIN_PIXELS:
-            return _bounding_box(union)
+            box: Mask = union[find_objects(union.astype(np.uint8))[0]]
+            return box
 
 
 def rectangle(y: Plane, x: Plane, scale: float, rng: np.random.Generator) -> Mask:
@@ -102,8 +98,3 @@ def _side(scale: float, rng: np.random.Generator) -> float:
 def _turned(y: Plane, x: Plane, rng: np.random.Generator) -> tuple[Plane, Plane]:
     angle = rng.uniform(0, 2 * math.pi)
     return math.cos(angle) * y - math.sin(angle) * x, math.sin(angle) * y + math.cos(angle) * x
-
-
-def _bounding_box(mask: Mask) -> Mask:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

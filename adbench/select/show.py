@@ -7,22 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adbench.errors import UsageError
+from adbench.metrics.table import titles
 from adbench.select.afterwards import SHOWN, TestCurve, TestPoint
-from adbench.select.file import CRITERION, TOLERANCE, Choice, Curve, SelectionFile
-from adbench.store import atomic
+from adbench.select.file import CRITERION, TOLERANCE, Choice, Curve, SelectionFile, value_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from rich.console import Console
 
-METRICS = {
-    "image_auroc": "image AUROC",
-    "image_aupr": "image AU-PR",
-    "pixel_auroc": "pixel AUROC",
-    "pixel_aupr": "pixel AU-PR",
-}
+METRICS = {n: titles()[n] for n in ("image_auroc", "image_aupr", "pixel_auroc", "pixel_aupr")}
 FORMATS = (".png", ".pdf")
-_COLOURS = {"image_auroc": "#0072B2", "pixel_auroc": "#D55E00"}  # Okabe and Ito: safe for all eyes
 _SMOKE = "SMOKE preset: it proves that everything runs; what it chooses means nothing."
 
 Tests = Mapping[tuple[int, int], TestCurve]
@@ -41,16 +35,18 @@ def print_selection(selection: SelectionFile, tests: Tests, console: Console) ->
 def to_json(selection: SelectionFile, tests: Tests) -> dict[str, Any]:
     """The file's content, its digest, the means that tables show, and test curves beside them."""
     value = selection.model_dump(mode="json")
-    for number, choice in enumerate(selection.choices):
-        shown = value["choices"][number]
-        shown["chosen"] = {curve.name: curve.chosen for curve in choice.curves}
-        for i, curve in enumerate(choice.curves):
-            for point, listed in zip(curve.points, shown["curves"][i]["points"], strict=True):
-                listed["mean"] = {name: point.mean(name) for name in METRICS}
-            found = tests.get((number, i))
-            if found is not None:
-                shown["curves"][i]["test"] = {
-                    "points": [_test_json(p) for p in found.points],
+    for number, (choice, shown) in enumerate(zip(selection.choices, value["choices"], strict=True)):
+        shown["chosen"] = choice.chosen
+        for i, (curve, listed) in enumerate(zip(choice.curves, shown["curves"], strict=True)):
+            for point, own in zip(curve.points, listed["points"], strict=True):
+                own["mean"] = {name: point.mean(name) for name in METRICS}
+            if (number, i) in tests:
+                found = tests[number, i]
+                listed["test"] = {
+                    "points": [
+                        p and {"mean": dict(p.metrics), "seeds": list(p.seeds)}
+                        for p in found.points
+                    ],
                     "spearman": dict(found.correlation),
                 }
     return {"digest": selection.digest, **value}
@@ -64,24 +60,21 @@ def check_plot_path(path: Path | None) -> None:
 
 def write_plot(selection: SelectionFile, tests: Tests, path: Path) -> None:
     """One row per choice, one panel per hyper-parameter; PNG or PDF by the name's ending."""
-    from matplotlib.figure import Figure
+    from adbench.figures.style import drawing, panels, save_as
 
     rows, columns = len(selection.choices), max(len(c.curves) for c in selection.choices)
-    figure = Figure(figsize=(4.6 * columns, 3.4 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for number, choice in enumerate(selection.choices):
-        for i in range(columns):
-            axis = axes[number][i]
+    with drawing():
+        figure, axes = panels(columns, rows, 3.8, 2.6, (0.2, 0.35))
+        for place, axis in enumerate(axes):
+            number, i = divmod(place, columns)
+            choice = selection.choices[number]
+            if i == 0:
+                axis.set_title(choice.title, loc="left")
             if i < len(choice.curves):
                 _draw(axis, choice.curves[i], tests.get((number, i)))
             else:
                 axis.set_axis_off()
-        axes[number][0].set_title(choice.title, fontsize=8, loc="left")
-    suffix = path.suffix.lower()[1:]
-    # A picture of the same numbers is the same file, whenever it is drawn.
-    metadata = {"CreationDate": None} if suffix == "pdf" else {}
-    with atomic.replacing(path) as temporary:
-        figure.savefig(temporary, format=suffix, dpi=150, metadata=metadata)
+        save_as(figure, path)
 
 
 def _table(choice: Choice, tests: Sequence[TestCurve | None]) -> object:
@@ -94,16 +87,13 @@ def _table(choice: Choice, tests: Sequence[TestCurve | None]) -> object:
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for name in ("hyper-parameter", "value"):
         table.add_column(name)
-    for name in METRICS.values():
+    for name in [*METRICS.values(), *(f"test {METRICS[n]}" for n in SHOWN if compared)]:
         table.add_column(name, justify="right")
-    for name in SHOWN if compared else ():
-        table.add_column(f"test {METRICS[name]}", justify="right")
     for curve, test in zip(choice.curves, tests, strict=True):
-        held = ", ".join(f"{n}={_text(v)}" for n, v in curve.holding.items())
         for i, point in enumerate(curve.points):
             is_chosen = point.value == curve.chosen
-            head = f"{curve.name} ({held})" if held else curve.name
-            cells = [head if i == 0 else "", _text(point.value) + (" *" if is_chosen else "")]
+            cells = [_head(curve) if i == 0 else ""]
+            cells.append(value_text(point.value) + (" *" if is_chosen else ""))
             cells += [_percent(point.mean(name)) for name in METRICS]
             if compared:
                 cells += [_test_text(test.points[i] if test else None, name) for name in SHOWN]
@@ -115,7 +105,7 @@ def _table(choice: Choice, tests: Sequence[TestCurve | None]) -> object:
 
 def _notes(choice: Choice, tests: Sequence[TestCurve | None]) -> list[str]:
     held = choice.held_out.values()
-    chosen = ", ".join(f"{name}={_text(value)}" for name, value in choice.chosen.items())
+    chosen = ", ".join(f"{name}={value_text(value)}" for name, value in choice.chosen.items())
     notes = [_SMOKE] if choice.preset == "smoke" else []
     notes.append(
         f"Chosen (*): {chosen}: the first value within {100 * TOLERANCE:g} points of the best "
@@ -127,16 +117,17 @@ def _notes(choice: Choice, tests: Sequence[TestCurve | None]) -> list[str]:
         f"{sum(h.synthetic for h in held)} with pasted fragments; fitted on the other "
         f"{sum(h.fitted for h in held)}. No test image was opened."
     )
-    faint = {c: h for c, h in choice.held_out.items() if h.faint}
-    for category, own in faint.items():
-        notes.append(
-            f"{category}: {own.faint} of {own.synthetic} anomalies have a fragment that hardly "
-            "differs from what it covers; its images are alike, which makes the choice noisy."
-        )
-    for curve, test in zip(choice.curves, tests, strict=True):
-        if test is not None:
-            notes.append(_correlation_note(curve, test))
-    return notes
+    notes += [
+        f"{category}: {own.faint} of {own.synthetic} anomalies have a fragment that hardly "
+        "differs from what it covers; its images are alike, which makes the choice noisy."
+        for category, own in choice.held_out.items()
+        if own.faint
+    ]
+    return notes + [
+        _correlation_note(curve, test)
+        for curve, test in zip(choice.curves, tests, strict=True)
+        if test is not None
+    ]
 
 
 def _correlation_note(curve: Curve, test: TestCurve) -> str:
@@ -152,31 +143,28 @@ def _correlation_note(curve: Curve, test: TestCurve) -> str:
 
 
 def _draw(axis: Axes, curve: Curve, test: TestCurve | None) -> None:
-    places = range(len(curve.points))
-    for name, colour in _COLOURS.items():
-        own = [_or_nan(point.mean(name)) for point in curve.points]
-        axis.plot(places, own, "o-", color=colour, label=f"pseudo-validation, {METRICS[name]}")
+    from adbench.figures.style import COLOURS
+
+    def draw(values: list[float | None], line: str, label: str, **options: Any) -> None:
+        shown = [float("nan") if v is None else 100 * v for v in values]
+        axis.plot(range(len(shown)), shown, line, label=label, **options)
+
+    for name, colour in zip(SHOWN, COLOURS, strict=False):
+        own = [point.mean(name) for point in curve.points]
+        draw(own, "o-", f"pseudo-validation, {METRICS[name]}", color=colour)
         if test is not None:
-            values = [_or_nan(p.metrics[name] if p else None) for p in test.points]
-            axis.plot(
-                places, values, "s--", color=colour, mfc="white", label=f"test, {METRICS[name]}"
-            )
-    chosen = next(i for i, point in enumerate(curve.points) if point.value == curve.chosen)
-    axis.axvline(chosen, color="0.6", linewidth=6, alpha=0.4, zorder=0)
-    held = ", ".join(f"{n}={_text(v)}" for n, v in curve.holding.items())
-    axis.set_xticks(list(places), [_text(point.value) for point in curve.points])
-    axis.set_xlabel(f"{curve.name} ({held})" if held else curve.name)
-    axis.set_ylabel("%")
-    axis.grid(axis="y", color="0.9")
-    axis.legend(fontsize=6)
+            shown = [p.metrics[name] if p else None for p in test.points]
+            draw(shown, "s--", f"test, {METRICS[name]}", color=colour, mfc="white")
+    values = [point.value for point in curve.points]
+    axis.axvline(values.index(curve.chosen), color="0.6", linewidth=6, alpha=0.4, zorder=0)
+    axis.set_xticks(range(len(values)), list(map(value_text, values)))
+    axis.set(xlabel=_head(curve), ylabel="%")
+    axis.legend()
 
 
-def _or_nan(value: float | None) -> float:
-    return float("nan") if value is None else 100 * value
-
-
-def _test_json(point: TestPoint | None) -> dict[str, Any] | None:
-    return None if point is None else {"mean": dict(point.metrics), "seeds": list(point.seeds)}
+def _head(curve: Curve) -> str:
+    held = ", ".join(f"{n}={value_text(v)}" for n, v in curve.holding.items())
+    return f"{curve.name} ({held})" if held else curve.name
 
 
 def _test_text(point: TestPoint | None, metric: str) -> str:
@@ -188,7 +176,3 @@ def _test_text(point: TestPoint | None, metric: str) -> str:
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.2f}"
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) or value is None else str(value)

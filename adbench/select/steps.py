@@ -10,6 +10,7 @@ from typing import Any
 from adbench.contracts import GridStep, Hyperparameters, Method
 from adbench.errors import UnknownNameError, UsageError
 from adbench.hyperparameters import build_hyperparameters
+from adbench.select.file import value_text
 
 Grids = Mapping[str, Mapping[str, tuple[str, ...]]]
 
@@ -39,10 +40,9 @@ def parse_grids(texts: Sequence[str]) -> dict[str, dict[str, tuple[str, ...]]]:
             raise UsageError(
                 f"--grid {text!r}: expected METHOD.NAME=V1|V2, like lafite.tau=100|300"
             )
-        own = grids.setdefault(method, {})
-        if name in own:
+        if name in grids.setdefault(method, {}):
             raise UsageError(f"--grid: {method}.{name} is given twice; expected {name}=V1|V2 once")
-        own[name] = listed
+        grids[method][name] = listed
     return grids
 
 
@@ -52,21 +52,16 @@ def steps_of(
     """The steps of one method, and notes on those left out.
 
     A given grid takes the place of the method's own; a hyper-parameter that both have keeps what
-    the method's own grid holds while it is chosen.
-
-    Raises:
-        UsageError: the method has no grid, or a candidate is not valid.
+    the method's own grid holds while it is chosen. Raises `UsageError` where the method has no
+    grid, or a candidate is not valid.
     """
     name, card = method.card.name, method.card.selection
-    known = {step.name: step for step in (card.steps if card else ())}
-    given = grids.get(name)
-    wanted = list(known.values())
-    if given is not None:
-        bare = {n: GridStep(name=n, values=values) for n, values in given.items()}
-        wanted = [
-            known[n].model_copy(update={"values": own.values}) if n in known else own
-            for n, own in bare.items()
-        ]
+    wanted = {step.name: step for step in (card.steps if card else ())}
+    if name in grids:
+        wanted = {
+            n: wanted.get(n, GridStep(name=n, values=values)).model_copy(update={"values": values})
+            for n, values in grids[name].items()
+        }
     if not wanted:
         raise UsageError(
             f"{name} has no grid of its own: give --grid {name}.NAME=V1|V2 "
@@ -74,10 +69,10 @@ def steps_of(
         )
     steps: list[Step] = []
     notes: list[str] = []
-    for step in wanted:
-        lacking = _lacking(step, base)
-        if lacking:
-            notes.append(f"{name}.{step.name} is not chosen: that needs {', '.join(lacking)}")
+    for step in wanted.values():
+        needs = [f"{n}={value_text(v)}" for n, v in step.requires.items() if getattr(base, n) != v]
+        if needs:
+            notes.append(f"{name}.{step.name} is not chosen: that needs {', '.join(needs)}")
         else:
             steps.append(_typed(method, base, preset, step))
     if not steps:
@@ -99,10 +94,6 @@ def candidate(
         raise UsageError(f"candidate {tried}: {error}; give other values with --grid") from None
 
 
-def _lacking(step: GridStep, base: Hyperparameters) -> list[str]:
-    return [f"{n}={_text(v)}" for n, v in step.requires.items() if getattr(base, n) != v]
-
-
 def _typed(method: type[Method], base: Hyperparameters, preset: str, step: GridStep) -> Step:
     values: list[Any] = []
     for value in step.values:
@@ -116,7 +107,3 @@ def _typed(method: type[Method], base: Hyperparameters, preset: str, step: GridS
         if typed not in values:
             values.append(typed)
     return Step(step.name, tuple(values), dict(step.holding))
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

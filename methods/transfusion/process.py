@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -169,6 +171,12 @@ def final_map(m_disc: Tensor, m_recon: Tensor, weight: float = 0.95, kernel: int
     """
     combined = weight * m_disc + (1 - weight) * m_recon  # smoothing is linear: once is enough
     return F.avg_pool2d(combined[:, None], kernel, stride=1, padding=kernel // 2)[:, 0]
+
+
+def to_unit_range(pixels: NDArray[np.uint8], device: str) -> Tensor:
+    """uint8 (B, H, W, 3) to float32 (B, 3, H, W) in [-1, 1] on `device`."""
+    images = torch.from_numpy(np.array(pixels)).to(device).permute(0, 3, 1, 2)
+    return (images.float() / 255 - 0.5) * 2
 
 
 def _per_sample(values: Tensor) -> Tensor:

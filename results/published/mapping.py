@@ -18,30 +18,28 @@ from decimal import Decimal
 from pathlib import Path
 
 from adbench.errors import UsageError
+from adbench.report.reported import Reported
 from adbench.store import atomic
 
-COLUMNS = (
-    "method", "selector", "preset", "name", "dataset", "dataset_version", "category", "metric",
-    "kind", "value", "std", "seeds", "scope", "image_size", "crop", "backbone", "mask_rule",
-    "device", "source",
-)  # fmt: skip
-
+COLUMNS = tuple(name for name in Reported.model_fields if name != "paper")
 EFFICIENTNET = "tf_efficientnet_b4.aa_in1k"
 """UniAD's EfficientNet-b4 checkpoint under timm's name."""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """One source, and what holds for all its tables. An empty text means: the paper is silent."""
+    """One source, and what holds for all its tables. An empty text means: the paper is silent.
+
+    `presets` are, of methods of ours, those with the settings of these tables where not `paper`;
+    `seeds` those of the numbers that are printed with a standard deviation.
+    """
 
     file: str
     title: str
     presets: Mapping[str, str] = field(default_factory=dict)
-    """Of a method of ours, the preset with the settings of these tables where not `paper`."""
     backbones: Mapping[str, str] = field(default_factory=dict)
     mask_rule: str = ""
     seeds: str = ""
-    """Of the numbers that are printed with a standard deviation."""
 
 
 # How a source begins in the transcription; what follows is the table.
@@ -56,8 +54,7 @@ PAPERS = {
         "transfusion_code",
         "TransFusion's official code and weights (github.com/MaticFuc/ECCV_TransFusion)",
         backbones={"TransFusion": "none"},
-        # The code resizes bilinearly with antialias and keeps any touched pixel.
-        mask_rule="bilinear_any",
+        mask_rule="bilinear_any",  # resizes bilinearly with antialias, keeps any touched pixel
     ),
     "LafitE arXiv:2307.08059 ": Paper(
         "lafite",
@@ -73,45 +70,44 @@ PAPERS = {
         mask_rule="nearest",
     ),
 }
-SOURCE_ENDS = {" (not in paper)": ""}
+NOT_PRINTED = " (not in paper)"
+"""How some sources end."""
 
-METHODS = {
-    "DRDC": "drdc",
-    "LafitE": "lafite",
-    "PatchCore": "patchcore",
-    "TransFusion": "transfusion",
-    "UniAD": "uniad",
-}
+METHODS = {name: name.lower() for name in ("DRDC", "LafitE", "PatchCore", "TransFusion", "UniAD")}
 """Published name to the registry's; any other method keeps its published name."""
 
 SELECTORS = {
-    ("TransFusion", "full"): "",
-    ("TransFusion", "official weights"): "",
-    ("TransFusion", "w/o PE"): "positional_encoding=none",
-    ("TransFusion", "w/o Simulated Mask"): "previous_mask=none",
-    ("TransFusion", "w/o L_n (normal appearance loss)"): "loss_normal=false",
-    ("TransFusion", "w/o L_m (mask loss)"): "loss_mask=false",
-    ("TransFusion", "w/o L_a (anomaly appearance loss)"): "loss_anomaly=false",
-    ("TransFusion", "w/o L_c (consistency loss)"): "loss_consistency=false",
-    ("TransFusion", "Only M_1"): "final_mask=last",
-    ("TransFusion", "Only M_disc"): "final_mask=disc",
-    ("TransFusion", "Only M_recon"): "final_mask=recon",
-    ("TransFusion", "5 steps"): "num_steps=5",
-    ("TransFusion", "10 steps"): "num_steps=10",
-    ("TransFusion", "50 steps"): "num_steps=50",
-    ("TransFusion", "schedule: Quadratic"): "schedule=quadratic",
-    ("TransFusion", "schedule: Root"): "schedule=root",
-    ("LafitE", "w/o F.E."): "feature_editing=false",
-    ("UniAD", "w/ F.E."): "feature_editing=true",
-    ("UniAD", "28x28"): "feature_size=28",
-    ("UniAD", "56x56"): "feature_size=56",
-    ("DRDC", "full (ablation table)"): "",
-    ("DRDC", "no model-cond, no multi-scale-base (STF + test-time cond)"): "model_condition=false",
-    ("DRDC", "no test-time-cond, no multi-scale-base (STF + model cond)"): (
-        "test_time_condition=false"
-    ),
-    ("DRDC", "no spatio-temporal fusion (both conds)"): "spatio_temporal_fusion=false",
-    ("DRDC", "multi-scale in base heatmap + STF + both conds"): "multiscale_base=true",
+    "TransFusion": {
+        "full": "",
+        "official weights": "",
+        "w/o PE": "positional_encoding=none",
+        "w/o Simulated Mask": "previous_mask=none",
+        "w/o L_n (normal appearance loss)": "loss_normal=false",
+        "w/o L_m (mask loss)": "loss_mask=false",
+        "w/o L_a (anomaly appearance loss)": "loss_anomaly=false",
+        "w/o L_c (consistency loss)": "loss_consistency=false",
+        "Only M_1": "final_mask=last",
+        "Only M_disc": "final_mask=disc",
+        "Only M_recon": "final_mask=recon",
+        "5 steps": "num_steps=5",
+        "10 steps": "num_steps=10",
+        "50 steps": "num_steps=50",
+        "schedule: Quadratic": "schedule=quadratic",
+        "schedule: Root": "schedule=root",
+    },
+    "LafitE": {"w/o F.E.": "feature_editing=false"},
+    "UniAD": {
+        "w/ F.E.": "feature_editing=true",
+        "28x28": "feature_size=28",
+        "56x56": "feature_size=56",
+    },
+    "DRDC": {
+        "full (ablation table)": "",
+        "no model-cond, no multi-scale-base (STF + test-time cond)": "model_condition=false",
+        "no test-time-cond, no multi-scale-base (STF + model cond)": "test_time_condition=false",
+        "no spatio-temporal fusion (both conds)": "spatio_temporal_fusion=false",
+        "multi-scale in base heatmap + STF + both conds": "multiscale_base=true",
+    },
 }
 """Published variant to our hyper-parameters; a variant that we lack is a method of its own."""
 
@@ -123,23 +119,11 @@ BOUNDS = {
 }
 """No detector: what the ground truth itself scores after downscaling."""
 
-DATASETS = {
-    "mvtec": "mvtec",
-    "mpdd": "mpdd",
-    "visa": "visa",
-    "btad": "btad",
-    "average_visa_mvtec": "visa+mvtec",
-    "all": "all",
-}
-DATASET_VERSION = "1"
-CATEGORIES = {
-    "average": "mean",
-    "inter_category_std": "inter_category_std",
-    "single_image_A100": "",
-}
+DATASETS = {name: name for name in ("mvtec", "mpdd", "visa", "btad", "all")}
+DATASETS["average_visa_mvtec"] = "visa+mvtec"
+CATEGORIES = {"average": "mean", "single_image_A100": ""}
 """Words of the transcription that are no category; categories are called as in our cards."""
 DEVICES = {"single_image_A100": "NVIDIA A100"}
-
 METRICS = {
     "image_auroc": ("image_auroc", "value"),
     "image_aupr": ("image_aupr", "value"),
@@ -175,40 +159,42 @@ def _convert_row(row: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     if beginning is None:
         raise KeyError(row["source"])
     paper = PAPERS[beginning]
-    method, selector, name, is_bound = _method(row["method"], row["variant"])
+    method, selector, name = _method(row["method"], row["variant"])
     metric, kind = METRICS[row["metric"]]
     image_size, crop = IMAGE_SIZES[row["image_size"]]
-    category = CATEGORIES.get(row["category"], row["category"])
-    dataset = DATASETS[row["dataset"]]
     shift = DECIMAL_SHIFTS[row["unit"]]
     is_ours = method in METHODS.values()
-    values = (
-        method, selector, paper.presets.get(method, "paper") if is_ours else "", name,
-        dataset, DATASET_VERSION, category, metric, "bound" if is_bound else kind,
-        _shifted(row["value"], shift), _shifted(row["std"], shift),
-        paper.seeds if row["std"] else "",
-        row["scope"], image_size, crop, paper.backbones.get(name.split(" ")[0], "")
-        if is_ours else "", paper.mask_rule, DEVICES.get(row["category"], ""),
-        _source(paper, row["source"].removeprefix(beginning)),
-    )  # fmt: skip
-    return paper.file, dict(zip(COLUMNS, values, strict=True))
+    table = row["source"].removeprefix(beginning).replace(NOT_PRINTED, "")
+    return paper.file, {
+        "method": method,
+        "selector": selector,
+        "preset": paper.presets.get(method, "paper") if is_ours else "",
+        "name": name,
+        "dataset": DATASETS[row["dataset"]],
+        "dataset_version": "1",
+        "category": CATEGORIES.get(row["category"], row["category"]),
+        "metric": metric,
+        "kind": "bound" if row["method"] in BOUNDS else kind,
+        "value": _shifted(row["value"], shift),
+        "std": _shifted(row["std"], shift),
+        "seeds": paper.seeds if row["std"] else "",
+        "scope": row["scope"],
+        "image_size": image_size,
+        "crop": crop,
+        "backbone": paper.backbones.get(name.split(" ")[0], "") if is_ours else "",
+        "mask_rule": paper.mask_rule,
+        "device": DEVICES.get(row["category"], ""),
+        "source": f"{paper.title}, {table}",
+    }
 
 
-def _method(method: str, variant: str) -> tuple[str, str, str, bool]:
-    """Method, selector, name as printed, and whether it is no detector but a bound."""
-    if method in BOUNDS:
-        return BOUNDS[method], "", BOUNDS[method], True
-    if (method, variant) in OTHER_VARIANTS:
-        return f"{method} {variant}", "", f"{method} {variant}", False
-    selector = SELECTORS[method, variant] if variant else ""
-    name = f"{method} {variant}" if selector else method
-    return METHODS.get(method, method), selector, name, False
-
-
-def _source(paper: Paper, table: str) -> str:
-    for end, replacement in SOURCE_ENDS.items():
-        table = table.replace(end, replacement)
-    return f"{paper.title}, {table}"
+def _method(method: str, variant: str) -> tuple[str, str, str]:
+    """Method, selector, and name as printed."""
+    if method in BOUNDS or (method, variant) in OTHER_VARIANTS:
+        name = BOUNDS.get(method, f"{method} {variant}")
+        return name, "", name
+    selector = SELECTORS[method][variant] if variant else ""
+    return METHODS.get(method, method), selector, f"{method} {variant}" if selector else method
 
 
 def _shifted(value: str, places: int) -> str:

@@ -25,7 +25,6 @@ from adbench.data.cache import DiskCache
 from adbench.data.digests import content_digests
 from adbench.errors import AdbenchError, StoreError
 from adbench.figures import gallery
-from adbench.select.study import read_point
 from adbench.store import atomic, regular_files
 from adbench.store.checkpoint import FileCheckpoint
 from adbench.store.folders import Store, read_timing
@@ -99,7 +98,6 @@ KINDS = {
     "report of the fit": Kind(lambda f: first_cell(f) / "model/fit.json",
                               lambda f: read_model_report(first_cell(f) / "model")),
     "checkpoint": Kind(lambda f: f / "checkpoint.pt", checkpoint),
-    "point of a search": Kind(lambda f: f / "point.json", lambda f: read_point(f / "point.json")),
     "pictures": Kind(lambda f: f / "gallery/toy-a.json", lambda f: next(gallery.read(f), None)),
     "cached array": Kind(lambda f: only(f, "arrays/*.array"), array),
     "index": Kind(lambda f: only(f, "index/*.index"), index),
@@ -125,7 +123,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with contextlib.redirect_stderr(io.StringIO()):
         FileCheckpoint(folder / "checkpoint.pt", 0).save({"tensor": torch.arange(9.0)})
     DiskCache(folder / "arrays", None).array("key", (50,), "int64", lambda a: a.fill(8))
-    atomic.write_json(folder / "point.json", {"metrics": {"a": {"image_auroc": 0.5}}})
     gallery.write(folder, {"format": gallery.FORMAT, "dataset": "toy", "category": "a"})
     (folder / "files").mkdir()
     for number in range(3):
@@ -194,9 +191,7 @@ def test_damage_is_found_named_and_set_aside(
 
 
 @pytest.mark.parametrize("what", ["sector", "folder"])
-@pytest.mark.parametrize(
-    "name", ["record", "marker", "timing", "plan", "checkpoint", "point of a search", "pictures"]
-)
+@pytest.mark.parametrize("name", ["record", "marker", "timing", "plan", "checkpoint", "pictures"])
 def test_what_cannot_be_read_at_all_is_damaged_too(
     whole: Path,
     tmp_path: Path,
@@ -328,8 +323,6 @@ def test_what_no_checksum_can_guard_is_checked_for_its_shape(tmp_path: Path) -> 
         (tmp_path / "model").mkdir()
     atomic.write_json(tmp_path / "timing.json", {"valid": True})
     assert read_timing(tmp_path / "timing.json") is None
-    atomic.write_json(tmp_path / "point.json", {"metrics": {"a": 1}})
-    assert read_point(tmp_path / "point.json") is None
     for state in ("nonsense", {"elapsed": "x"}, {"elapsed": 1.0, "resumes": 0, "state": 5}):
         body = io.BytesIO()
         torch.save(state, body)

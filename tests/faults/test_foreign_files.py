@@ -14,7 +14,7 @@ from toy import PIXEL, Invoke, Toy
 
 from adbench.data.cache import DiskCache
 from adbench.errors import StoreError
-from adbench.figures.maps import KeptMaps
+from adbench.figures.pictures import KeptMaps
 from adbench.store.atomic import read_json, write_json
 from adbench.store.pixel_statistics import pixel_statistics_path
 

@@ -11,7 +11,8 @@ from markdown_it import MarkdownIt
 from mutations import NAMES
 from sandbox import guarded
 
-from adbench.report import report
+from adbench.report import formats
+from adbench.report.report import Report
 from adbench.store.records import Record
 from adbench.text import printable
 
@@ -43,10 +44,10 @@ def check_name(name: str, folder: Path) -> None:
     identity = value["identity"] | {"categories": [name], "scope": "separate"}
     value = value | {"identity": identity, "metrics": {name: value["metrics"]["a"]}, "data": {}}
     with guarded():
-        text = report.markdown([Record.model_validate(value)])
+        text = formats.markdown(Report([Record.model_validate(value)]))
     cells = [_text(token) for token in _table_cells(text)]
     assert shown in cells, (shown, cells[:20])
-    report.csv([Record.model_validate(value)])
+    formats.csv(Report([Record.model_validate(value)]))
 
 
 def _table_cells(text: str) -> list[Any]:

@@ -112,7 +112,6 @@ stored_files = st.one_of(
     st.tuples(st.just("claim"), _claim),
     st.tuples(st.just("name of a claim"), _claim_name),
     st.tuples(st.just("pixels"), _json),
-    st.tuples(st.just("point"), _json),
     st.tuples(st.just("pictures"), _json),
     st.tuples(st.just("selection"), _json),
     st.tuples(st.just("what is no file"), st.sampled_from([b"pipe", b"", b"folder", b"device"])),
@@ -214,13 +213,6 @@ def _pixels_reader(place: Path, content: bytes) -> None:
     assert all(isinstance(value, str) for value in found.values())
 
 
-def _point_reader(place: Path, content: bytes) -> None:
-    from adbench.select.study import read_point
-
-    (place / "point.json").write_bytes(content)
-    read_point(place / "point.json")
-
-
 def _pictures_reader(place: Path, content: bytes) -> None:
     from adbench.figures import gallery
 
@@ -240,7 +232,7 @@ def _strange_reader(place: Path, content: bytes) -> None:
     """In the place of each small file at once: every reader answers."""
     import os
 
-    for name in ("adbench.json", "timing.json", "pixels-x.json", "point.json", "checkpoint.pt",
+    for name in ("adbench.json", "timing.json", "pixels-x.json", "checkpoint.pt",
                  "chunk-0000000-0000002", "claim.1", "chosen.json", _array_name()):  # fmt: skip
         path = place / name
         if content == b"pipe":
@@ -289,7 +281,6 @@ _READERS: dict[str, Callable[[Path, bytes], None]] = {
     "claim": _claim_reader,
     "name of a claim": _claim_name_reader,
     "pixels": _pixels_reader,
-    "point": _point_reader,
     "pictures": _pictures_reader,
     "selection": _selection_reader,
     "what is no file": _strange_reader,

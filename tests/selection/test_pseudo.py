@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adbench.contracts import Images, Sample
+from adbench.contracts import Geometry, Images, Sample
 from adbench.data.cache import DiskCache
 from adbench.errors import DataError, UsageError
-from adbench.select.held_out import split_normals, training_selection
-from adbench.select.pseudo import MIN_CHANGE, PER_NORMAL, pseudo_set
+from adbench.select.pseudo import (
+    MIN_CHANGE,
+    PER_NORMAL,
+    pseudo_data,
+    pseudo_set,
+    split_normals,
+    training_selection,
+)
 from adbench.select.shapes import SHAPES, random_mask
 
 SIDE = 48
@@ -91,10 +98,22 @@ def test_the_split_is_a_function_of_seed_category_and_names() -> None:
     assert one != other
 
 
-def test_selection_of_training_images_has_no_test_image(toy) -> None:
-    data = training_selection(toy.reference, toy.folder, limit=None, index_folder=toy.folder)
-    assert {s.split for own in data.samples.values() for s in own} == {"train"}
-    assert [len(own) for own in data.samples.values()] == [6, 6]
+def test_pseudo_data_fit_on_some_normals_and_test_on_the_others(toy, cache: DiskCache) -> None:
+    normals = training_selection(toy.reference, toy.folder, limit=None, index_folder=toy.folder)
+    assert {s.split for own in normals.samples.values() for s in own} == {"train"}
+    data = pseudo_data(normals, 0.1, 0)
+    train, test = data.split(["a"], "train"), data.split(["a"], "test")
+    held_out = [s.path for s in test if not s.label]
+    assert len(train) == len(held_out) == 3 and len(test) == 3 * (1 + PER_NORMAL)
+    every = {s.path for s in normals.samples["a"]}
+    assert every == {s.path for s in train} | set(held_out)
+    assert {s.path.partition("#")[0] for s in test} == set(held_out)
+    images = data.images(test, Geometry(32), cache)
+    masks = data.masks(test, Geometry(32), "nearest", cache)
+    assert images.ids == tuple(s.path for s in test)
+    assert [bool(mask.any()) for mask in masks.pixels] == [bool(s.label) for s in test]
+    for part in ("train", "test", "masks"):  # another seed has other images, in keys too
+        assert data.digest(["a"], part) != pseudo_data(normals, 0.1, 1).digest(["a"], part)
 
 
 def test_too_few_training_images_are_told(toy) -> None:
@@ -110,50 +129,32 @@ def test_too_few_training_images_are_told(toy) -> None:
 
 
 def test_anomalies_are_fragments_of_other_normals_of_the_category(cache: DiskCache) -> None:
-    normals = flat_images("aaabbbb")
+    normals = flat_images("abbabba")
     made = pseudo_set(normals, 0, cache)
-    assert len(made.images) == (1 + PER_NORMAL) * len(normals)
-    assert [s.path for s in made.samples] == list(made.images.ids)
-    assert len(set(made.images.ids)) == len(made.images)
+    assert len(set(made.images.ids)) == (1 + PER_NORMAL) * len(normals)
+    assert "".join(made.images.categories) == "a" * 9 + "b" * 12  # and of each, normals first
+    assert ["#" in name for name in made.images.ids[:9]] == [False] * 3 + [True] * 6
     value_of = dict(zip(normals.ids, normals.pixels[:, 0, 0, 0], strict=True))
-    for sample, pixels, mask in zip(
-        made.samples, made.images.pixels, made.masks.pixels, strict=True
+    for name, pixels, mask in zip(
+        made.images.ids, made.images.pixels, made.masks.pixels, strict=True
     ):
-        target = value_of[sample.path.partition("#")[0]]
-        assert (pixels[~mask] == target).all()
-        if sample.label == 0:
-            assert not mask.any() and sample.defect == "good"
-        else:
-            same = {v for name, v in value_of.items() if name[0] == sample.category}
-            assert mask.any() and not mask.all()
-            assert set(np.unique(pixels[mask])) <= same - {target}
+        target = value_of[name.partition("#")[0]]
+        assert (pixels[~mask] == target).all() and mask.any() == ("#" in name)
+        same = {v for other, v in value_of.items() if other[0] == name[0]}
+        assert not mask.all() and set(np.unique(pixels[mask])) <= same - {target}
     assert made.faint == {"a": 0, "b": 0}
 
 
-def test_categories_come_one_after_the_other_normals_first(cache: DiskCache) -> None:
-    made = pseudo_set(flat_images("abab"), 0, cache)
-    assert [(s.category, s.label) for s in made.samples] == [
-        *[("a", 0)] * 2, *[("a", 1)] * 4, *[("b", 0)] * 2, *[("b", 1)] * 4,
-    ]  # fmt: skip
+def test_an_image_is_a_function_of_the_seed_and_its_category_alone(tmp_path: Path) -> None:
+    def made(images: str, seed: int, folder: str, start: int = 0) -> list[Any]:
+        found = pseudo_set(flat_images(images, start), seed, DiskCache(tmp_path / folder, None))
+        own = [i for i, category in enumerate(found.images.categories) if category == "b"]
+        return [np.array(found.images.pixels)[own], np.array(found.masks.pixels)[own]]
 
-
-def test_the_set_is_a_function_of_the_seed(tmp_path: Path) -> None:
-    def made(seed: int, folder: str):
-        found = pseudo_set(flat_images("aaa"), seed, DiskCache(tmp_path / folder, None))
-        return np.array(found.images.pixels), np.array(found.masks.pixels)
-
-    one, again, other = made(0, "x"), made(0, "y"), made(1, "x")
-    np.testing.assert_array_equal(one[0], again[0])
-    np.testing.assert_array_equal(one[1], again[1])
-    assert (one[1] != other[1]).any()
-
-
-def test_an_image_does_not_depend_on_other_categories(cache: DiskCache) -> None:
-    alone = pseudo_set(flat_images("bbb", start=4), 0, cache)
-    beside = pseudo_set(flat_images("aaaabbb"), 0, cache)
-    own = [i for i, s in enumerate(beside.samples) if s.category == "b"]
-    assert [beside.samples[i] for i in own] == list(alone.samples)
-    np.testing.assert_array_equal(beside.images.pixels[own], alone.images.pixels)
+    alone = made("bbb", 0, "x", start=4)
+    for other in (made("bbb", 0, "y", start=4), made("aaaabbb", 0, "x")):
+        np.testing.assert_equal(other, alone)
+    assert (made("bbb", 1, "x", start=4)[1] != alone[1]).any()
 
 
 def test_background_on_background_is_drawn_again_or_counted(cache: DiskCache) -> None:
@@ -166,10 +167,10 @@ def test_background_on_background_is_drawn_again_or_counted(cache: DiskCache) ->
     half[:, :, : SIDE // 2] = 90
     made = pseudo_set(Images(half, normals.ids, normals.categories, "half"), 0, cache)
     assert made.faint == {"a": 0}
-    for sample, pixels, mask in zip(
-        made.samples, made.images.pixels, made.masks.pixels, strict=True
+    for name, pixels, mask in zip(
+        made.images.ids, made.images.pixels, made.masks.pixels, strict=True
     ):
-        if sample.label:
-            before = half[normals.ids.index(sample.path.partition("#")[0])]
+        if mask.any():
+            before = half[normals.ids.index(name.partition("#")[0])]
             change = np.abs(pixels[mask].astype(float) - before[mask]).mean() / 255
             assert change >= MIN_CHANGE / 2  # of one fragment at least; two may overlap

@@ -3,132 +3,90 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from adbench.report.html.protocols import ProtocolView
 from adbench.report.marks import Marks
-from adbench.report.tables import TITLES
+from adbench.report.notes import describe
+from adbench.report.tables import TITLES, grouped
 from adbench.store.atomic import canonical_json
-from adbench.store.records import METRICS, Record, mean_metrics
+from adbench.store.records import Record, mean_metrics
 
 MAX_DIAGNOSTICS = 300
 """With more cells than this, what training reported stays out of the report."""
 
-
-@dataclass(frozen=True)
-class Shared:
-    """Facts that several cells share, described once and linked to."""
-
-    anchor: str
-    name: str
-    summary: str
-    facts: tuple[tuple[str, str], ...]
+View = dict[str, Any]
+"""What a template prints of one thing, by name."""
 
 
-@dataclass(frozen=True)
-class CellView:
-    """One cell of the list."""
-
-    anchor: str
-    dataset: str
-    scope: str
-    categories: tuple[str, ...]
-    run: str
-    mark: str
-    seed: int
-    status: str
-    headline: str
-    created: str
-    protocol: ProtocolView | None
-    environment: Shared | None
-    settings: Shared
-    scores: tuple[tuple[str, tuple[str, ...]], ...]
-    """(category, metric texts) in the order of `METRIC_TITLES`."""
-    facts: tuple[tuple[str, str], ...]
-    diagnostics: str
-    failure: Any
-    reason: str | None
-
-    @property
-    def where(self) -> str:
-        """`mpdd: metal_plate` or `mpdd: 6 categories`."""
-        own = self.categories
-        return f"{self.dataset}: {own[0] if len(own) == 1 else f'{len(own)} categories'}"
+def protocols_of(records: Sequence[Record], marks: Marks) -> dict[str, View]:
+    """Digest -> protocol, in order of appearance."""
+    done = grouped((r for r in records if r.status == "done"), lambda r: r.protocol_digest)
+    return {
+        digest: {
+            "anchor": f"protocol-{number}",
+            "name": f"protocol {marks.letter(digest) or digest}",
+            "sentence": describe(own[0].protocol),
+            "dataset": own[0].identity["dataset"],
+            "fields": {name: _listed(value) for name, value in _fields(own[0]).items()},
+            "methods": sorted({record.identity["method"] for record in own}),
+        }
+        for number, (digest, own) in enumerate(done.items(), start=1)
+    }
 
 
-METRIC_TITLES = tuple(TITLES.values())
+def differences(protocols: Iterable[View]) -> list[View]:
+    """The fields in which the protocols of one data set differ, a column a protocol; one table a
+    data set that has two or more."""
+    found = []
+    for dataset, own in grouped(protocols, lambda view: str(view["dataset"])).items():
+        names = dict.fromkeys(name for view in own for name in view["fields"])
+        rows = [(name, [view["fields"].get(name, "–") for view in own]) for name in names]
+        differing = [(name, values) for name, values in rows if len(set(values)) > 1]
+        if differing:
+            found.append({"dataset": dataset, "protocols": own, "rows": differing})
+    return found
 
 
-def environments_of(records: Sequence[Record]) -> dict[str, Shared]:
+def _fields(record: Record) -> dict[str, Any]:
+    fields = dict(record.protocol)
+    if fields.get("scope") == "separate":
+        fields["trained_categories"] = "each its own"  # as in the digest: equal for all of them
+    return {name.replace("_", " "): value for name, value in fields.items()}
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "none" if value is None else str(value)
+
+
+def environments_of(records: Sequence[Record]) -> dict[str, View]:
     """Canonical JSON of an environment -> how it is shown."""
-    found: dict[str, Shared] = {}
-    for record in records:
-        key = canonical_json(record.environment)
-        if record.environment and key not in found:
-            number = len(found) + 1
-            found[key] = Shared(
-                f"environment-{number}",
-                f"environment {number}",
-                _environment_summary(record.environment),
-                _flat(record.environment),
-            )
-    return found
+    having = [record for record in records if record.environment]
+    return _shared("environment", having, _environment_key, _environment)
 
 
-def settings_of(records: Sequence[Record]) -> dict[str, Shared]:
+def settings_of(records: Sequence[Record]) -> dict[str, View]:
     """Canonical JSON of a method's hyper-parameters -> how they are shown."""
-    found: dict[str, Shared] = {}
-    for record in records:
-        key = _settings_key(record)
-        if key not in found:
-            number = len(found) + 1
-            values = record.identity["hyperparameters"]
-            found[key] = Shared(
-                f"settings-{number}",
-                f"settings {number}",
-                f"{record.method} {record.preset}",
-                tuple((name, _plain(value)) for name, value in values.items()),
-            )
-    return found
+    return _shared("settings", records, _settings_key, _settings)
 
 
-def cell_views(
+def _shared(
+    kind: str,
     records: Sequence[Record],
-    protocols: Mapping[str, ProtocolView],
-    environments: Mapping[str, Shared],
-    settings: Mapping[str, Shared],
-) -> list[CellView]:
-    """One a record, in their order."""
-    views, marks = [], Marks(records)
-    for number, record in enumerate(records, start=1):
-        done = record.status == "done"
-        protocol = protocols[record.protocol_digest] if done else None
-        wanted = record.diagnostics and len(records) <= MAX_DIAGNOSTICS
-        views.append(
-            CellView(
-                anchor=f"cell-{number}",
-                dataset=record.identity["dataset"],
-                scope=record.identity["scope"],
-                categories=tuple(record.identity["categories"]),
-                run=f"{record.method} {record.preset}",
-                mark=marks.of_record(record),
-                seed=record.identity["seed"],
-                status=record.status,
-                headline=_headline(record),
-                created=record.created,
-                protocol=protocol,
-                environment=environments.get(canonical_json(record.environment)),
-                settings=settings[_settings_key(record)],
-                scores=_scores(record),
-                facts=_facts(record),
-                diagnostics=json.dumps(record.diagnostics, indent=1) if wanted else "",
-                failure=record.failure,
-                reason=record.reason,
-            )
-        )
-    return views
+    key: Callable[[Record], str],
+    view: Callable[[Record], View],
+) -> dict[str, View]:
+    """Facts that several cells share, described once and linked to."""
+    return {
+        text: {"anchor": f"{kind}-{number}", "name": f"{kind} {number}", **view(own[0])}
+        for number, (text, own) in enumerate(grouped(records, key).items(), 1)
+    }
+
+
+def _environment_key(record: Record) -> str:
+    return canonical_json(record.environment)
 
 
 def _settings_key(record: Record) -> str:
@@ -136,24 +94,71 @@ def _settings_key(record: Record) -> str:
     return canonical_json([own["method"], record.variant, record.preset, own["hyperparameters"]])
 
 
+def _settings(record: Record) -> View:
+    facts = [(n, _plain(value)) for n, value in record.identity["hyperparameters"].items()]
+    return {"summary": f"{record.method} {record.preset}", "facts": facts}
+
+
+def _environment(record: Record) -> View:
+    own = record.environment
+    git = own.get("git") or {}
+    commit = str(git.get("commit") or "")[:10]
+    dirty = " with changes" if git.get("dirty") else ""
+    parts = (
+        f"adbench {own.get('adbench', 'unknown')}",
+        f"commit {commit}{dirty}" if commit else "",
+        f"Python {own['python']}" if "python" in own else "",
+        str(own.get("device_name") or ""),
+        str(own.get("precision") or ""),
+    )
+    return {"summary": ", ".join(part for part in parts if part), "facts": _flat(own)}
+
+
+def cell_views(
+    records: Sequence[Record],
+    marks: Marks,
+    protocols: Mapping[str, View],
+    environments: Mapping[str, View],
+    settings: Mapping[str, View],
+) -> list[View]:
+    """One a record, in their order."""
+    with_diagnostics = len(records) <= MAX_DIAGNOSTICS
+    return [
+        {
+            "anchor": f"cell-{number}",
+            "record": record,
+            **{name: record.identity[name] for name in ("dataset", "scope", "categories", "seed")},
+            "where": f"{record.identity['dataset']}: {record.place.partition(':')[2]}",
+            "run": f"{record.method} {record.preset}",
+            "mark": marks.of_record(record),
+            "headline": _headline(record),
+            "protocol": protocols[record.protocol_digest] if record.status == "done" else None,
+            "environment": environments.get(_environment_key(record)),
+            "settings": settings[_settings_key(record)],
+            "scores": [
+                (category, [_percent(own.get(name)) for name in TITLES])
+                for category, own in record.metrics.items()
+            ],
+            "facts": _facts(record),
+            "diagnostics": json.dumps(record.diagnostics, indent=1)
+            if record.diagnostics and with_diagnostics
+            else "",
+        }
+        for number, record in enumerate(records, start=1)
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f}"
+
+
 def _headline(record: Record) -> str:
     mean, _ = mean_metrics(record.metrics)
     shown = [(n, mean.get(n)) for n in ("image_auroc", "aupro@0.3")]
-    return ", ".join(f"{TITLES[n]} {100 * v:.2f}" for n, v in shown if v is not None)
+    return ", ".join(f"{TITLES[n]} {_percent(v)}" for n, v in shown if v is not None)
 
 
-def _scores(record: Record) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    def text(value: float | None) -> str:
-        return "–" if value is None else f"{100 * value:.2f}"
-
-    shown = [name for name in METRICS if name in TITLES]
-    return tuple(
-        (category, tuple(text(values.get(name)) for name in shown))
-        for category, values in record.metrics.items()
-    )
-
-
-def _facts(record: Record) -> tuple[tuple[str, str], ...]:
+def _facts(record: Record) -> list[tuple[str, str]]:
     facts = [("keys", ", ".join(f"{name} {key}" for name, key in record.keys.items()))]
     for part, values in record.timing.items():
         if values:
@@ -161,33 +166,17 @@ def _facts(record: Record) -> tuple[tuple[str, str], ...]:
     for name in ("layout", "complete", "train_images", "test_images"):
         if name in record.data:
             facts.append((name.replace("_", " "), _plain(record.data[name])))
-    return tuple(facts)
+    return facts
 
 
-def _environment_summary(environment: Mapping[str, Any]) -> str:
-    git = environment.get("git") or {}
-    commit = str(git.get("commit") or "")[:10]
-    dirty = " with changes" if git.get("dirty") else ""
-    parts = [
-        f"adbench {environment.get('adbench', 'unknown')}",
-        f"commit {commit}{dirty}" if commit else "",
-        f"Python {environment['python']}" if "python" in environment else "",
-        str(environment.get("device_name") or ""),
-        str(environment.get("precision") or ""),
-    ]
-    return ", ".join(part for part in parts if part)
-
-
-def _flat(values: Mapping[str, Any], head: str = "") -> tuple[tuple[str, str], ...]:
+def _flat(values: Mapping[str, Any], head: str = "") -> list[tuple[str, str]]:
     """Nested facts as one level: `packages torch`, `2.6.0`."""
     found: list[tuple[str, str]] = []
     for name, value in values.items():
         title = f"{head}{name}".replace("_", " ")
-        if isinstance(value, Mapping):
-            found += _flat(value, f"{title} ")
-        else:
-            found.append((title, _plain(value)))
-    return tuple(found)
+        nested = isinstance(value, Mapping)
+        found += _flat(value, f"{title} ") if nested else [(title, _plain(value))]
+    return found
 
 
 def _plain(value: Any) -> str:

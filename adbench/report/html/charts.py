@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
-from adbench.figures.cases import ImageScores, image_scores
-from adbench.figures.curves import PRO_LIMIT, Curve
-from adbench.figures.draw import categories_of
-from adbench.figures.panels import METRIC_OF, PANELS, curves_of
+import numpy as np
+
+from adbench.figures.cases import image_scores
+from adbench.figures.curves import PANELS, PRO_LIMIT, Curve, curves_of
+from adbench.figures.names import categories_of
+from adbench.report.html.cells import View
 from adbench.store.records import Record
 
-WIDTH, HEIGHT = 240.0, 168.0
-LEFT, RIGHT, TOP, BOTTOM = 30.0, 8.0, 8.0, 30.0
-"""The drawing's margins, in units of its view box."""
+LEFT, RIGHT, TOP, BOTTOM = 30.0, 232.0, 8.0, 138.0
+"""Of the axes, in units of the view box, as in the template."""
 _BINS = 20
 MAX_CATEGORIES = 60
 MAX_METHODS = 14
@@ -27,67 +28,7 @@ PixelCurves = Mapping[tuple[str, str], Mapping[str, Mapping[str, Curve]]]
 """(data set, category) -> score key of a record -> kind -> curve."""
 
 
-@dataclass(frozen=True)
-class Line:
-    """One method in one panel."""
-
-    label: str
-    style: int
-    path: str
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One bin of one kind of image."""
-
-    kind: str
-    x: str
-    y: str
-    width: str
-    height: str
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A mark on an axis, in view-box units."""
-
-    at: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One small chart."""
-
-    title: str
-    description: str
-    x_label: str
-    y_label: str
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    lines: tuple[Line, ...] = ()
-    bars: tuple[Bar, ...] = ()
-    diagonal: str = ""
-
-
-@dataclass(frozen=True)
-class CategoryCharts:
-    """The charts of one category and the key to its lines."""
-
-    dataset: str
-    category: str
-    seed: str
-    legend: tuple[tuple[int, str], ...]
-    curves: tuple[Panel, ...]
-    histograms: tuple[Panel, ...]
-    num_normal: int
-    num_anomalous: int
-    left_out: str
-
-
-def category_charts(
-    records: Sequence[Record], pixel: PixelCurves, notes: list[str]
-) -> list[CategoryCharts]:
+def category_charts(records: Sequence[Record], pixel: PixelCurves, notes: list[str]) -> list[View]:
     """One a category with a finished cell, `MAX_CATEGORIES` at most; `notes` gets the rest."""
     groups = list(categories_of(records))
     rest = [f"{dataset}: {category}" for dataset, category, _ in groups[MAX_CATEGORIES:]]
@@ -99,117 +40,106 @@ def category_charts(
     return [_category(*group, pixel) for group in groups[:MAX_CATEGORIES]]
 
 
-def _category(
-    dataset: str, category: str, group: dict[str, Record], pixel: PixelCurves
-) -> CategoryCharts:
+def _category(dataset: str, category: str, group: dict[str, Record], pixel: PixelCurves) -> View:
+    """The charts of one category and the key to their lines."""
     shown = dict(list(group.items())[:MAX_METHODS])
     by_key = pixel.get((dataset, category), {})
-    own = {label: by_key.get(record.keys["score"], {}) for label, record in shown.items()}
-    curves = curves_of(shown, category, own)
-    styles = {label: number for number, label in enumerate(shown)}
+    kept = {label: by_key.get(record.keys["score"], {}) for label, record in shown.items()}
+    curves = curves_of(shown, category, kept)
     panels = []
-    for unit, kind, title, x, y in PANELS:
+    for unit, kind, metric, title, x, y in PANELS:
         if (unit, kind) in curves:
-            values = {n: r.metrics[category].get(METRIC_OF[unit, kind]) for n, r in shown.items()}
-            panels.append(_curve_panel(title, x, y, kind, curves[unit, kind], styles, values))
-    histograms = [_histogram(label, image_scores(r, category)) for label, r in shown.items()]
+            own = curves[unit, kind]
+            values = [r.metrics[category].get(metric) for r in shown.values()]
+            named = zip(shown, values, strict=True)
+            texts = [n if value is None else f"{n} {100 * value:.2f}" for n, value in named]
+            drawn = [(text, own.get(n)) for n, text in zip(shown, texts, strict=True)]
+            panels.append(_curves(title, x, y, kind, drawn))
     labels = image_scores(next(iter(shown.values())), category).labels
-    return CategoryCharts(
-        dataset,
-        category,
-        ", ".join(map(str, sorted({r.identity["seed"] for r in shown.values()}))),
-        tuple((number, label) for label, number in styles.items()),
-        tuple(panels),
-        tuple(histograms),
-        len(labels) - sum(labels),
-        sum(labels),
-        f"Drawn: the first {len(shown)} of {len(group)} methods."
-        if len(shown) < len(group)
-        else "",
-    )
+    left_out = f"Drawn: the first {len(shown)} of {len(group)} methods."
+    return {
+        "dataset": dataset,
+        "category": category,
+        "seed": ", ".join(map(str, sorted({r.identity["seed"] for r in shown.values()}))),
+        "legend": list(enumerate(shown)),
+        "curves": panels,
+        "histograms": [_histogram(label, r, category) for label, r in shown.items()],
+        "num_normal": len(labels) - sum(labels),
+        "num_anomalous": sum(labels),
+        "left_out": left_out if len(shown) < len(group) else "",
+    }
 
 
-def _curve_panel(
-    title: str, x: str, y: str, kind: str, curves: Mapping[str, Curve],
-    styles: Mapping[str, int], values: Mapping[str, float | None],
-) -> Panel:  # fmt: skip
+def _panel(title: str, description: str, x: str, y: str, **more: Any) -> View:
+    """One small chart: `x_ticks` and `y_ticks` are (place, text)."""
+    empty: View = {"lines": [], "bars": [], "diagonal": ""}
+    return {"title": title, "description": description, "x": x, "y": y, **empty, **more}
+
+
+def _curves(
+    title: str, x: str, y: str, kind: str, drawn: Sequence[tuple[str, Curve | None]]
+) -> View:
     limit = PRO_LIMIT if kind == "pro" else 1.0
-    lines = tuple(
-        Line(f"{n}{_value(values[n])}", styles[n], _path(curve, limit, steps=kind == "pr"))
-        for n, curve in curves.items()
-    )
-    ticks = [0, limit / 3, 2 * limit / 3, limit] if kind == "pro" else [0, 0.25, 0.5, 0.75, 1]
-    named = "; ".join(line.label for line in lines)
-    return Panel(
-        title,
-        f"{title}: {named}",
-        x,
-        y,
-        tuple(Tick(_number(_x(t / limit)), f"{t:g}") for t in ticks),
-        tuple(Tick(_number(_y(t)), f"{t:g}") for t in (0, 0.25, 0.5, 0.75, 1)),
-        lines,
+    quarters = (0, 0.25, 0.5, 0.75, 1)
+    ticks = [0, limit / 3, 2 * limit / 3, limit] if kind == "pro" else quarters
+    there = [(label, style, c) for style, (label, c) in enumerate(drawn) if c is not None]
+    lines = [(label, style, _path(c, limit, steps=kind == "pr")) for label, style, c in there]
+    return _panel(
+        title, f"{title}: {'; '.join(label for label, *_ in lines)}", x, y,
+        x_ticks=[(_x(t / limit), f"{t:g}") for t in ticks],
+        y_ticks=[(_y(t), f"{t:g}") for t in quarters],
+        lines=lines,
         diagonal=_path(Curve.from_json([[0, 1], [0, 1]]), 1.0) if kind == "roc" else "",
-    )
+    )  # fmt: skip
 
 
-def _histogram(label: str, images: ImageScores) -> Panel:
+def _histogram(label: str, record: Record, category: str) -> View:
+    images = image_scores(record, category)
     finite = [(s, k) for s, k in zip(images.scores, images.labels, strict=True) if math.isfinite(s)]
     low = min((s for s, _ in finite), default=0.0)
     high = max((s for s, _ in finite), default=1.0)
     span = high - low or 1.0
-    counts = [[0] * _BINS, [0] * _BINS]
+    counts = np.zeros((2, _BINS), int)
     for score, kind in finite:
-        counts[kind][min(_BINS - 1, int((score - low) / span * _BINS))] += 1
-    most = max(1, *counts[0], *counts[1])
-    bars = tuple(
-        Bar(
-            ("normal", "anomalous")[kind],
-            _number(_x(place / _BINS)),
-            _number(_y(count / most)),
-            _number((WIDTH - LEFT - RIGHT) / _BINS),
-            _number(_y(0) - _y(count / most)),
-        )
-        for kind in (0, 1)
-        for place, count in enumerate(counts[kind])
+        counts[kind, min(_BINS - 1, int((score - low) / span * _BINS))] += 1
+    most = max(1, int(counts.max()))
+    bars = [
+        (("normal", "anomalous")[kind], _x(place / _BINS), _y(count / most), _height(count / most))
+        for (kind, place), count in np.ndenumerate(counts)
         if count
-    )
-    anomalous = sum(images.labels)
-    lost = len(images.scores) - len(finite)
+    ]
+    anomalous, lost = sum(images.labels), len(images.scores) - len(finite)
     endless = f", {lost} scores not finite" if lost else ""
     kinds = f"{len(images.labels) - anomalous} normal, {anomalous} anomalous images{endless}"
-    return Panel(
-        label,
-        f"Scores of {label}: {kinds}, from {low:.4g} to {high:.4g}",
-        f"score ({lost} not finite)" if lost else "score",
-        "images",
-        tuple(Tick(_number(_x(p)), f"{low + p * span:.3g}") for p in (0, 0.5, 1)),
-        (Tick(_number(_y(0)), "0"), Tick(_number(_y(1)), str(most))),
-        bars=bars,
-    )
+    return _panel(
+        label, f"Scores of {label}: {kinds}, from {low:.4g} to {high:.4g}",
+        f"score ({lost} not finite)" if lost else "score", "images",
+        x_ticks=[(_x(p), f"{low + p * span:.3g}") for p in (0, 0.5, 1)],
+        y_ticks=[(_y(0), "0"), (_y(1), str(most))],
+        bars=bars, bar_width=_number((RIGHT - LEFT) / _BINS),
+    )  # fmt: skip
 
 
 def _path(curve: Curve, limit: float, *, steps: bool = False) -> str:
     """SVG path data; with `steps`, a value holds back to the point before (as precision does)."""
-    places = [
-        (_number(_x(min(x / limit, 1.0))), _number(_y(y)))
-        for x, y in zip(curve.x.tolist(), curve.y.tolist(), strict=True)
-    ]
+    points = zip(curve.x.tolist(), curve.y.tolist(), strict=True)
+    places = [(_x(min(x / limit, 1.0)), _y(y)) for x, y in points]
     if steps:
         return f"M{places[0][0]} {places[0][1]}" + "".join(f"V{y}H{x}" for x, y in places[1:])
     return "M" + "L".join(f"{x} {y}" for x, y in places)
 
 
-def _x(share: float) -> float:
-    return LEFT + share * (WIDTH - LEFT - RIGHT)
+def _x(share: float) -> str:
+    return _number(LEFT + share * (RIGHT - LEFT))
 
 
-def _y(share: float) -> float:
-    return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+def _y(share: float) -> str:
+    return _number(BOTTOM - share * (BOTTOM - TOP))
+
+
+def _height(share: float) -> str:
+    return _number(share * (BOTTOM - TOP))
 
 
 def _number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
-
-
-def _value(value: float | None) -> str:
-    return "" if value is None else f" {100 * value:.2f}"

@@ -1,4 +1,4 @@
-"""From records to the text of one HTML file.
+"""From a report to the text of one HTML file.
 
 Templates escape every text that they print. What the page may load or run is fixed twice over: it
 refers to nothing outside itself, and its content security policy allows data-URI images and, by
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,65 +18,72 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from adbench.report.comparison import notes, timing_table
-from adbench.report.footnotes import protocol_notes
-from adbench.report.html.cells import METRIC_TITLES, cell_views, environments_of, settings_of
+from adbench.report.html.cells import (
+    View,
+    cell_views,
+    differences,
+    environments_of,
+    protocols_of,
+    settings_of,
+)
 from adbench.report.html.charts import category_charts
 from adbench.report.html.pictures import Budget, gallery_views, plots
-from adbench.report.html.protocols import differences, protocols_of
-from adbench.report.html.tables import table_view
-from adbench.report.parts_table import parts_tables
-from adbench.report.report import LONG, Layout
+from adbench.report.report import Report
+from adbench.report.tables import TITLES
+from adbench.report.text_table import Table
 from adbench.store.records import Record
 from adbench.text import printable
 from adbench.version import __version__
 
 
-def document(records: Sequence[Record], results: Path, layout: Layout = LONG) -> str:
-    """The report of `records` as one HTML document.
+def document(report: Report, results: Path) -> str:
+    """The report as one HTML document.
 
-    Args:
-        records: those to show, the latest of each cell; none failed, all failed, both are fine.
-        results: the results folder; pictures that were drawn there (`figures/`) are shown, its
-            maps and the data set are not read.
-        layout: of the comparison tables, with the published numbers to show in them.
+    `results` is the results folder: pictures that were drawn there (`figures/`) are shown, its maps
+    and the data set are not read.
     """
+    records, marks = report.records, report.marks
     budget = Budget()
-    protocols = protocols_of(records)
-    environments = environments_of(records)
-    settings = settings_of(records)
-    cells = cell_views(records, protocols, environments, settings)
-    timing = timing_table(records, layout.numbers)
+    protocols = protocols_of(records, marks)
+    environments, settings = environments_of(records), settings_of(records)
+    cells = cell_views(records, marks, protocols, environments, settings)
     galleries, pixel_curves = gallery_views(records, results / "figures", budget)
     charts = category_charts(records, pixel_curves, budget.notes)
-    said = [n for n in protocol_notes(records) if n.startswith("Protocol")]
-    below = notes(records, layout.numbers, layout.metrics)
-    page = {
-        "version": __version__,
-        "facts": _facts(records),
-        "banners": _banners(records),
-        "tables": [
-            *(table_view(table, cells) for table in layout.tables(records)),
-            *(table_view(table, ()) for table in parts_tables(records, layout.metrics)),
-        ],
-        "timing": table_view(timing, ()) if timing else None,
-        "notes": [n for n in below if n not in said],  # protocols have a section
-        "protocols": protocols,
-        "differences": differences(protocols),
-        "failures": [cell for cell in cells if cell.failure or cell.reason],
-        "plots": plots(records),
-        "charts": charts,
-        "galleries": galleries,
-        "left_out": budget.notes,
-        "cells": cells,
-        "environments": environments,
-        "settings": settings,
-        "metric_titles": METRIC_TITLES,
-    }
-    return _render(page)
+    # Protocols have a section of their own.
+    notes = [note.text for note in report.notes if note.about != "protocol"]
+    return _render(
+        version=__version__,
+        facts=_facts(records),
+        banners=_banners(records),
+        tables=[*((t, _links(t, cells)) for t in report.tables), *((t, {}) for t in report.parts)],
+        timing=report.timing,
+        notes=[*notes, *budget.notes],
+        protocols=protocols,
+        differences=differences(protocols.values()),
+        failures=[c for c in cells if c["record"].failure or c["record"].reason],
+        plots=plots(records),
+        charts=charts,
+        galleries=galleries,
+        cells=cells,
+        environments=environments,
+        settings=settings,
+        metric_titles=TITLES.values(),
+    )
 
 
-def _render(page: dict[str, Any]) -> str:
+def _links(table: Table, cells: Iterable[View]) -> dict[tuple[str, str], str]:
+    """Where the run behind a row is described, by the texts of the row's first two columns; of
+    several seeds, the first."""
+    links: dict[tuple[str, str], str] = {}
+    for cell in cells:
+        if table.key == f"{cell['dataset']}-{cell['scope']}":
+            for category in cell["categories"]:
+                for name in (cell["run"], f"{cell['run']} ({cell['mark']})"):
+                    links.setdefault((category, name), cell["anchor"])
+    return links
+
+
+def _render(**page: Any) -> str:
     environment = Environment(
         loader=PackageLoader("adbench.report.html"),
         autoescape=True,
@@ -116,22 +123,21 @@ def _source(text: str) -> str:
 def _facts(records: Sequence[Record]) -> list[tuple[str, str]]:
     """What the report is about, in a few words each."""
 
-    def listed(values: Sequence[str], most: int = 12) -> str:
-        names = sorted(set(values))
+    def listed(values: Iterable[object], most: int = 12) -> str:
+        names = sorted(set(map(str, values)))
         more = f" and {len(names) - most} more" if len(names) > most else ""
         return ", ".join(names[:most]) + more
 
     statuses = [record.status for record in records]
     counts = [f"{statuses.count(s)} {s}" for s in ("done", "failed", "skipped") if s in statuses]
-    created = sorted(record.created for record in records)
-    first_and_last = dict.fromkeys(text[:10] for text in (created[:1] + created[-1:]))
+    days = sorted(record.created[:10] for record in records)
     return [
-        ("data sets", listed([record.identity["dataset"] for record in records])),
-        ("methods", listed([record.identity["method"] for record in records])),
-        ("presets", listed([record.preset for record in records])),
-        ("seeds", listed([str(record.identity["seed"]) for record in records])),
+        ("data sets", listed(record.identity["dataset"] for record in records)),
+        ("methods", listed(record.identity["method"] for record in records)),
+        ("presets", listed(record.preset for record in records)),
+        ("seeds", listed(record.identity["seed"] for record in records)),
         ("cells", ", ".join(counts) or "none"),
-        ("recorded", " to ".join(first_and_last) or "never"),
+        ("recorded", " to ".join(dict.fromkeys(days[:1] + days[-1:])) or "never"),
     ]
 
 

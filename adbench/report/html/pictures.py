@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -15,8 +15,13 @@ from adbench.figures.critical_difference import Ranking, critical_difference_fig
 from adbench.figures.curves import Curve
 from adbench.figures.latency import latency_figure, settings
 from adbench.figures.style import drawing, svg
+from adbench.report.html.cells import View
+from adbench.report.html.charts import PixelCurves
 from adbench.report.tables import TITLES
 from adbench.store.records import Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 EMBEDDED = 13_000_000
 """Bytes of pictures in one report, at most: with text and tables it stays under 20 MB."""
@@ -33,64 +38,37 @@ class Budget:
 
     def take(self, size: int) -> bool:
         """Whether `size` more bytes fit; if so they are spent."""
-        if size > self.left:
-            return False
-        self.left -= size
-        return True
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A picture with a heading, and `reason` instead where it cannot be drawn."""
-
-    title: str
-    alt: str
-    source: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class GalleryView:
-    """The pictures of one category."""
-
-    dataset: str
-    category: str
-    seed: int
-    chosen_by: str
-    methods: tuple[str, ...]
-    cases: tuple[Mapping[str, Any], ...]
-    sheets: tuple[Plot, ...]
-    remark: str
+        fits = size <= self.left
+        self.left -= size if fits else 0
+        return fits
 
 
 def gallery_views(
     records: Sequence[Record], folder: Path, budget: Budget
-) -> tuple[list[GalleryView], dict[tuple[str, str], dict[str, dict[str, Curve]]]]:
+) -> tuple[list[View], PixelCurves]:
     """What was drawn of these records, and their pixel curves by (data set, category).
 
     Pictures of records that are superseded or not selected are not shown.
     """
     wanted = {record.keys["score"] for record in records if record.status == "done"}
-    views: list[GalleryView] = []
-    curves: dict[tuple[str, str], dict[str, dict[str, Curve]]] = {}
+    views: list[View] = []
+    curves = {}
     old: list[str] = []
     full: list[str] = []
     for entry in gallery.read(folder):
         name = f"{entry['dataset']}: {entry['category']}"
         keys: dict[str, str] = entry["drawn_from"]
-        if not wanted & set(keys.values()):
+        shown = [label for label, key in keys.items() if key in wanted]
+        if not shown:
             old.append(name)
             continue
-        shown = [label for label, key in keys.items() if key in wanted]
         curves[entry["dataset"], entry["category"]] = {
             keys[label]: {kind: Curve.from_json(c) for kind, c in kinds.items()}
             for label, kinds in entry["pixel_curves"].items()
         }
         view = _view(entry, shown, folder, budget)
-        if view is None:
-            full.append(name)
-        else:
-            views.append(view)
+        views += [view] if view else []
+        full += [] if view else [name]
     if full:
         budget.notes.append(
             f"Left out, as the file would be too large for a mail: pictures of {', '.join(full)}. "
@@ -106,36 +84,32 @@ def gallery_views(
 
 def _view(
     entry: Mapping[str, Any], shown: Sequence[str], folder: Path, budget: Budget
-) -> GalleryView | None:
+) -> View | None:
+    """The pictures of one category; None where there is no room for them."""
     cases = [
         {**case, "maps": [m for m in case["maps"] if m["method"] in shown]}
         for case in entry["cases"]
     ]
-    size = sum(
-        len(case["image"]) + len(case["mask"]) + sum(len(m["picture"]) for m in case["maps"])
-        for case in cases
+    pictures = (
+        (case["image"], case["mask"], *(m["picture"] for m in case["maps"])) for case in cases
     )
-    if not budget.take(size):
+    if not budget.take(sum(len(picture) for own in pictures for picture in own)):
         return None
     name = f"{entry['dataset']}: {entry['category']}"
     files = [(f"Contact sheet, {name}", entry["sheet"])] if entry.get("sheet") else []
     files += [(f"Steps of {s['method']}, {name}", s["file"]) for s in entry.get("steps", ())]
     sheets = [_sheet(title, folder / Path(file).name, budget) for title, file in files]
     rest = [label for label in entry["drawn_from"] if label not in shown]
-    remark = f"The sheet also shows {', '.join(rest)}, not in this report." if rest else ""
-    return GalleryView(
-        entry["dataset"],
-        entry["category"],
-        entry["seed"],
-        entry["chosen_by"],
-        tuple(shown),
-        tuple(cases),
-        tuple(sheet for sheet in sheets if sheet is not None),
-        remark,
-    )
+    return {
+        **{name: entry[name] for name in ("dataset", "category", "seed", "chosen_by")},
+        "methods": shown,
+        "cases": cases,
+        "sheets": [sheet for sheet in sheets if sheet is not None],
+        "remark": f"The sheet also shows {', '.join(rest)}, not in this report." if rest else "",
+    }
 
 
-def _sheet(title: str, path: Path, budget: Budget) -> Plot | None:
+def _sheet(title: str, path: Path, budget: Budget) -> View | None:
     """A sheet, smaller than it was drawn; None where the file is gone or there is no room."""
     try:
         with Image.open(path) as picture:
@@ -147,47 +121,47 @@ def _sheet(title: str, path: Path, budget: Budget) -> Plot | None:
     if not budget.take(len(source)):
         budget.notes.append(f"{title} is left out for its size: figures/{path.name}.")
         return None
-    alt = f"{title}: rows of images with their ground truth and maps, described in the picture"
-    return Plot(title, alt, source)
+    words = "rows of images with their ground truth and maps, described in the picture"
+    return _plot(title, alt=f"{title}: {words}", source=source)
 
 
-def plots(records: Sequence[Record]) -> list[Plot]:
+def _plot(title: str, *, alt: str = "", source: str = "", reason: str = "") -> View:
+    """A picture with a heading, and `reason` instead where it cannot be drawn."""
+    return {"title": title, "alt": alt, "source": source, "reason": reason}
+
+
+def plots(records: Sequence[Record]) -> list[View]:
     """Accuracy against latency and critical differences, or why there are none."""
     return [*_latency(records), *_ranks(records)]
 
 
-def _latency(records: Sequence[Record]) -> list[Plot]:
+def _latency(records: Sequence[Record]) -> list[View]:
     found = []
     for setting in settings(records):
         title = f"Accuracy against latency: {setting.dataset}, {setting.scope}, {setting.device}"
-        with drawing():
-            figure = latency_figure(records, setting)
-            source = _svg_uri(svg(figure)) if figure is not None else ""
+        source = _svg_uri(latency_figure, records, setting)
         reason = "" if source else "no method was timed undisturbed on all of its categories"
         alt = f"{title}. The numbers are those of the timing and comparison tables."
-        found.append(Plot(title, alt, source, reason))
-    if not found:
-        reason = (
-            "no cell was timed on an otherwise idle machine; adbench run with --overwrite timing "
-            "measures again"
-        )
-        found.append(Plot("Accuracy against latency", "", reason=reason))
-    return found
+        found.append(_plot(title, alt=alt, source=source, reason=reason))
+    reason = (
+        "no cell was timed on an otherwise idle machine; adbench run with --overwrite timing "
+        "measures again"
+    )
+    return found or [_plot("Accuracy against latency", reason=reason)]
 
 
-def _ranks(records: Sequence[Record]) -> list[Plot]:
-    found: list[Plot] = []
+def _ranks(records: Sequence[Record]) -> list[View]:
+    found: list[View] = []
     for scope in sorted({record.identity["scope"] for record in records}):
         own = [record for record in records if record.identity["scope"] == scope]
         outcomes = {metric: ranking(own, metric) for metric in _RANKED}
         reasons = dict.fromkeys(o for o in outcomes.values() if isinstance(o, str))
-        found += [Plot(f"Critical differences, {scope}", "", reason=reason) for reason in reasons]
+        found += [_plot(f"Critical differences, {scope}", reason=reason) for reason in reasons]
         for metric, outcome in outcomes.items():
             if isinstance(outcome, Ranking):
                 title = f"Critical differences: {TITLES[metric]}, {scope}"
-                with drawing():
-                    source = _svg_uri(svg(critical_difference_figure(outcome, metric)))
-                found.append(Plot(title, f"{title}. {_in_words(outcome)}", source))
+                source = _svg_uri(critical_difference_figure, outcome, metric)
+                found.append(_plot(title, alt=f"{title}. {_in_words(outcome)}", source=source))
     return found
 
 
@@ -197,5 +171,10 @@ def _in_words(found: Ranking) -> str:
     return f"Average ranks: {listed}; critical difference {found.difference:.2f}."
 
 
-def _svg_uri(text: str) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode('ascii')}"
+def _svg_uri(draw: Callable[..., Figure | None], *arguments: Any) -> str:
+    with drawing():
+        figure = draw(*arguments)
+        if figure is None:
+            return ""
+        text = base64.b64encode(svg(figure).encode()).decode("ascii")
+    return f"data:image/svg+xml;base64,{text}"

@@ -12,10 +12,10 @@ from toy import write_toy
 from adbench.contracts import CategoryCard, Context, Images
 from adbench.errors import MethodError, UsageError
 from adbench.hyperparameters import build_hyperparameters
-from adbench.methods.transfusion import fitting
+from adbench.methods.transfusion import training
 from adbench.methods.transfusion.losses import LossTerms
 from adbench.methods.transfusion.method import TransFusion
-from adbench.methods.transfusion.training_data import to_unit_range
+from adbench.methods.transfusion.process import to_unit_range
 
 REFERENCE = "adbench.methods.transfusion.method:TransFusion"
 TABLE_4 = (
@@ -148,8 +148,8 @@ def test_a_killed_training_goes_on_to_the_same_bits(fitted, images):
     with pytest.raises(InterruptedError):
         build().fit(images, context(checkpoint))
     resumed = build().fit(images, context(checkpoint))
-    for name, tensor in fitted.detector_.network.state_dict().items():
-        assert torch.equal(tensor, resumed.detector_.network.state_dict()[name]), name
+    for name, tensor in fitted.network_.state_dict().items():
+        assert torch.equal(tensor, resumed.network_.state_dict()[name]), name
     assert resumed.diagnostics() == fitted.diagnostics()
 
 
@@ -161,14 +161,16 @@ def test_bfloat16_trains_and_scores_close_to_float32(fitted, images):
 
 def test_a_loss_that_is_not_finite_stops_with_a_way_out(images, monkeypatch):
     bad = torch.tensor(float("nan"), requires_grad=True)
-    monkeypatch.setattr(fitting, "transfusion_loss", lambda *_, **__: LossTerms(bad, bad, bad, bad))
+    monkeypatch.setattr(
+        training, "transfusion_loss", lambda *_, **__: LossTerms(bad, bad, bad, bad)
+    )
     with pytest.raises(MethodError, match="nan at step 0 of 4.*learning rate"):
         build().fit(images, context())
 
 
 def test_a_map_that_is_not_finite_stops_with_a_way_out(fitted, images):
     broken = copy.deepcopy(fitted)
-    torch.nn.init.constant_(broken.detector_.network.mask_head.conv.bias, float("nan"))
+    torch.nn.init.constant_(broken.network_.mask_head.conv.bias, float("nan"))
     with pytest.raises(MethodError, match=r"a/train/good/0.png is not finite.*precision=fp32"):
         broken.predict(images)
 

@@ -8,13 +8,13 @@ from torch.nn import functional as F
 
 from adbench.errors import MethodError
 from adbench.methods.group_norm import GroupNorm
-from adbench.methods.transfusion.costs import forward_flops
 from adbench.methods.transfusion.network import (
     Attention,
     TimeEmbedding,
     TransFusionUNet,
     encode_positions,
 )
+from adbench.methods.transfusion.settings import forward_flops
 from adbench.methods.transfusion.weights import load_official_state_dict, own_name, read_checkpoint
 
 TOLERANCE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-6}

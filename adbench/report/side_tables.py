@@ -1,0 +1,127 @@
+"""The tables below the comparison: what the parts of methods score alone, and what methods cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from adbench.report.comparison import Numbers
+from adbench.report.reported import times
+from adbench.report.tables import MEAN, TITLES, group_of, grouped, part_rows, rows, summarise_seeds
+from adbench.report.text_table import (
+    Table,
+    averaged,
+    columns_of,
+    marked,
+    percent,
+    row_of,
+    run_name,
+    seeds_text,
+)
+from adbench.store.records import Record
+
+WHOLE = "whole"
+"""The method itself, beside its parts."""
+_COSTS = (
+    "cells", "fit, s", "ms/image", "p95", "images/s", "peak RSS, GB", "device mem., GB",
+    "parameters, M", "GFLOP/image",
+)  # fmt: skip
+
+
+def parts_tables(numbers: Numbers, metrics: Sequence[str]) -> list[Table]:
+    """One table per data set and scope in which a method has parts, never ranked.
+
+    A row a category, method and part; the last of a method is the method itself.
+    """
+    having = [record for record in numbers.records if record.parts]
+    parts = grouped(part_rows(numbers.records), lambda row: str(row["part"]))
+    whole = {WHOLE: rows(having, numbers.marks.versions)} if having else {}
+    found = [
+        {**summary, "part": name}
+        for name, table in [*parts.items(), *whole.items()]
+        for summary in summarise_seeds(table)
+    ]
+    places = grouped(found, lambda s: (str(s["dataset"]), str(s["scope"])))
+    return [_parts(place, own, metrics, numbers) for place, own in places.items()]
+
+
+def _parts(
+    place: tuple[str, str],
+    found: Sequence[dict[str, Any]],
+    metrics: Sequence[str],
+    numbers: Numbers,
+) -> Table:
+    seeds = sorted({seed for summary in found for seed in summary["seeds"]})
+    categories = list(dict.fromkeys(s["category"] for s in found if s["category"] != MEAN))
+    lines = []
+    for category in [*categories, MEAN] if len(categories) > 1 else categories:
+        own = grouped((s for s in found if s["category"] == category), group_of)
+        ordered = [(group, s) for group in own.values() for s in group]
+        for number, (group, s) in enumerate(ordered, 1):
+            label = f"mean of {averaged(s)}" if category == MEAN else category
+            name = marked(run_name(s), numbers.marks.of(group[0]))
+            values = (percent(s[metric], s["status"], len(seeds)) for metric in metrics)
+            lines.append(row_of((label, name, s["part"], *values), ends=number == len(ordered)))
+    return Table(
+        f"Parts of methods alone: {', '.join(place)} (%, {seeds_text(seeds)})",
+        columns_of(("category", "method", "part"), (TITLES[name] for name in metrics)),
+        tuple(lines),
+        key=f"parts-{'-'.join(place)}",
+    )
+
+
+def timing_table(numbers: Numbers) -> Table | None:
+    """Fit and inference cost per method and data set; only what was measured undisturbed.
+
+    Of published times, those of papers that time a method of ours.
+    """
+    timed = (r for r in numbers.records if r.status == "done" and _inference(r).get("valid"))
+    groups = grouped(timed, _timed)
+    if not groups:
+        return None
+    ours = {record.identity["method"] for record in numbers.records}
+    published = times(numbers.published)
+    papers = {number.paper for number in published if number.method in ours}
+    theirs = [
+        (n.dataset, f"{n.name}, reported", n.device, "–", "–", f"{1000 * n.value:.1f}", *["–"] * 6)
+        for n in published
+        if n.paper in papers
+    ]
+    lines = [
+        row_of((*key, *_costs(group)), ends=bool(theirs) and number == len(groups))
+        for number, (key, group) in enumerate(groups.items(), 1)
+    ]
+    return Table(
+        "Timing (batch 1: ms/image and p95; the method's batch: images/s)",
+        columns_of(("data set", "method", "device"), _COSTS),
+        (*lines, *(row_of(line, reported=True) for line in theirs)),
+        key="timing",
+    )
+
+
+def _inference(record: Record) -> dict[str, Any]:
+    return record.timing.get("inference") or {}
+
+
+def _timed(record: Record) -> tuple[str, str, str]:
+    run = {**record.identity, "variant": record.variant, "preset": record.preset}
+    return record.identity["dataset"], run_name(run), _inference(record)["device_name"]
+
+
+def _costs(group: Sequence[Record]) -> tuple[str, ...]:
+    fit = [r.timing["fit"] for r in group]
+    seconds = [f["seconds"] for f in fit if f.get("valid")]
+    inference = [r.timing["inference"] for r in group]
+    device = [i["peak_device_bytes"] for i in inference if i["peak_device_bytes"] is not None]
+    return (
+        str(len(group)),
+        f"{median(seconds):.1f}" if seconds else "–",
+        f"{1e3 * median([i['seconds_per_image']['median'] for i in inference]):.1f}",
+        f"{1e3 * median([i['seconds_per_image']['p95'] for i in inference]):.1f}",
+        f"{median([i['images_per_second'] for i in inference]):.2f}",
+        f"{max(i['peak_rss_bytes'] for i in inference) / 1e9:.2f}",
+        f"{max(device) / 1e9:.2f}" if device else "–",
+        f"{median([i['parameters'] for i in inference]) / 1e6:.2f}",
+        f"{median([i['flops_per_image'] for i in inference]) / 1e9:.2f}",
+    )
