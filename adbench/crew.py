@@ -26,7 +26,7 @@ from typing import Any, Literal
 from adbench.errors import StoreError
 from adbench.plan import Cell
 from adbench.reporter import Reporter
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.claims import ClaimWatch
 from adbench.store.folders import CellFolder, Store
 from adbench.store.records import Record
@@ -162,7 +162,7 @@ class Crew(Notes):
             if watch.look(other.folder).state == "dead":
                 other.disband()
         crew = cls(results / FOLDER / uuid.uuid4().hex[:12])
-        atomic.write_json(crew.folder / "agenda.json", {"over": agenda.over})
+        files.write_json(crew.folder / "agenda.json", {"over": agenda.over})
         return crew
 
     @staticmethod
@@ -172,7 +172,7 @@ class Crew(Notes):
 
     def agenda(self) -> Agenda:
         """What it has to settle; empty where that cannot be read."""
-        return Agenda((atomic.read_or_set_aside(self.folder / "agenda.json") or {}).get("over", {}))
+        return Agenda((files.read_or_set_aside(self.folder / "agenda.json") or {}).get("over", {}))
 
     def disband(self) -> None:
         """Remove the folder: the workers that are left stop."""
@@ -241,7 +241,7 @@ class Crew(Notes):
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise atomic.explain_os_error(error, self.folder / name) from error
+            raise files.explain_os_error(error, self.folder / name) from error
 
     def read(self, name: str) -> dict[str, Any] | None:
         """What was written, None where that is not there."""

@@ -3,14 +3,11 @@ write them.
 
 Results go to stdout, everything else to stderr. All text passes here, and no other module prints:
 what records, data and plug-ins brought in is shown as escapes where it would steer a terminal.
-
-Two rules say which text can stand in a table, a record and on a terminal. A name from data that
-breaks a line, steers a terminal or is not UTF-8 is refused where it is read. What is printed or
-written into a document is besides free of characters that nobody sees: those that turn the
-direction of the text around them (U+202E), have no width, or carry a hidden message (tags); they
-become escapes. The joiners U+200C and U+200D stay, since Persian, the scripts of India and emoji
-are written with them, and so do the number signs of Arabic and Kaithi, which are of this category
-of Unicode (Cf) and can be seen.
+A name from data that breaks a line, steers a terminal or is not UTF-8 is refused where it is read.
+What is printed is besides free of characters that nobody sees: those that turn the direction of the
+text around them (U+202E), have no width, or carry a hidden message (tags). The joiners U+200C and
+U+200D stay, since Persian, the scripts of India and emoji are written with them, and so do the
+number signs of Arabic and Kaithi, which can be seen.
 """
 
 from __future__ import annotations
@@ -165,8 +162,8 @@ def at_home(path: Path | None) -> Path | None:
 
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-_WORDS = re.compile(r"(?:(\d+(?:\.\d+)?)([dhms]))+")
 _WORD = re.compile(r"(\d+(?:\.\d+)?)([dhms])")
+_WORDS = re.compile(f"(?:{_WORD.pattern})+")
 _CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
 
 

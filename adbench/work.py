@@ -39,11 +39,10 @@ from adbench.machine.environment import git_state, package_versions
 from adbench.plan import Cell, Plan
 from adbench.reporter import Reporter
 from adbench.request import Request
-from adbench.store.atomic import explain_os_error
 from adbench.store.claims import Claim, ClaimWatch
+from adbench.store.files import explain_os_error, remove
 from adbench.store.folders import CellFolder
 from adbench.store.records import Failure, Record
-from adbench.store.removal import remove
 from adbench.team import Leader, PartnerLost, follow
 from adbench.text import say, say_traceback
 from adbench.version import __version__

@@ -45,16 +45,11 @@ def k_center_greedy(
     *,
     device: str | torch.device | None = None,
 ) -> Tensor:
-    """Choose centres by greedy farthest-point selection in Euclidean distance.
+    """Choose centres among features (N, d), taken as float32, by greedy farthest-point selection.
 
     Exactly textbook greedy with float64 distances: the first centre is drawn from `seed`, each
-    next one is the point farthest from its nearest centre, ties go to the lowest index.
-
-    Args:
-        features: (N, d), converted to float32; finite.
-        num_centers: how many to choose, 1 to N.
-        seed: of the first centre.
-        device: where the matrix products run; the tensor's own device by default.
+    next one is the point farthest from its nearest centre, ties go to the lowest index. Matrix
+    products run on `device`, by default the tensor's own.
 
     Returns:
         1-D int64 CPU tensor of distinct indices in the order of selection. It holds fewer than
@@ -170,7 +165,6 @@ class _Selection:
         self._accept([first])
 
     def run(self) -> NDArray[np.int64]:
-        """The chosen indices, in order."""
         size = MIN_CANDIDATES
         while len(self.chosen) < self._num_centers:
             accepted = self._round(size)

@@ -77,8 +77,6 @@ def ddim_step(
 
     Args:
         scheduler: has `alphas_cumprod` and says what the model predicts.
-        model_output: of the sample's shape.
-        timestep: of `sample`.
         prev_timestep: of the result; `CLEAN` for the denoised sample itself.
         sample: x_t.
         eta: 0 is deterministic, 1 has DDPM's variance.

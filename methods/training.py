@@ -28,14 +28,10 @@ LOOK_EVERY = 10
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How long and how to train.
+    """So many steps of AdamW on batches that may straddle two epochs and are always full.
 
     Attributes:
-        steps: optimiser steps.
-        batch_size: images in each; a batch may straddle two epochs, and is always full.
-        learning_rate: of AdamW; multiplied by 0.1 after `drop_at` of all steps.
-        weight_decay: of AdamW.
-        drop_at: fraction of the steps; 1 never drops.
+        drop_at: fraction of the steps after which the rate is a tenth; 1 never drops.
         gradient_clip: largest norm of the gradient; 0 does not clip.
         ema_decay: of the averaged weights that are kept in the end; 0 keeps the last weights.
         precision: "bf16" runs the forward pass under autocast; weights stay float32.
@@ -89,17 +85,12 @@ def held_out_split(
 def train(
     network: nn.Module, loss: Loss, num_samples: int, plan: TrainingPlan, context: Context
 ) -> list[float]:
-    """Train `network` in place; afterwards it holds the averaged weights, frozen.
+    """Train `network` in place; returns the loss of every step.
 
-    Resumes from `context.checkpoint`. All randomness comes from generators named by step or
-    epoch, so that a resumed run equals an uninterrupted one bit for bit. Members of
-    `context.team` share each batch.
-
-    Returns:
-        The loss of every step.
-
-    Raises:
-        MethodError: the loss is not finite.
+    Afterwards it holds the averaged weights, frozen. Resumes from `context.checkpoint`. All
+    randomness comes from generators named by step or epoch, so that a resumed run equals an
+    uninterrupted one bit for bit. Members of `context.team` share each batch. Raises
+    `MethodError` where the loss is not finite.
     """
     state = _TrainingState(network, plan)
     step = state.restore(context.checkpoint.load())
@@ -130,17 +121,13 @@ def train(
 
 @contextmanager
 def seeded(context: Context, purpose: str) -> Iterator[None]:
-    """A block in which torch's global CPU generator, which initialises networks, is seeded.
-
-    It is put back afterwards.
-    """
+    """A block with a seeded global CPU generator, which initialises networks; then as before."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(context.generator(purpose).initial_seed())
         yield
 
 
 def autocast(device: str, precision: str) -> AbstractContextManager[Any]:
-    """Autocast to bfloat16 when `precision` is "bf16"."""
     kind = torch.device(device).type
     return torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bf16")
 
@@ -170,8 +157,6 @@ def loss_record(losses: list[float], num_images: int) -> dict[str, JSON]:
 
 
 class _TrainingState:
-    """The optimiser, the averaged weights and the losses of one run."""
-
     def __init__(self, network: nn.Module, plan: TrainingPlan) -> None:
         self.network, self.plan = network, plan
         self.parameters: list[nn.Parameter] = list(network.parameters())
@@ -179,10 +164,7 @@ class _TrainingState:
         self._unread: list[Tensor] = []
         self.average = deepcopy(network).requires_grad_(False) if plan.ema_decay else None
         self.optimizer = torch.optim.AdamW(
-            self.parameters,
-            lr=plan.learning_rate,
-            weight_decay=plan.weight_decay,
-            fused=True,
+            self.parameters, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
         )
 
     def update(self, value: Tensor, step: int) -> None:
@@ -215,7 +197,6 @@ class _TrainingState:
                 )
 
     def dump(self, step: int) -> dict[str, Any]:
-        """The state after `step` steps, for a checkpoint."""
         return {
             "step": step,
             "losses": torch.tensor(self.losses, dtype=torch.float64),
@@ -278,9 +259,6 @@ def accumulate_gradients(
     the same gradient: what the numbers are depends on how many parts there are, not on who
     worked on them. One part draws from the step's own generator. Batch normalisation sees a part
     at a time; members average its running statistics.
-
-    Args:
-        indices: of the batch, (B,), the same for all members.
     """
     parts = indices.tensor_split(min(context.batch_parts, len(indices)))
     team = context.team

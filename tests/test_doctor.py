@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from toy import Invoke, Toy, write_toy
@@ -25,51 +24,40 @@ def check(invoke: Invoke, name: str, *arguments: str) -> list[tuple[str, str]]:
     return [(c["status"], c["detail"]) for c in checks if c["name"] == name]
 
 
-@contextmanager
-def versions(monkeypatch: pytest.MonkeyPatch, **changes: str | None) -> Iterator[None]:
-    known: Mapping[str, str | None] = package_versions() | {
-        name.replace("_", "-"): version for name, version in changes.items()
-    }
-    with monkeypatch.context() as changed:
-        changed.setattr(doctor, "package_versions", lambda: known)
-        yield
-
-
-def test_a_sound_installation_is_ready_and_told_what_to_try(invoke: Invoke) -> None:
-    outcome = invoke("doctor")
+def test_a_sound_installation_is_ready_told_what_to_try_and_left_alone(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    outcome = invoke("doctor", "--results", "results")
     assert outcome.code == 0, outcome.out
     assert "problem" not in outcome.out
     assert outcome.out.splitlines()[-1] == f"ready; to try it: {doctor.TRY}"
     assert "faiss-cpu" in outcome.out or "faiss-gpu" in outcome.out
-
-
-def test_doctor_writes_nothing(invoke: Invoke, tmp_path: Path) -> None:
-    invoke("doctor", "--results", "results")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_package_is_a_problem(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    with versions(monkeypatch, scikit_learn=None):
-        status, detail = check(invoke, "packages")[-1]
-        text = invoke("doctor").out
-    assert status == "problem" and "pip install scikit-learn" in detail
-    assert text.splitlines()[-1] == "1 to mend, see above"
+VERSIONS: list[tuple[str, dict[str, str | None], str, str]] = [
+    ("packages", {"scikit-learn": None}, "problem", "pip install scikit-learn"),
+    ("faiss", {"faiss-cpu": "1.8", "faiss-gpu": "1.7"}, "problem", "other: `pip uninstall` one"),
+    ("faiss", {"faiss-cpu": None, "faiss-gpu": "1.7"}, "ok", "faiss-gpu"),
+    ("faiss", {"faiss-cpu": None, "faiss-gpu": None}, "ok", "a package other than faiss-cpu and"),
+]
 
 
-@pytest.mark.parametrize(
-    ("cpu", "gpu", "status", "detail"),
-    [
-        ("1.8", "1.7", "problem", "break each other: `pip uninstall` one"),
-        (None, "1.7", "ok", "faiss-gpu"),
-        (None, None, "ok", "a package other than faiss-cpu and faiss-gpu"),
-    ],
-)
-def test_faiss_names_the_package_behind_it(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, cpu: str, gpu: str, status: str, detail: str
+@pytest.mark.parametrize(("name", "versions", "status", "detail"), VERSIONS)
+def test_packages_that_are_missing_or_break_each_other(
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    versions: Mapping[str, str | None],
+    status: str,
+    detail: str,
 ) -> None:
-    with versions(monkeypatch, faiss_cpu=cpu, faiss_gpu=gpu):
-        ((found, text),) = check(invoke, "faiss")
+    known = {**package_versions(), **versions}
+    monkeypatch.setattr(doctor, "package_versions", lambda: known)
+    found, text = check(invoke, name)[-1]
     assert found == status and detail in text
+    if status == "problem":
+        assert invoke("doctor").out.splitlines()[-1] == "1 to mend, see above"
 
 
 @pytest.mark.parametrize(
@@ -82,13 +70,11 @@ def test_faiss_names_the_package_behind_it(
 def test_an_absent_module_is_a_problem(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, module: str, name: str, detail: str
 ) -> None:
-    original: Any = doctor.importlib.util.find_spec  # type: ignore[attr-defined]
-
-    def find_spec(wanted: str) -> Any:
-        return None if wanted == module else original(wanted)
-
+    find = importlib.util.find_spec
     with monkeypatch.context() as changed:
-        changed.setattr("adbench.machine.doctor.importlib.util.find_spec", find_spec)
+        changed.setattr(
+            importlib.util, "find_spec", lambda n, *a: n != module and find(n, *a) or None
+        )
         ((status, text),) = check(invoke, name)
     assert status == "problem" and detail in text
 
@@ -97,25 +83,26 @@ def test_a_gpu_that_torch_does_not_see_is_a_problem(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("adbench.machine.devices.gpu_visible", lambda: True)
-    ((status, detail),) = check(invoke, "device")
-    assert status == "problem" and "nvidia-smi" in detail
-    monkeypatch.setattr("adbench.machine.devices.gpu_visible", lambda: False)
-    ((status, detail),) = check(invoke, "device")
-    assert status == "note" and "no GPU: use --preset fast or smoke" in detail
+    for visible, status, words in (
+        (True, "problem", "nvidia-smi"),
+        (False, "note", "no GPU: use --preset fast or smoke"),
+    ):
+        monkeypatch.setattr("adbench.machine.devices.gpu_visible", lambda seen=visible: seen)
+        ((found, detail),) = check(invoke, "device")
+        assert found == status and words in detail
 
 
 def test_a_broken_plugin_is_named(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = "method patchcore could not be imported: no luck"
+
     def load(name: str) -> object:
         if name == "patchcore":
-            raise PluginError("method patchcore could not be imported: no luck")
+            raise PluginError(message)
         return object()
 
     monkeypatch.setattr(doctor, "load_method", load)
     good, broken = check(invoke, "methods")
-    assert "patchcore" not in good[1] and broken == (
-        "problem", "method patchcore could not be imported: no luck",
-    )  # fmt: skip
+    assert "patchcore" not in good[1] and broken == ("problem", message)
 
 
 def test_data_sets_under_the_root_are_counted(invoke: Invoke, tmp_path: Path) -> None:
@@ -125,9 +112,6 @@ def test_data_sets_under_the_root_are_counted(invoke: Invoke, tmp_path: Path) ->
     details = [detail for status, detail in checks if status == "note"]
     assert any(d.startswith("mpdd: 2 of 6 categories; missing: bracket_black") for d in details)
     assert any("`adbench datasets visa` tells where to get it" in d for d in details)
-
-
-def test_a_root_that_is_no_folder_is_a_problem(invoke: Invoke) -> None:
     ((status, detail),) = check(invoke, "data", "--data-root", "absent")
     assert status == "problem" and "absent is no folder: give" in detail
 
@@ -136,10 +120,9 @@ def test_unusable_places_are_problems(
     invoke: Invoke, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = toy.folder / "toy_dataset.py"
-    ((status, detail),) = check(invoke, "results", "--results", str(file))
-    assert status == "problem" and "is a file" in detail
-    ((status, detail),) = check(invoke, "results", "--results", str(file / "below"))
-    assert status == "problem" and "--results DIR" in detail
+    for results, words in ((file, "is a file"), (file / "below", "--results DIR")):
+        ((status, detail),) = check(invoke, "results", "--results", str(results))
+        assert status == "problem" and words in detail
     monkeypatch.setenv("ADBENCH_CACHE", str(file / "below"))
     ((status, detail),) = check(invoke, "cache")
     assert status == "problem" and "ADBENCH_CACHE" in detail

@@ -61,10 +61,22 @@ def test_the_commit_of_a_file_and_whether_the_checkout_is_changed(tmp_path: Path
     assert file_state(tmp_path / "sub/m.py") == {"commit": commit, "dirty": True}
 
 
-def test_a_new_file_is_a_change(tmp_path: Path) -> None:
+def test_a_new_file_is_a_change_and_git_is_asked_at_most_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit = repository(tmp_path, {"other.py": "y"})
     (tmp_path / "m.py").write_text("x")
-    assert file_state(tmp_path / "m.py") == {"commit": commit, "dirty": True}
+    calls: list[Any] = []
+    run = subprocess.run
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        return run(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "run", counted)
+    for _ in range(3):
+        assert file_state(tmp_path / "m.py") == {"commit": commit, "dirty": True}
+    assert len(calls) <= 2
 
 
 def test_an_ignored_or_installed_file_has_no_commit(tmp_path: Path) -> None:
@@ -98,21 +110,6 @@ def test_a_hooks_variables_lead_nowhere_else(
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "other/.git/index"))
     assert file_state(tmp_path / "own/m.py") == {"commit": commit, "dirty": False}
-
-
-def test_git_is_asked_at_most_twice_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    repository(tmp_path, {"m.py": "x"})
-    calls: list[Any] = []
-    run = subprocess.run
-
-    def counted(*arguments: Any, **options: Any) -> Any:
-        calls.append(arguments)
-        return run(*arguments, **options)
-
-    monkeypatch.setattr(subprocess, "run", counted)
-    for _ in range(3):
-        file_state(tmp_path / "m.py")
-    assert len(calls) <= 2
 
 
 def test_adbenchs_own_checkout() -> None:

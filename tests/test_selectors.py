@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from adbench.contracts import Hyperparameters
-from adbench.errors import AdbenchError, UsageError
+from adbench.errors import UsageError
 from adbench.hyperparameters import build_hyperparameters, variant_name
 from adbench.registry import load_method
 from adbench.selectors import (
@@ -105,15 +105,6 @@ def test_a_known_category_can_be_written_as_it_is(text: str, known: set[str]) ->
     assert "" not in split_categories(text, known)
     for name in filter(str.strip, known):
         assert split_categories(name, known) == (name,)
-
-
-@given(st.text(max_size=40))
-def test_any_text_parses_or_is_a_usage_error(text: str) -> None:
-    for parse in UNREADABLE:
-        try:
-            parse(text)
-        except AdbenchError:
-            pass
 
 
 # ------------------------------------------------------------------------------ hyper-parameters

@@ -29,7 +29,6 @@ from adbench.report.latex import latex
 from adbench.report.marks import Marks
 from adbench.report.report import Report
 from adbench.report.tables import MEAN, frame, rows, summarise_seeds
-from adbench.store.newest import latest
 from adbench.store.records import Record, mean_metrics, protocol_digest
 
 
@@ -79,12 +78,6 @@ def test_a_seed_that_failed_shows_in_the_count_and_is_never_bold() -> None:
     (table,) = tables([make_record(), failed_record("a", seed=1), *other])
     assert [row[2] for row in texts(table)] == ["50.00 (n=1)", "10.00 ± 0.00"]
     assert {row for row, _ in ranked(table)} == {1}
-
-
-def test_only_the_newest_record_of_a_cell_counts() -> None:
-    old, new = make_record(value=0.1), make_record(value=0.9, created="2026-02-01T00:00:00Z")
-    assert [r.metrics["a"]["image_auroc"] for r in latest([new, old])] == [0.9]
-    assert len(latest([old, make_record(seed=1)])) == 2
 
 
 @pytest.mark.parametrize(

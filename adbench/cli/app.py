@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,20 +11,30 @@ from adbench.errors import WRONG_USAGE
 from adbench.text import say, show, show_lines
 from adbench.version import __version__
 
-_WIDTH = {"max_content_width": 100}
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # help is plain text: `NAME[k=v]` is no markup, and pipes stay legible
-    context_settings=_WIDTH,
+_STYLE: dict[str, Any] = {
+    "rich_markup_mode": None,  # help is plain text: `NAME[k=v]` is no markup, pipes stay legible
+    "context_settings": {"max_content_width": 100},
+    "invoke_without_command": True,
+}
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, **_STYLE)
+
+
+def _help_unless_called(context: typer.Context) -> None:
+    """Print the help of a group that was given no command, and exit with 2."""
+    if context.invoked_subcommand is None:
+        show_lines(context.get_help() + "\n")
+        raise typer.Exit(WRONG_USAGE)
+
+
+data_app = typer.Typer(callback=_help_unless_called, **_STYLE)
+app.add_typer(data_app, name="data", help="Check the files of a data set, or make it ready.")
+baseline_app = typer.Typer(callback=_help_unless_called, **_STYLE)
+app.add_typer(
+    baseline_app, name="baseline", help="Keep the scores that later runs are held against."
 )
-data_app = typer.Typer(rich_markup_mode=None, context_settings=_WIDTH)
-app.add_typer(data_app, name="data")
-baseline_app = typer.Typer(rich_markup_mode=None, context_settings=_WIDTH)
-app.add_typer(baseline_app, name="baseline")
 
 
-@app.callback(invoke_without_command=True)
+@app.callback()
 def adbench(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
@@ -43,14 +53,7 @@ def adbench(
     if version:
         show(__version__)
     else:
-        help_unless_called(context)
-
-
-def help_unless_called(context: typer.Context) -> None:
-    """Print the help of a group that was given no command, and exit with 2."""
-    if context.invoked_subcommand is None:
-        show_lines(context.get_help() + "\n")
-        raise typer.Exit(WRONG_USAGE)
+        _help_unless_called(context)
 
 
 def deliver(text: str, out: Path | None, *, coloured: bool = False) -> None:

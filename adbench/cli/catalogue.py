@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adbench.cli.app import app, data_app, help_unless_called
+from adbench.cli.app import app, data_app
 from adbench.cli.options import Json
 from adbench.errors import PluginError, UnknownNameError
 from adbench.request import DataRoot, MaskRuleName, MaskThreshold, Results
@@ -91,12 +91,6 @@ def doctor(
     doctor(results, data_root, as_json)
 
 
-@data_app.callback(invoke_without_command=True)
-def data(context: typer.Context) -> None:
-    """Check the files of a data set, or make it ready."""
-    help_unless_called(context)
-
-
 @data_app.command("verify")
 def verify(
     name: Annotated[str, typer.Argument(metavar="NAME[:CATEGORY,...]")],
@@ -111,23 +105,18 @@ def verify(
 ) -> None:
     """Open every image and mask of a data set and say what is wrong; exit code 4 for an error."""
     from adbench.data.inspection import with_root
-    from adbench.data.selection import choose_categories, refuse_unknown
+    from adbench.data.selection import find_categories
     from adbench.data.verify import verify
     from adbench.plan import MASK_RULES
-    from adbench.registry import load_dataset
-    from adbench.selectors import parse_dataset
 
     rule = next((rule for rule in MASK_RULES if rule == mask_rule), None)
     if rule is None:
         raise UnknownNameError("mask rule", mask_rule, MASK_RULES)
-    reference, wanted = parse_dataset(name)
-    dataset = load_dataset(reference)
-    refuse_unknown(dataset, wanted, dataset.card.categories)
-    root = dataset.find_root(data_root)
+    _, dataset, root, categories, _ = find_categories(name, data_root)
     found = verify(
         dataset,
         root,
-        choose_categories(dataset, dataset.available_categories(root), wanted),
+        categories,
         evaluation_size=evaluation_size,
         mask_rule=rule,
         mask_threshold=mask_threshold,

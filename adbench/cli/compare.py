@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adbench import errors
-from adbench.cli.app import app, baseline_app, deliver, help_unless_called
+from adbench.cli.app import app, baseline_app, deliver
 from adbench.cli.options import (
     Json,
     MetricNames,
@@ -85,12 +85,6 @@ def compare(
     if not result.compared:
         say(f"nothing comparable in {base} and {head}")
         raise SystemExit(errors.NOTHING_COMPARABLE)
-
-
-@baseline_app.callback(invoke_without_command=True)
-def baseline(context: typer.Context) -> None:
-    """Keep the scores that later runs are held against."""
-    help_unless_called(context)
 
 
 @baseline_app.command("save")

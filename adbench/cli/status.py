@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from adbench.errors import UsageError
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.claims import ClaimWatch, Look
 from adbench.store.folders import Store
 from adbench.store.plan_files import PlannedCell, read_plans
@@ -111,7 +111,7 @@ def _path(root: Path, cell: PlannedCell, kind: str) -> Path:
 def _is_there(path: Path) -> bool:
     """Whether a record is there. Its content is for others to check; but what is no file, or is
     too large, is none, and is told."""
-    return is_readable_text(path) or atomic.read_or_set_aside(path) is not None
+    return is_readable_text(path) or files.read_or_set_aside(path) is not None
 
 
 def _age(path: Path, now: float) -> float | None:
@@ -124,6 +124,6 @@ def _age(path: Path, now: float) -> float | None:
 
 def _reason(path: Path) -> str:
     try:
-        return str(atomic.read_json(path)["failure"]["message"])
+        return str(files.read_json(path)["failure"]["message"])
     except (OSError, ValueError, KeyError, TypeError):
         return "its record is damaged; the next run sets it aside"

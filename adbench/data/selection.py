@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from adbench.contracts import JSON, NORMAL, Dataset, Geometry, Images, Sample
 from adbench.data.digests import content_digests
@@ -153,14 +153,9 @@ def select_data(
     """
     if limit is not None and limit < 2:
         raise UsageError(f"--limit {limit}: expected 2 or more, a normal and a defect test image")
-    reference, wanted = parse_dataset(text)
-    dataset = load_dataset(reference)
-    refuse_unknown(dataset, wanted, dataset.card.categories)
-    root = dataset.find_root(data_root)
-    present = dataset.available_categories(root)
-    if not present:
+    reference, dataset, root, categories, complete = find_categories(text, data_root)
+    if not categories:
         raise DataError(f"{dataset.card.name}: no category found in {root}")
-    categories = choose_categories(dataset, present, wanted)
     rows = dataset.samples(root, categories)
     samples = {c: tuple(_limit([s for s in rows if s.category == c], limit)) for c in categories}
     _refuse_unusable(dataset.card.name, reference, root, samples)
@@ -170,7 +165,7 @@ def select_data(
         root=root,
         layout=dataset.recognise_layout(root),
         categories=categories,
-        complete=wanted is not None or set(dataset.card.categories) <= set(present),
+        complete=complete,
         samples=samples,
         limit=limit,
         quick_findings=tuple(quick_check(dataset, root, categories)),
@@ -218,7 +213,29 @@ def _refuse_unusable(
                 )
 
 
-def refuse_unknown(dataset: Dataset, wanted: str | None, known: Collection[str]) -> None:
+class Found(NamedTuple):
+    """What `NAME[:CATEGORY,...]` names: a reference, its data set and root, the categories in the
+    card's order (all by default), and whether none of those asked for is absent."""
+
+    reference: str
+    dataset: Dataset
+    root: Path
+    categories: tuple[str, ...]
+    complete: bool
+
+
+def find_categories(text: str, data_root: Path | None) -> Found:
+    """Resolve `NAME[:CATEGORY,...]`; raises as `select_data`."""
+    reference, wanted = parse_dataset(text)
+    dataset = load_dataset(reference)
+    _refuse_unknown(dataset, wanted, dataset.card.categories)
+    root = dataset.find_root(data_root)
+    categories = _choose_categories(dataset, dataset.available_categories(root), wanted)
+    complete = wanted is not None or set(dataset.card.categories) <= set(categories)
+    return Found(reference, dataset, root, categories, complete)
+
+
+def _refuse_unknown(dataset: Dataset, wanted: str | None, known: Collection[str]) -> None:
     """Raise `UnknownNameError` for a wanted category that is not known; without known ones, pass.
 
     Asked of the card first, so that a wrong name is told even where the data are missing.
@@ -228,14 +245,13 @@ def refuse_unknown(dataset: Dataset, wanted: str | None, known: Collection[str])
             raise UnknownNameError(f"category of {dataset.card.name}", category, known)
 
 
-def choose_categories(
+def _choose_categories(
     dataset: Dataset, present: tuple[str, ...], wanted: str | None
 ) -> tuple[str, ...]:
-    """The selected ones of the present categories, in the card's order; all by default."""
     names: Sequence[str] = present
     if wanted is not None:
         known = {*dataset.card.categories, *present}
-        refuse_unknown(dataset, wanted, known)
+        _refuse_unknown(dataset, wanted, known)
         names = split_categories(wanted, known)
         for category in names:
             if category not in present:

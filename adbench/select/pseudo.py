@@ -24,11 +24,9 @@ from adbench.contracts import NORMAL, Geometry, Images, Sample
 from adbench.data.cache import DiskCache
 from adbench.data.findings import Finding
 from adbench.data.images import MaskRule, Masks
-from adbench.data.selection import DataSelection, choose_categories, refuse_unknown
+from adbench.data.selection import DataSelection, find_categories
 from adbench.errors import DataError, UsageError
-from adbench.registry import load_dataset
 from adbench.select.shapes import random_mask
-from adbench.selectors import parse_dataset
 from adbench.store.atomic import digest
 from adbench.text import counted
 
@@ -127,11 +125,7 @@ def training_selection(
     """
     if limit is not None and limit < MIN_TRAINING:
         raise UsageError(f"--limit {limit}: expected {MIN_TRAINING} or more training images")
-    reference, wanted = parse_dataset(text)
-    dataset = load_dataset(reference)
-    refuse_unknown(dataset, wanted, dataset.card.categories)
-    root = dataset.find_root(data_root)
-    categories = choose_categories(dataset, dataset.available_categories(root), wanted)
+    reference, dataset, root, categories, complete = find_categories(text, data_root)
     rows = sorted(s for s in dataset.samples(root, categories) if s.split == "train")
     samples = {c: tuple([s for s in rows if s.category == c][:limit]) for c in categories}
     if not samples:
@@ -149,7 +143,7 @@ def training_selection(
         root=root,
         layout=dataset.recognise_layout(root),
         categories=categories,
-        complete=wanted is not None or set(dataset.card.categories) <= set(categories),
+        complete=complete,
         samples=samples,
         limit=limit,
         quick_findings=(),

@@ -30,14 +30,8 @@ class ConditionalUNet(nn.Module):
     At 256 pixels with width 256 and without condition this is ADM's network: 552.8 million
     parameters, 1120 GMAC. guided-diffusion finds its attention levels by dividing the side by
     32, 16 and 8; at 224 pixels that gives 7, 14 and 28, none a power of two, and silently no
-    level has attention. Here the factors are what is given.
-
-    Args:
-        model_condition: whether the input has six channels, x_t and I_in, or only x_t's three.
-        base_width: channels at full resolution; a multiple of 32.
-        multipliers: channels of each level in base widths; each level halves the sides.
-        attention_factors: levels with attention, by how much they are smaller than the input.
-        blocks: residual blocks on each level on the way down; one more on the way up.
+    level has attention. Here the factors are what is given. Each level halves the sides and has
+    `blocks` residual blocks on the way down and one more on the way up.
     """
 
     memory_format = torch.channels_last
@@ -68,15 +62,12 @@ class ConditionalUNet(nn.Module):
         self.head = zeroed(nn.Conv2d(widths[0], IMAGE_CHANNELS, 3, padding=1))
 
     def forward(self, inputs: Tensor, t: Tensor) -> Tensor:
-        """The predicted noise.
+        """The predicted noise, float32 (B, 3, H, W), not bounded.
 
         Args:
             inputs: float32 (B, 6 or 3, H, W): x_t and I_in on the [-1, 1] scale of images; H and
                 W are multiples of 2 ** (levels - 1).
             t: integers (B,), 0-based timesteps.
-
-        Returns:
-            float32 (B, 3, H, W), not bounded.
         """
         embedding = self.time_embedding(t)
         x = self.stem(inputs.contiguous(memory_format=self.memory_format))
@@ -174,7 +165,6 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """From (B, C, H, W) and the embedding (B, D)."""
         h = self.conv1(resampled(F.silu(self.norm1(x)), self.resample))
         scale, shift = self.time(F.silu(embedding))[:, :, None, None].chunk(2, 1)
         h = torch.addcmul(shift, self.norm2(h), 1 + scale)

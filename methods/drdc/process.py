@@ -34,13 +34,8 @@ def linear_scheduler(prediction_type: PredictionType = "epsilon") -> Any:
 
 
 class Refined(NamedTuple):
-    """The predicted images of one step.
-
-    Attributes:
-        timestep: of the step.
-        images: I_out, (B, G, 3, H, W): for each grid, every cell from the trajectory that had it
-            unknown.
-    """
+    """The predicted images of one step, I_out (B, G, 3, H, W): for each grid, every cell from the
+    trajectory that had it unknown."""
 
     timestep: int
     images: Tensor
@@ -57,11 +52,9 @@ def refine(
     The network is evaluated once a step, on P rows.
 
     Args:
-        network: predicts noise.
         images: float32 (B, 3, H, W) in [-1, 1], H = W.
         generators: one for each image and grid, on the device of the images: masks and noise of
             an image come from its own alone.
-        settings: timesteps, grids, number of sets, the two conditions, the start, clipping.
     """
     own = settings
     scheduler, to_sample = linear_scheduler(), linear_scheduler("sample")
@@ -133,11 +126,7 @@ def split_cells(num_cells: int, num_sets: int, generator: torch.Generator) -> Te
 def grid_masks(size: int, cell: int, num_sets: int, generator: torch.Generator) -> Tensor:
     """The unknown pixels of each set, bool (num_sets, 1, size, size); every pixel is in one set.
 
-    Args:
-        size: side of the image, a multiple of `cell`.
-        cell: side of a cell in pixels (the paper's c).
-        num_sets: K.
-        generator: also says on which device.
+    The side of the image is a multiple of that of a cell (the paper's c).
     """
     side = size // cell
     labels = split_cells(side**2, num_sets, generator).view(side, side)

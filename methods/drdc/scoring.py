@@ -33,15 +33,7 @@ class Units(NamedTuple):
 
 
 class Scorer:
-    """Anomaly maps by the fitted branches.
-
-    Args:
-        base: the base branch.
-        network: the UNet, in evaluation mode.
-        calibration: uint8 (K, H, W, 3), normal images that neither branch trained on.
-        settings: how maps are made of them.
-        context: of the fit; its seed decides masks and noise.
-    """
+    """Anomaly maps by the fitted branches; the seed of `context` decides masks and noise."""
 
     def __init__(
         self,
@@ -59,14 +51,8 @@ class Scorer:
 
     @torch.inference_mode()
     def maps(self, images: Images) -> tuple[Tensor, dict[str, Tensor]]:
-        """What `output` asks for, float32 (N, image_size, image_size).
-
-        Returns:
-            The maps, and by name those of each branch where the maps are fused of both.
-
-        Raises:
-            MethodError: a map is not finite.
-        """
+        """What `output` asks for, float32 (N, image_size, image_size), and by name the maps of each
+        branch where those are fused of both."""
         parts: dict[str, Tensor] = {}
         if self._own.output == "base":
             maps = self.base(images)
@@ -120,11 +106,7 @@ class Scorer:
         return torch.cat(maps)
 
     def units(self) -> Units:
-        """By what `fusion` divides the maps; of calibrated fusion, measured once.
-
-        Raises:
-            MethodError: calibrated, but no image was left to hold out.
-        """
+        """By what `fusion` divides the maps; of calibrated fusion, measured once."""
         if self._own.fusion == "paper":
             return Units(self._base.extractor_.channels, RGB)
         if self._units is None:
@@ -205,11 +187,8 @@ def to_unit_range(pixels: NDArray[np.uint8], size: int, device: str) -> Tensor:
 
 
 def scale_errors(images: Tensor, refined: Tensor, scale: int) -> Tensor:
-    """Distances of images (B, 3, H, W) and predicted ones (B, G, 3, H, W) over RGB (eq. 16).
-
-    Returns:
-        (B, G, H / scale, W / scale), of averages over scale x scale pixels.
-    """
+    """Distances (B, G, H / scale, W / scale) of images (B, 3, H, W) and predicted ones
+    (B, G, 3, H, W) over RGB, of averages over scale x scale pixels (eq. 16)."""
     below = F.avg_pool2d(refined.flatten(0, 1), scale)
     below = below.view(*refined.shape[:3], *below.shape[2:])
     distances: Tensor = (F.avg_pool2d(images, scale)[:, None] - below).square().sum(2).sqrt()

@@ -92,13 +92,8 @@ def create_unet(channels: int, base_width: int, size: int) -> Any:
 def denoising_loss(
     network: Any, scheduler: Any, clean: Callable[[Tensor], Tensor]
 ) -> Callable[..., Tensor]:
-    """The squared error of the predicted noise (paper, eq. 6), or of the predicted sample.
-
-    Args:
-        network: the UNet.
-        scheduler: adds noise and says what the network predicts.
-        clean: indices (B,) to scaled features (B, C, S, S).
-    """
+    """The squared error of the predicted noise (paper, eq. 6), or of the predicted sample, on what
+    `clean` makes of indices (B,): scaled features (B, C, S, S)."""
     num_train_timesteps = scheduler.config.num_train_timesteps
 
     def loss(indices: Tensor, generator: torch.Generator) -> Tensor:
@@ -119,17 +114,12 @@ def denoising_loss(
 def held_out_error(
     network: Any, scheduler: Any, clean: Tensor, training: Tensor, context: Context
 ) -> dict[str, list[float]]:
-    """Epsilon-MSE on features that training did not see, for fixed timesteps and fixed noise.
+    """Epsilon-MSE on scaled features (B, C, S, S) that training did not see, for fixed timesteps
+    and fixed noise.
 
     Of the network, of the best predictor that knows each channel's mean and variance (in some
     `training` features) only, and of predicting zero. A network that learned nothing does not
     beat the second.
-
-    Args:
-        network: the UNet.
-        scheduler: the one of training.
-        clean: scaled held-out features (B, C, S, S).
-        training: scaled features of some training images.
     """
     variance, mean = torch.var_mean(training, (0, 2, 3), keepdim=True)
     errors: dict[str, list[float]] = {"timesteps": [float(t) for t in HELD_OUT_TIMESTEPS]}

@@ -18,17 +18,8 @@ class FeatureTransformer(nn.Module):
     """Reconstructs feature maps with attention that never reads a token's own neighbourhood.
 
     The mask, a learned query in every decoder layer and jittered inputs in training keep it from
-    copying what it is shown, anomalies included.
-
-    Args:
-        channels: C.
-        feature_size: S.
-        hidden: D.
-        heads: of every attention; they divide D.
-        ffn: inner width of the feed-forward layers.
-        layers: of the encoder, and of the decoder.
-        dropout: of attention weights, feed-forward activations and residual branches.
-        neighbour_window: side of the masked window (odd, less than S), or 0.
+    copying what it is shown, anomalies included. The encoder has `layers` layers and so has the
+    decoder; `neighbour_window` is the side of the masked window (odd, less than S), or 0.
     """
 
     def __init__(
@@ -88,7 +79,6 @@ class EncoderLayer(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, positions: Tensor, mask: Tensor | None) -> Tensor:
-        """From (B, T, D) to (B, T, D)."""
         mixed = self.attention(tokens, tokens, positions, mask)
         after: Tensor = self.feed_forward(self.attention_norm(tokens + self.dropout(mixed)))
         return after
@@ -132,7 +122,6 @@ class FeedForward(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """From (B, T, D) to (B, T, D)."""
         inner = self.narrow(self.dropout(F.relu(self.widen(tokens))))
         normed: Tensor = self.norm(tokens + self.dropout(inner))
         return normed

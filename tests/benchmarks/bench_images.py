@@ -16,7 +16,6 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,17 +28,17 @@ from adbench.data.images import load_images
 GEOMETRY = Geometry(256)
 
 
-def write_files(root: Path, count: int, side: int, suffix: str) -> list[Sample]:
+def write_files(root: Path, count: int, side: int, suffix: str, noise: int = 4) -> None:
     """Smooth pictures with some noise, which compress about as photographs do."""
     rng = np.random.default_rng(0)
-    rows = []
     for i in range(count):
         coarse = Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
-        smooth = np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC), np.int16)
-        noisy = np.clip(smooth + rng.integers(-4, 5, smooth.shape), 0, 255).astype(np.uint8)
-        Image.fromarray(noisy).save(root / f"{i}.{suffix}")
-        rows.append(Sample("all", "train", "good", f"{i}.{suffix}", None, 0))
-    return rows
+        image = coarse.resize((side, side), Image.Resampling.BICUBIC)
+        if noise:
+            smooth = np.asarray(image, np.int16)
+            noisy = smooth + rng.integers(-noise, noise + 1, smooth.shape)
+            image = Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
+        image.save(root / f"{i}.{suffix}", compress_level=1)
 
 
 def plain_loop(root: Path, rows: list[Sample]) -> int:
@@ -52,12 +51,12 @@ def plain_loop(root: Path, rows: list[Sample]) -> int:
     return total
 
 
-def cached(root: Path, rows: list[Sample], folder: Path) -> int:
-    images = load_images(root, rows, GEOMETRY, DiskCache(folder, None))
-    return int(images.pixels.sum())
+def cached(root: Path, rows: list[Sample], workers: int | None = None) -> int:
+    cache = DiskCache(root / "cache", None)
+    return int(load_images(root, rows, GEOMETRY, cache, workers=workers).pixels.sum())
 
 
-def seconds(work: Callable[[], int], repeats: int = 1) -> tuple[float, int]:
+def seconds(work: Callable[[], int], repeats: int) -> tuple[float, int]:
     """The best time of `repeats`, and the last result."""
     best = float("inf")
     for _ in range(repeats):
@@ -67,46 +66,27 @@ def seconds(work: Callable[[], int], repeats: int = 1) -> tuple[float, int]:
     return best, result
 
 
-def report(suffix: str, count: int, side: int) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        root, folder = Path(name), Path(name) / "cache"
-        rows = write_files(root, count, side, suffix)
-        plain, expected = seconds(lambda: plain_loop(root, rows), 2)
-        cold, first = seconds(lambda: cached(root, rows, folder))
-        warm, second = seconds(lambda: cached(root, rows, folder), 3)
+def report(root: Path, suffix: str, count: int, side: int) -> None:
+    write_files(root, count, side, suffix)
+    rows = [Sample("all", "train", "good", f"{i}.{suffix}", None, 0) for i in range(count)]
+    plain, expected = seconds(lambda: plain_loop(root, rows), 2)
+    cold, first = seconds(lambda: cached(root, rows), 1)
+    warm, second = seconds(lambda: cached(root, rows), 3)
     assert expected == first == second
     for label, took in (("plain loop", plain), ("cold", cold), ("warm", warm)):
         print(f"{suffix}  {label:10}  {count / took:9.0f} images/s  {plain / took:7.2f} x plain")
 
 
-def report_large(side: int, count: int = 4) -> None:
+def report_large(root: Path, side: int, count: int = 4) -> None:
     """Time and the most memory of a process that decodes a few very large images by 8 threads."""
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        (row,) = write_large(root, side)
-        rows = [row]
-        for i in range(1, count):
-            os.link(root / row.path, root / f"{i}.png")
-            rows.append(replace(row, path=f"{i}.png"))
-        start = time.perf_counter()
-        load_images(root, rows, GEOMETRY, DiskCache(root / "cache", None), workers=8)
-        took = time.perf_counter() - start
+    with multiprocessing.get_context("spawn").Pool(1) as pool:  # its memory does not count
+        pool.apply(write_files, (root, 1, side, "png", 0))
+    for i in range(1, count):
+        os.link(root / "0.png", root / f"{i}.png")
+    rows = [Sample("all", "train", "good", f"{i}.png", None, 0) for i in range(count)]
+    took, _ = seconds(lambda: cached(root, rows, 8), 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"{count} images of {side} x {side}: {took:.1f} s, at most {peak:.2f} GB in memory")
-
-
-def write_large(root: Path, side: int) -> list[Sample]:
-    """By a process of its own, whose memory does not count."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        pool.apply(_write_large, (root, side))
-    return [Sample("all", "train", "good", "0.png", None, 0)]
-
-
-def _write_large(root: Path, side: int) -> None:
-    coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8))
-    smooth = coarse.resize((side, side), Image.Resampling.BICUBIC)
-    smooth.save(root / "0.png", compress_level=1)
 
 
 def main() -> None:
@@ -115,12 +95,13 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--large", type=int, metavar="SIDE", help="this alone, by 8 threads")
     options = parser.parse_args()
-    if options.large:
-        report_large(options.large)
-        return
-    print(f"{options.count} images of {options.side} x {options.side} to 256 x 256")
-    for suffix in ("png", "jpg"):
-        report(suffix, options.count, options.side)
+    with tempfile.TemporaryDirectory() as folder:
+        if options.large:
+            report_large(Path(folder), options.large)
+            return
+        print(f"{options.count} images of {options.side} x {options.side} to 256 x 256")
+        for suffix in ("png", "jpg"):
+            report(Path(folder), suffix, options.count, options.side)
 
 
 if __name__ == "__main__":

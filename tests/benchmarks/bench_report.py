@@ -19,13 +19,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adbench.hyperparameters import build_hyperparameters
-from adbench.registry import load_dataset, load_method
-from adbench.store import atomic
-from adbench.store.records import METRICS, Record
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+from reports import TIMING, make_record  # noqa: E402
+from scored import write_results  # noqa: E402
+
+from adbench.hyperparameters import build_hyperparameters  # noqa: E402
+from adbench.metrics.table import METRICS  # noqa: E402
+from adbench.registry import load_dataset, load_method  # noqa: E402
+from adbench.store.atomic import digest  # noqa: E402
+from adbench.store.records import Record  # noqa: E402
 
 DATASETS = ("mpdd", "mvtec", "visa", "btad")
 METHODS: list[tuple[str, dict[str, Any]]] = [
@@ -49,82 +56,44 @@ FORMATS = {
 }
 
 
-def write_grid(folder: Path, tiny: bool, seeds: int = 5) -> int:
-    """Write the records; gives how many."""
+def grid(tiny: bool, seeds: int = 5) -> Iterator[Record]:
+    """The records of all cells."""
     rng = random.Random(0)
-    count = 0
     for dataset in DATASETS:
-        card = load_dataset(dataset).card
-        for category, own in card.categories.items():
+        for category, own in load_dataset(dataset).card.categories.items():
             good, anomalous = own.test_good or 0, own.test_anomalous or 0
             labels = [0, 0, 1, 1] if tiny else [0] * good + [1] * anomalous
             for method, options in METHODS:
                 for seed in range(seeds):
-                    _write(folder, method, options, dataset, category, seed, labels, rng)
-                    count += 1
-    return count
+                    yield _record(method, options, dataset, category, seed, labels, rng)
 
 
-def _write(
-    folder: Path,
-    method: str,
-    options: dict[str, Any],
-    dataset: str,
-    category: str,
-    seed: int,
-    labels: list[int],
-    rng: random.Random,
-) -> None:
+def _record(
+    method: str, options: dict[str, Any], dataset: str, category: str, seed: int,
+    labels: list[int], rng: random.Random,
+) -> Record:  # fmt: skip
     plugin = load_method(method)
     hyperparameters = build_hyperparameters(plugin, "paper", options)
-    side = plugin(hyperparameters).geometry
-    identity: dict[str, Any] = {
-        "method": method, "hyperparameters": hyperparameters.canonical(), "dataset": dataset,
-        "dataset_version": "1", "categories": [category], "scope": "separate", "seed": seed,
-        "limit": None,
-    }  # fmt: skip
-    key = atomic.digest(identity)[:24]
-    backbone = identity["hyperparameters"].get("backbone")
-    protocol = {
-        "dataset": dataset, "dataset_version": "1", "scope": "separate",
-        "trained_categories": [category], "image_size": side.resize, "crop": side.crop,
-        "evaluation_size": side.size, "mask_rule": "nearest", "mask_threshold": 0,
-        "metrics": "exact-1", "aupro_limits": [0.3, 0.05], "selection": "last", "limit": None,
-        **({"backbone": backbone, "weights_sha256": "0" * 64} if backbone else {}),
-    }  # fmt: skip
-    inference = {
-        "device": "cuda:0", "device_name": "NVIDIA A100", "foreign_load": 0.0, "valid": True,
-        "seconds_per_image": {"median": 0.2, "p95": 0.25, "repeats": 30}, "batch_size": 8,
-        "images_per_second": 12.5, "peak_rss_bytes": 2_000_000_000,
-        "peak_device_bytes": 6_000_000_000, "parameters": 22_000_000, "flops_per_image": 4.0e10,
-    }  # fmt: skip
-    truth = {
-        "regions": 104, "regions_after_resize": 103, "masks_lost_in_resize": [],
-        "empty_masks": [], "test_normal": labels.count(0), "test_anomalous": labels.count(1),
-    }  # fmt: skip
-    record = Record(
-        status="done",
-        created="2026-11-22T02:22:24Z",
-        identity=identity,
-        preset="paper",
+    side, values = plugin(hyperparameters).geometry, hyperparameters.canonical()
+    backbone = {"backbone": values.get("backbone"), "weights_sha256": "0" * 64}
+    truth = {"regions": 104, "regions_after_resize": 103, "masks_lost_in_resize": [],
+             "empty_masks": []}  # fmt: skip
+    key = digest([method, values, dataset, category, seed])[:24]
+    kinds = ["hole" if label else "good" for label in labels]
+    return make_record(
+        method, category, dataset=dataset, seed=seed, hyperparameters=values, preset="paper",
         variant=",".join(f"{k}={v}" for k, v in options.items()),
-        keys={"fit": key, "predict": key, "score": key},
-        protocol=protocol,
+        keys=dict.fromkeys(("fit", "predict", "score"), key), timing=TIMING,
+        protocol={"image_size": side.resize, "crop": side.crop, "evaluation_size": side.size}
+        | (backbone if backbone["backbone"] else {}),
         metrics={category: {name: rng.uniform(0.8, 1) for name in METRICS}},
         images={
-            "id": [f"{category}/test/{'hole' if x else 'good'}/{i:03d}.png"
-                   for i, x in enumerate(labels)],
-            "category": [category] * len(labels),
-            "label": labels,
-            "defect": ["hole" if label else "good" for label in labels],
+            "id": [f"{category}/test/{kind}/{i:03d}.png" for i, kind in enumerate(kinds)],
+            "category": [category] * len(labels), "label": labels, "defect": kinds,
             "score": [rng.gauss(2.0 * label, 1) for label in labels],
         },
-        timing={"fit": {"seconds": 900.0, "valid": True}, "inference": inference},
-        data={"layout": "mvtec", "complete": True, "findings": [],
-              "ground_truth": {category: truth}},
+        data={"layout": "mvtec", "complete": True, "ground_truth": {category: truth}},
     )  # fmt: skip
-    path = folder / "cells" / key / f"record-{key}.json"
-    atomic.write_json(path, record.model_dump(mode="json"))
 
 
 def measure(arguments: list[str], folder: Path) -> tuple[float, float]:
@@ -146,10 +115,10 @@ def main() -> None:
     arguments = parser.parse_args()
     for size in arguments.images:
         with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            count = write_grid(folder, size == "tiny")
-            bytes_ = sum(path.stat().st_size for path in folder.rglob("*.json"))
-            print(f"\n{count:,} records, {size} images, {bytes_ / 1e6:.0f} MB")
+            folder = write_results(Path(name), grid(size == "tiny"))
+            files = list(folder.rglob("record-*.json"))
+            megabytes = sum(path.stat().st_size for path in files) / 1e6
+            print(f"\n{len(files):,} records, {size} images, {megabytes:.0f} MB")
             print(f"{'format':22} {'wall s':>8} {'CPU s':>8}")
             for style in arguments.formats:
                 runs = [measure(FORMATS[style], folder) for _ in range(arguments.rounds)]

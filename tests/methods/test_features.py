@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from fits import MemoryCache, build, make_context, make_images
+from fits import MemoryCache, build, fit_once, make_context, make_images
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -158,6 +158,15 @@ def test_methods_share_features_and_each_repeats_its_coreset():
     assert computed_by("lafite", reconstruction=False, num_neighbours=2) == []
     assert computed_by("lafite", reconstruction=False, feature_scaling="none") == ["coreset"]
     assert computed_by("patchcore", map_size=16) == ["features", "coreset"]
+
+
+@pytest.mark.parametrize("name", ["lafite", "uniad", "drdc", "patchcore"])
+def test_a_model_on_other_backbone_weights_is_refused(name, tmp_path):
+    fit_once(name).save(tmp_path)
+    state = tmp_path / "state.json"
+    state.write_text(state.read_text().replace("900102f9", "00000000"))
+    with pytest.raises(MethodError, match="trained on backbone weights 00000000"):
+        build(name).load(tmp_path, make_context())
 
 
 @given(st.integers(1, 100), st.integers(1, 40))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from adbench.report.marks import Marks
@@ -19,20 +18,24 @@ View = dict[str, Any]
 """What a template prints of one thing, by name."""
 
 
-def protocols_of(records: Sequence[Record], marks: Marks) -> dict[str, View]:
+def protocols_of(records: Iterable[Record], marks: Marks) -> dict[str, View]:
     """Digest -> protocol, in order of appearance."""
     done = grouped((r for r in records if r.status == "done"), lambda r: r.protocol_digest)
-    return {
-        digest: {
+    views = {}
+    for number, (digest, own) in enumerate(done.items(), start=1):
+        protocol = own[0].protocol
+        fields = {name.replace("_", " "): _plain(value) for name, value in protocol.items()}
+        if protocol["scope"] == "separate":
+            fields["trained categories"] = "each its own"  # as in the digest: equal for all of them
+        views[digest] = {
             "anchor": f"protocol-{number}",
             "name": f"protocol {marks.letter(digest) or digest}",
-            "sentence": describe(own[0].protocol),
-            "dataset": own[0].identity["dataset"],
-            "fields": {name: _listed(value) for name, value in _fields(own[0]).items()},
+            "sentence": describe(protocol),
+            "dataset": protocol["dataset"],
+            "fields": fields,
             "methods": sorted({record.identity["method"] for record in own}),
         }
-        for number, (digest, own) in enumerate(done.items(), start=1)
-    }
+    return views
 
 
 def differences(protocols: Iterable[View]) -> list[View]:
@@ -48,45 +51,30 @@ def differences(protocols: Iterable[View]) -> list[View]:
     return found
 
 
-def _fields(record: Record) -> dict[str, Any]:
-    fields = dict(record.protocol)
-    if fields.get("scope") == "separate":
-        fields["trained_categories"] = "each its own"  # as in the digest: equal for all of them
-    return {name.replace("_", " "): value for name, value in fields.items()}
+def shared_facts(records: Sequence[Record]) -> tuple[dict[str, View], dict[str, View]]:
+    """Environments and settings that several cells share, described once and linked to."""
+    environments = grouped((r for r in records if r.environment), _environment_key)
+    settings = grouped(records, _settings_key)
+    return (
+        {
+            key: _named("environment", number, _versions(own[0].environment))
+            | {"facts": _flat(own[0].environment)}
+            for number, (key, own) in enumerate(environments.items(), 1)
+        },
+        {
+            key: _named("settings", number, _run(own[0]))
+            | {"facts": [(n, _plain(v)) for n, v in own[0].identity["hyperparameters"].items()]}
+            for number, (key, own) in enumerate(settings.items(), 1)
+        },
+    )
 
 
-def _listed(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return "none" if value is None else str(value)
+def _named(kind: str, number: int, summary: str) -> View:
+    return {"anchor": f"{kind}-{number}", "name": f"{kind} {number}", "summary": summary}
 
 
-def environments_of(records: Sequence[Record]) -> dict[str, View]:
-    """Canonical JSON of an environment -> how it is shown."""
-    having = [record for record in records if record.environment]
-    return _shared("environment", having, _environment_key, _environment)
-
-
-def settings_of(records: Sequence[Record]) -> dict[str, View]:
-    """Canonical JSON of a method's hyper-parameters -> how they are shown."""
-    return _shared("settings", records, _settings_key, _settings)
-
-
-def _shared(
-    kind: str,
-    records: Sequence[Record],
-    key: Callable[[Record], str],
-    view: Callable[[Record], View],
-) -> dict[str, View]:
-    """Facts that several cells share, described once and linked to."""
-    return {
-        text: {"anchor": f"{kind}-{number}", "name": f"{kind} {number}", **view(own[0])}
-        for number, (text, own) in enumerate(grouped(records, key).items(), 1)
-    }
-
-
-def _environment_key(record: Record) -> str:
-    return canonical_json(record.environment)
+def _run(record: Record) -> str:
+    return f"{record.method} {record.preset}"
 
 
 def _settings_key(record: Record) -> str:
@@ -94,42 +82,35 @@ def _settings_key(record: Record) -> str:
     return canonical_json([own["method"], record.variant, record.preset, own["hyperparameters"]])
 
 
-def _settings(record: Record) -> View:
-    facts = [(n, _plain(value)) for n, value in record.identity["hyperparameters"].items()]
-    return {"summary": f"{record.method} {record.preset}", "facts": facts}
+def _environment_key(record: Record) -> str:
+    return canonical_json(record.environment)
 
 
-def _environment(record: Record) -> View:
-    own = record.environment
-    git = own.get("git") or {}
-    commit = str(git.get("commit") or "")[:10]
+def _versions(environment: Mapping[str, Any]) -> str:
+    git = environment.get("git") or {}
     dirty = " with changes" if git.get("dirty") else ""
     parts = (
-        f"adbench {own.get('adbench', 'unknown')}",
-        f"commit {commit}{dirty}" if commit else "",
-        f"Python {own['python']}" if "python" in own else "",
-        str(own.get("device_name") or ""),
-        str(own.get("precision") or ""),
+        f"adbench {environment.get('adbench', 'unknown')}",
+        f"commit {git['commit'][:10]}{dirty}" if git.get("commit") else "",
+        f"Python {environment['python']}" if "python" in environment else "",
+        str(environment.get("device_name") or ""),
+        str(environment.get("precision") or ""),
     )
-    return {"summary": ", ".join(part for part in parts if part), "facts": _flat(own)}
+    return ", ".join(filter(None, parts))
 
 
 def cell_views(
-    records: Sequence[Record],
-    marks: Marks,
-    protocols: Mapping[str, View],
-    environments: Mapping[str, View],
-    settings: Mapping[str, View],
-) -> list[View]:
+    records: Sequence[Record], marks: Marks, protocols: Mapping[str, View],
+    environments: Mapping[str, View], settings: Mapping[str, View],
+) -> list[View]:  # fmt: skip
     """One a record, in their order."""
     with_diagnostics = len(records) <= MAX_DIAGNOSTICS
     return [
         {
             "anchor": f"cell-{number}",
             "record": record,
-            **{name: record.identity[name] for name in ("dataset", "scope", "categories", "seed")},
             "where": f"{record.identity['dataset']}: {record.place.partition(':')[2]}",
-            "run": f"{record.method} {record.preset}",
+            "run": _run(record),
             "mark": marks.of_record(record),
             "headline": _headline(record),
             "protocol": protocols[record.protocol_digest] if record.status == "done" else None,
@@ -140,9 +121,7 @@ def cell_views(
                 for category, own in record.metrics.items()
             ],
             "facts": _facts(record),
-            "diagnostics": json.dumps(record.diagnostics, indent=1)
-            if record.diagnostics and with_diagnostics
-            else "",
+            "diagnostics": record.diagnostics if with_diagnostics else {},
         }
         for number, record in enumerate(records, start=1)
     ]

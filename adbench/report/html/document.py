@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from adbench.report.html.cells import (
-    View,
-    cell_views,
-    differences,
-    environments_of,
-    protocols_of,
-    settings_of,
-)
+from adbench.report.html.cells import View, cell_views, differences, protocols_of, shared_facts
 from adbench.report.html.charts import category_charts
 from adbench.report.html.pictures import Budget, gallery_views, plots
 from adbench.report.report import Report
@@ -45,7 +40,7 @@ def document(report: Report, results: Path) -> str:
     records, marks = report.records, report.marks
     budget = Budget()
     protocols = protocols_of(records, marks)
-    environments, settings = environments_of(records), settings_of(records)
+    environments, settings = shared_facts(records)
     cells = cell_views(records, marks, protocols, environments, settings)
     galleries, pixel_curves = gallery_views(records, results / "figures", budget)
     charts = category_charts(records, pixel_curves, budget.notes)
@@ -76,8 +71,9 @@ def _links(table: Table, cells: Iterable[View]) -> dict[tuple[str, str], str]:
     several seeds, the first."""
     links: dict[tuple[str, str], str] = {}
     for cell in cells:
-        if table.key == f"{cell['dataset']}-{cell['scope']}":
-            for category in cell["categories"]:
+        own = cell["record"].identity
+        if table.key == f"{own['dataset']}-{own['scope']}":
+            for category in own["categories"]:
                 for name in (cell["run"], f"{cell['run']} ({cell['mark']})"):
                     links.setdefault((category, name), cell["anchor"])
     return links
@@ -92,6 +88,7 @@ def _render(**page: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["indented"] = partial(json.dumps, indent=1)
     style, script = _asset("report.css"), _asset("report.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_source(style)}'; "
