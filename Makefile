@@ -10,6 +10,14 @@ BIN := $(VENV)/bin
 FAISS ?= cpu
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# What `make stress` tries; less on a machine with a time limit.
+SERIAL_KILLS ?= 100
+LOCAL_KILLS ?= 70
+RAY_KILLS ?= 30
+CELLS ?= 200
+IMAGES ?= 100000
+INPUTS ?= 50000
+
 .PHONY: demo test stress lint clean
 
 demo: $(VENV)/.installed-$(FAISS)
@@ -19,13 +27,14 @@ test: $(VENV)/.installed-dev
 	$(BIN)/pytest -q --numprocesses auto --dist worksteal
 
 stress: $(VENV)/.installed-dev
-	$(BIN)/pytest -q -m stress
-	$(BIN)/python tests/stress/kill_loop.py --count 100
-	$(BIN)/python tests/stress/kill_loop.py --count 70 --executor local
-	$(BIN)/python tests/stress/kill_loop.py --count 30 --executor ray
-	$(BIN)/python tests/stress/share_folder.py --runs 2 --cells 200
-	$(BIN)/python tests/stress/share_folder.py --runs 8 --cells 200
-	$(BIN)/python tests/stress/fuzz.py --count 50000
+	$(BIN)/pytest -q -m stress --numprocesses auto
+	$(BIN)/python tests/stress/kill_loop.py --count $(SERIAL_KILLS)
+	$(BIN)/python tests/stress/kill_loop.py --count $(LOCAL_KILLS) --executor local
+	$(BIN)/python tests/stress/kill_loop.py --count $(RAY_KILLS) --executor ray
+	$(BIN)/python tests/stress/share_folder.py --runs 2 --cells $(CELLS)
+	$(BIN)/python tests/stress/share_folder.py --runs 8 --cells $(CELLS)
+	$(BIN)/python tests/stress/many_images.py --images $(IMAGES)
+	$(BIN)/python tests/stress/fuzz.py --count $(INPUTS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

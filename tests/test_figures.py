@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from toy import PIXEL, Invoke, Toy, write_toy
+from scored import scored_record
+from toy import PIXEL, Invoke, Toy, spawn, write_toy
 
 from adbench.figures import gallery
 from adbench.figures.cases import ImageScores, extreme_cases, gallery_cases
@@ -59,37 +61,75 @@ class Stepwise(PixelGaussian):
 # ------------------------------------------------------------------------ the command line
 
 
-def _run(
-    invoke: Invoke, toy: Toy, methods: str, *more: str, only: tuple[str, ...] = ("a",)
-) -> tuple[str, Path]:
-    base = ["run", "--methods", methods, *toy.arguments(*only), "--preset", "smoke", "--no-timing"]
+@dataclass(frozen=True)
+class Drawn:
+    """A run with figures of a method with steps and one without, on a category of a known data set;
+    what it said, and its figures."""
+
+    data: Path
+    results: Path
+    err: str
+
+    @property
+    def figures(self) -> Path:
+        return self.results / "figures"
+
+    def copied(self, to: Path) -> Drawn:
+        """The same, not yet drawn."""
+        data, results = (shutil.copytree(p, to / p.name) for p in (self.data, self.results))
+        shutil.rmtree(results / "figures")
+        return Drawn(data, results, "")
+
+    def draw(self, invoke: Invoke, *more: str) -> str:
+        outcome = invoke("figures", "--results", str(self.results), *more)
+        assert outcome.code == 0, outcome.err
+        return outcome.err
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    folder = tmp_path_factory.mktemp("drawn")
+    toy = write_toy(folder / "data", ("metal_plate",))
+    (toy.folder / "toy").rename(toy.folder / "MPDD")
+    (folder / "stepwise.py").write_text(STEPS_PLUGIN)
+    methods = f"{folder / 'stepwise.py'}:Stepwise,{PIXEL}[noise=0.5]"
+    words = ["run", "--methods", methods, "--dataset", "mpdd:metal_plate", "--figures"]
+    words += ["--data-root", str(toy.folder), "--preset", "smoke", "--no-timing"]
+    process = spawn(*words, cwd=folder)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return Drawn(toy.folder, folder / "results", err)
+
+
+def _run(invoke: Invoke, toy: Toy, method: str, *more: str) -> tuple[str, Path]:
+    base = ["run", "--methods", method, *toy.arguments(), "--preset", "smoke", "--no-timing"]
     outcome = invoke(*base, *more)
     assert outcome.code == 0, outcome.err
     return outcome.err, toy.folder.parent / "results" / "figures"
 
 
-def test_figures_draw_each_category_with_all_methods(invoke: Invoke, toy: Toy) -> None:
-    err, folder = _run(invoke, toy, f"{PIXEL},{PIXEL}[noise=0.5]", "--figures", only=())
+def test_figures_draw_each_category_with_all_methods(drawn: Drawn) -> None:
+    folder, stem = drawn.figures, "mpdd-metal_plate"
     found = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.*"))
-    drawn = [f"{kind}toy-{c}" for kind in ("", "curves/", "histograms/") for c in "ab"]
-    images = [f"{stem}.{suffix}" for stem in drawn for suffix in ("png", "pdf")]
-    assert found == sorted([*images, "gallery/toy-a.json", "gallery/toy-b.json"])
-    assert f"wrote {len(found)} files" in err and "no cell was timed on an idle machine" in err
-    with Image.open(folder / "toy-a.png") as sheet:
+    stems = [stem, f"{stem}-stepwise-steps", f"curves/{stem}", f"histograms/{stem}"]
+    images = [f"{name}.{suffix}" for name in stems for suffix in ("png", "pdf")]
+    assert found == sorted([*images, f"gallery/{stem}.json"])
+    assert "wrote 9 files" in drawn.err and "no cell was timed on an idle machine" in drawn.err
+    assert (folder / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
+    with Image.open(folder / f"{stem}.png") as sheet, Image.open(folder / images[2]) as steps:
         colours = sheet.convert("RGB").getcolors(maxcolors=1 << 24)
         assert sheet.width > 300 and colours is not None and len(colours) > 100
-    assert (folder / "toy-a.pdf").read_bytes().startswith(b"%PDF")
+        assert steps.width > sheet.width  # three more columns than input, mask and two maps
 
 
-def test_the_gallery_holds_small_pictures_and_pixel_curves_of_every_method(
-    invoke: Invoke, toy: Toy
-) -> None:
-    _, folder = _run(invoke, toy, f"{PIXEL},{PIXEL}[noise=0.5]", "--figures")
-    (entry,) = gallery.read(folder)
-    assert (entry["dataset"], entry["category"]) == ("toy", "a")
-    methods = ["pixel_gaussian", "pixel_gaussian[noise=0.5]"]
+def test_the_gallery_holds_small_pictures_and_pixel_curves_of_every_method(drawn: Drawn) -> None:
+    (entry,) = gallery.read(drawn.figures)
+    assert (entry["dataset"], entry["category"]) == ("mpdd", "metal_plate")
+    methods = ["stepwise", "pixel_gaussian[noise=0.5]"]
     assert list(entry["drawn_from"]) == methods and entry["chosen_by"] == methods[0]
     assert set(entry["pixel_curves"][methods[0]]) == {"roc", "pr", "pro"}
+    steps = {"method": "stepwise", "file": "mpdd-metal_plate-stepwise-steps.png"}
+    assert entry["steps"] == [steps]
     roles = [case["role"] for case in entry["cases"]]
     assert roles == [f"{r} {k}" for k in ("defect", "normal") for r in ("best", "median", "worst")]
     for case in entry["cases"]:
@@ -98,99 +138,49 @@ def test_the_gallery_holds_small_pictures_and_pixel_curves_of_every_method(
         assert (case["mask_share"] > 0) == (case["defect"] == "hole")
 
 
-def test_cells_without_maps_are_said_to_be_missing(invoke: Invoke, toy: Toy) -> None:
-    base = ["run", "--methods", PIXEL, *toy.arguments("a"), "--preset", "smoke", "--no-timing"]
-    assert invoke(*base).code == 0
-    again = invoke(*base, "--figures")
-    assert again.code == 0 and "1 cell without maps" in again.err
-    folder = toy.folder.parent / "results" / "figures"
-    assert (folder / "curves" / "toy-a.png").exists() and not (folder / "toy-a.png").exists()
-
-
-def test_a_method_that_shows_its_steps_gets_a_sheet_of_them(invoke: Invoke, toy: Toy) -> None:
-    plugin = toy.folder / "stepwise.py"
-    plugin.write_text(STEPS_PLUGIN)
-    _, folder = _run(invoke, toy, f"{plugin}:Stepwise,{PIXEL}", "--figures")
-    steps = folder / "toy-a-stepwise-steps.png"
-    with Image.open(steps) as sheet, Image.open(folder / "toy-a.png") as contact:
-        assert sheet.width > contact.width  # three more columns than input, mask and two maps
-    assert not (folder / "toy-a-pixel_gaussian-steps.png").exists()
-    (entry,) = gallery.read(folder)
-    assert entry["steps"] == [{"method": "stepwise", "file": steps.name}]
-
-
-def test_steps_of_a_model_that_was_not_kept_are_left_out_and_said(invoke: Invoke, toy: Toy) -> None:
-    plugin = toy.folder / "stepwise.py"
-    plugin.write_text(STEPS_PLUGIN)
-    err, folder = _run(invoke, toy, f"{plugin}:Stepwise", "--figures", "--no-keep-model")
-    assert "the model was not kept" in err
-    assert (folder / "toy-a.png").exists() and not list(folder.glob("*-steps.png"))
-
-
-def test_names_from_data_are_drawn_as_they_are(invoke: Invoke, tmp_path: Path) -> None:
-    """No formula, no missing letter and no sign that a file name lacks stops a figure."""
-    names = ("a$b$", "<img src=x onerror=alert(1)>", "日本 \\frac{1}{", "%s{0}")
-    toy = write_toy(tmp_path / "data", names, side=24)
-    _, folder = _run(invoke, toy, PIXEL, "--figures", only=())
-    assert len(list(folder.glob("toy-*.png"))) == len(names)
-    assert {e["category"] for e in gallery.read(folder)} == set(names)
-
-
-def test_damaged_maps_cost_their_column_not_the_rest(invoke: Invoke, toy: Toy) -> None:
-    _, folder = _run(invoke, toy, f"{PIXEL},{PIXEL}[noise=0.5]", "--figures")
-    shutil.rmtree(folder)
-    cells = folder.parent / "cells"
-    record = next(r for r in cells.glob("*/record-*.json") if '"noise=0.5"' in r.read_text())
+def test_a_finished_folder_is_drawn_later(invoke: Invoke, drawn: Drawn, tmp_path: Path) -> None:
+    own = drawn.copied(tmp_path)
+    record = next(r for r in own.results.glob("cells/*/record-*.json") if "noise" in r.read_text())
+    err = own.draw(invoke)
+    assert "mpdd: no picture without its images" in err
+    assert (own.figures / "curves" / "mpdd-metal_plate.pdf").exists()
+    assert not (own.figures / "mpdd-metal_plate.png").exists()
+    # Its plug-in came from a file, not from a registered name, so only its steps are missing.
+    assert "no steps of stepwise" in own.draw(invoke, "--data-root", str(own.data))
+    assert (own.figures / "mpdd-metal_plate.png").exists()
+    # Damaged maps cost their column, not the rest.
     for chunk in record.parent.glob("*/chunk-*"):
         chunk.write_bytes(b"damaged")
-    err, _ = _run(invoke, toy, f"{PIXEL},{PIXEL}[noise=0.5]", "--figures")
-    assert "maps are damaged" in err
-    (entry,) = gallery.read(folder)
-    assert list(entry["drawn_from"]) == ["pixel_gaussian"]
+    assert "maps are damaged" in own.draw(invoke, "--data-root", str(own.data))
+    (entry,) = gallery.read(own.figures)
+    assert len(entry["drawn_from"]) == 1
 
 
-@pytest.fixture
-def known(tmp_path: Path) -> Toy:
-    """The toy images as a category of a registered data set, so that records name it."""
-    toy = write_toy(tmp_path / "data", ("metal_plate",))
-    (toy.folder / "toy").rename(toy.folder / "MPDD")
-    return Toy(toy.folder, "mpdd")
-
-
-def _figures(invoke: Invoke, *arguments: str) -> str:
-    outcome = invoke("figures", *arguments)
-    assert outcome.code == 0, outcome.err
-    return outcome.err
-
-
-def test_a_finished_folder_is_drawn_later(invoke: Invoke, known: Toy) -> None:
-    _, folder = _run(invoke, known, PIXEL, "--keep-maps", only=())
-    assert not folder.exists()
-    err = _figures(invoke, "--data-root", str(known.folder))
-    sheet = folder / "mpdd-metal_plate.png"
-    assert sheet.exists() and (folder / "gallery" / "mpdd-metal_plate.json").exists()
-    # Its plug-in came from a module, not from a registered name, so only its steps are missing.
-    assert "no steps of pixel_gaussian" in err
-    before = sheet.read_bytes()
-    _figures(invoke, "--data-root", str(known.folder))
-    assert sheet.read_bytes() == before
-
-
-def test_without_the_data_set_there_are_curves_and_no_picture(invoke: Invoke, known: Toy) -> None:
-    _, folder = _run(invoke, known, PIXEL, "--keep-maps", only=())
-    err = _figures(invoke)
-    assert "mpdd: no picture without its images" in err
-    assert (folder / "curves" / "mpdd-metal_plate.pdf").exists()
-    assert not (folder / "mpdd-metal_plate.png").exists()
-
-
-def test_pictures_of_other_files_are_never_put_beside_maps(invoke: Invoke, known: Toy) -> None:
-    _, folder = _run(invoke, known, PIXEL, "--keep-maps", only=())
-    test = known.folder / "MPDD" / "metal_plate" / "test"
+def test_pictures_of_other_files_are_never_put_beside_maps(
+    invoke: Invoke, drawn: Drawn, tmp_path: Path
+) -> None:
+    own = drawn.copied(tmp_path)
+    test = own.data / "MPDD" / "metal_plate" / "test"
     shutil.copy(test / "good" / "001.png", test / "good" / "000.png")
-    err = _figures(invoke, "--data-root", str(known.folder))
+    err = own.draw(invoke, "--data-root", str(own.data))
     assert "not those that the records were made from" in err
-    assert not (folder / "mpdd-metal_plate.png").exists()
+    assert not (own.figures / "mpdd-metal_plate.png").exists()
+
+
+def test_what_a_run_did_not_keep_is_left_out_and_said(invoke: Invoke, tmp_path: Path) -> None:
+    """No formula, no missing letter and no sign that a file name lacks stops a figure."""
+    names = ("a$b$ <img src=x onerror=alert(1)>", "日本 \\frac{1}{ %s{0}")
+    toy = write_toy(tmp_path / "data", names, side=24)
+    (toy.folder / "stepwise.py").write_text(STEPS_PLUGIN)
+    method = f"{toy.folder / 'stepwise.py'}:Stepwise"
+    _run(invoke, toy, method, "--no-keep-model")
+    err, folder = _run(invoke, toy, method, "--no-keep-model", "--figures")
+    assert "2 cells without maps" in err and len(list(folder.glob("curves/toy-*.png"))) == 2
+    assert not list(folder.glob("toy-*.png"))
+    err, _ = _run(invoke, toy, method, "--no-keep-model", "--figures", "--overwrite", "all")
+    assert "the model was not kept" in err
+    assert len(list(folder.glob("toy-*.png"))) == 2 and not list(folder.glob("*-steps.png"))
+    assert {e["category"] for e in gallery.read(folder)} == set(names)
 
 
 def test_an_empty_folder_is_a_usage_error(invoke: Invoke) -> None:
@@ -307,31 +297,21 @@ def test_a_map_is_shown_on_its_methods_scale_whatever_the_image() -> None:
 
 
 def _record(
-    method: str, dataset: str, category: str, value: float | None, **changes: Any
-) -> Record:
-    seconds, valid = changes.pop("seconds", 0.1), changes.pop("valid", True)
-    protocol = {
-        "dataset": dataset, "dataset_version": "1", "scope": "separate",
-        "trained_categories": [category], "image_size": 32, "crop": None, "evaluation_size": 32,
-        "mask_rule": "nearest", "mask_threshold": 0, "metrics": "exact-1",
-        "aupro_limits": [0.3, 0.05], "selection": "last", "limit": None,
-    }  # fmt: skip
-    values: dict[str, Any] = {
-        "status": "done", "created": "2026-01-01T00:00:00Z", "preset": "paper", "variant": "",
-        "keys": {"fit": "f", "predict": "p", "score": f"{method}{category}"},
-        "identity": {
-            "method": method, "hyperparameters": {}, "dataset": dataset, "dataset_version": "1",
-            "categories": [category], "scope": "separate", "seed": changes.pop("seed", 0),
-            "limit": changes.pop("limit", None),
-        },
-        "protocol": protocol, "metrics": {category: dict.fromkeys(METRICS, value)},
-        "timing": {"fit": {"seconds": 1.0, "valid": True}, "inference": {
+    method: str, dataset: str, category: str, value: float | None, *, seconds: float = 0.1,
+    valid: bool = True, **protocol: Any,
+) -> Record:  # fmt: skip
+    """A timed record in which every metric has one value."""
+    record = scored_record(
+        np.repeat([0, 1], 2), np.arange(4.0), category, method=method, preset="paper",
+        protocol=protocol,
+        timing={"fit": {"seconds": 1.0, "valid": True}, "inference": {
             "device_name": "GPU", "valid": valid,
             "seconds_per_image": {"median": seconds, "p95": seconds}, "images_per_second": 1.0,
             "peak_rss_bytes": 1, "peak_device_bytes": None, "parameters": 1, "flops_per_image": 1.0,
         }},
-    }  # fmt: skip
-    return Record(**(values | changes))
+    )  # fmt: skip
+    record.identity["dataset"] = dataset
+    return record.model_copy(update={"metrics": {category: dict.fromkeys(METRICS, value)}})
 
 
 @settings(max_examples=200, deadline=None)
@@ -394,10 +374,11 @@ def test_ranks_come_from_the_categories_that_all_methods_have() -> None:
 
 
 def test_methods_of_another_protocol_are_not_ranked_with_the_others() -> None:
-    records = [_record(m, "toy", f"c{c}", 0.5 + c / 100) for m in "abcd" for c in range(60)]
-    for record in records:
-        if record.identity["method"] == "d":
-            record.protocol["image_size"] = 999
+    records = [
+        _record(m, "toy", f"c{c}", 0.5 + c / 100, image_size=999 if m == "d" else 32)
+        for m in "abcd"
+        for c in range(60)
+    ]
     found = ranking(records, "image_auroc")
     assert isinstance(found, Ranking)
     assert set(found.labels) == set("abc") and found.other_protocols == 1

@@ -14,7 +14,7 @@ import pytest
 from outcomes import the_error, warnings_of
 from scored import failed, scored_record, write_results
 from simulation import binormal, histograms_of, maps_without_difference
-from toy import PIXEL, Invoke, Toy, spawn
+from toy import Invoke, Toy, spawn
 
 from adbench.compare.baseline import make_baseline, read_baseline, write_baseline
 from adbench.compare.gate import GateResult, run_gate
@@ -51,6 +51,17 @@ def test_a_drop_must_be_both_large_and_outside_noise() -> None:
     assert change.judged[0].difference.change < -0.01 and verdicts(change) == [TOO_FEW]
     assert verdicts(run_gate(worse, base, AUROC)) == [NONE]  # a gain
     assert verdicts(run_gate(base, base, AUROC)) == [NONE]
+    labels = np.array([True, False, False])
+    lone, other = (scored_record(labels, sign * np.array([3.0, 1, 2])) for sign in (1, -1))
+    untested = run_gate(side(lone), side(other), AUROC)
+    assert verdicts(untested) == [TOO_FEW] and untested.judged[0].p_value is None
+
+
+def test_changed_hyperparameters_of_a_preset_are_noted() -> None:
+    head = scored_record(LABELS, BASE)
+    head.identity["hyperparameters"] = {"k": 2}
+    result = run_gate(side(scored_record(LABELS, BASE)), side(head), AUROC)
+    assert len(result.judged) == 1 and "hyper-parameters differ" in result.notes[0]
 
 
 def test_many_comparisons_are_corrected() -> None:
@@ -91,18 +102,18 @@ def test_pixel_metrics_are_tested_where_statistics_were_kept() -> None:
                for j in tested.judged)  # fmt: skip
 
 
-def test_pixel_drops_without_statistics_are_seen_and_raise_no_alarm() -> None:
-    result = run_gate(*pixel_sides(statistics=False), Rules(("pixel_auroc",)))
+def test_without_statistics_of_these_images_pixel_drops_are_seen_and_raise_no_alarm() -> None:
+    rules = Rules(("pixel_auroc",))
+    result = run_gate(*pixel_sides(statistics=False), rules)
     assert verdicts(result) == [TOO_FEW] and result.outcome == "UNDECIDED"
     assert result.undecided_drops and result.judged[0].smallest_drop is None
     assert "no pixel statistics" in str(result.judged[0].difference.untested)
-
-
-def test_too_few_images_of_a_label_are_untested() -> None:
-    labels = np.array([True, False, False])
-    base, head = (scored_record(labels, sign * np.array([3.0, 1, 2])) for sign in (1, -1))
-    result = run_gate(side(base), side(head), AUROC)
-    assert verdicts(result) == [TOO_FEW] and result.judged[0].p_value is None
+    base, head = pixel_sides(statistics=True)
+    (record,) = head.records
+    wrong = encode_pixel_statistics(histograms_of(np.zeros((3, 4, 4)), np.ones((3, 4, 4), bool)))
+    for text in (wrong, "no base 64 \x7f", wrong[:-9]):
+        broken = side(record, pixels={record.keys["score"]: {"a": text}})
+        assert verdicts(run_gate(base, broken, rules)) == [TOO_FEW]
 
 
 @pytest.mark.parametrize("value", [1e308, -0.5, 98.0])
@@ -113,16 +124,6 @@ def test_a_metric_that_is_no_fraction_is_not_compared(value: float) -> None:
     (found,) = result.incomparable
     assert found.reason == f"found {value:g} in head, expected a number from 0 to 1"
     assert result.outcome == "FAILED: nothing comparable"
-
-
-def test_statistics_of_other_images_are_not_used() -> None:
-    base, head = pixel_sides(statistics=True)
-    (record,) = head.records
-    masks = np.ones((3, 4, 4), bool)
-    wrong = encode_pixel_statistics(histograms_of(np.zeros((3, 4, 4)), masks))
-    for text in (wrong, "no base 64 \x7f", wrong[:-9]):
-        broken = side(record, pixels={record.keys["score"]: {"a": text}})
-        assert verdicts(run_gate(base, broken, Rules(("pixel_auroc",)))) == [TOO_FEW]
 
 
 # -------------------------------------------------------------------------------------- timing
@@ -163,14 +164,11 @@ def test_timing_is_gated_only_where_both_sides_are_valid_on_one_device(
     expected = [] if slower is None else [slower]
     assert [t.verdict == "regression" for t in result.timings] == expected
     assert result.outcome == ("FAILED: regression" if slower else "passed")
+    noisy = timed(0.1)
+    noisy.timing["inference"]["seconds_per_image"]["p95"] = 0.3
+    assert not run_gate(side(noisy), side(head), AUROC).slower  # within the spread of the base
     off = run_gate(side(timed(0.1)), side(head), Rules(("image_auroc",), timing_tolerance=None))
     assert off.timings == () and off.outcome == "passed"
-
-
-def test_a_slow_down_within_the_spread_of_the_base_is_noise() -> None:
-    base = timed(0.1)
-    base.timing["inference"]["seconds_per_image"]["p95"] = 0.3
-    assert run_gate(side(base), side(timed(0.2)), AUROC).outcome == "passed"
 
 
 # ---------------------------------------------------------------------------------- exit codes
@@ -262,13 +260,6 @@ def test_json_and_markdown_tell_the_same(invoke: Invoke) -> None:
     written = gate(invoke, [worse], "--format", "markdown", "--out", "pr.md", base=base)
     assert written.code == 1 and written.out == "" and Path("pr.md").read_text() == red.out
     assert "gate FAILED: regression" in written.err
-
-
-def test_changed_hyperparameters_of_a_preset_are_noted() -> None:
-    head = scored_record(LABELS, BASE)
-    head.identity["hyperparameters"] = {"k": 2}
-    result = run_gate(side(scored_record(LABELS, BASE)), side(head), AUROC)
-    assert len(result.judged) == 1 and "hyper-parameters differ" in result.notes[0]
 
 
 # ------------------------------------------------------------------------------- baseline files
@@ -422,17 +413,3 @@ def test_the_example_workflow_goes_red_when_the_code_gets_worse(
     assert red.code == 1, red
     summary = Path(gating[gating.index("--out") + 1]).read_text()
     assert "REGRESSION" in summary and "pixel AUROC" in summary and "toy:mean of 2" in summary
-
-
-def test_a_run_keeps_pixel_statistics_small_and_says_so_beside_the_record(
-    invoke: Invoke, toy: Toy, tmp_path: Path
-) -> None:
-    base = ["run", "--methods", PIXEL, *toy.arguments(), "--preset", "smoke", "--no-timing"]
-    assert invoke(*base).code == 0
-    records = list((tmp_path / "results").glob("cells/*/record-*.json"))
-    kept = list((tmp_path / "results").glob("cells/*/pixels-*.json"))
-    assert len(records) == len(kept) == 2
-    assert all(path.stat().st_size < 20_000 for path in kept)
-    keys = {p.name.removeprefix("record-") for p in records}
-    assert {p.name.removeprefix("pixels-") for p in kept} == keys
-    assert not list((tmp_path / "results").glob("cells/*/*/chunk-*"))  # the maps are gone

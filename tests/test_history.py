@@ -11,7 +11,7 @@ import pytest
 from outcomes import the_error
 from PIL import Image
 from scored import failed, scored_record, write_results
-from toy import PIXEL, Invoke, Toy
+from toy import Invoke
 
 from adbench.compare.history import history, time_axis
 from adbench.store.records import Record
@@ -73,6 +73,11 @@ def test_other_protocols_and_presets_are_other_series() -> None:
 
 
 def test_table_json_and_plot(invoke: Invoke, tmp_path: Path) -> None:
+    empty = invoke("history")
+    assert empty.code == 0 and empty.out == "" and "no image_auroc" in empty.err
+    assert invoke("history", "--json").out == "[]\n"
+    write_results(tmp_path / "other", [made(1, "a", GOOD, variant="k=1")])
+    assert "toy:mean m[k=1] fast separate" in invoke("history", "--results", "other").out
     write_results(tmp_path / "results", [made(1, "a", POOR), made(3, "b", GOOD)])
     outcome = invoke("history", "--out", "curve.png")
     assert outcome.code == 0 and "aaaaaaaaaa" in outcome.out and "100.00" in outcome.out
@@ -83,19 +88,6 @@ def test_table_json_and_plot(invoke: Invoke, tmp_path: Path) -> None:
     (series,) = json.loads(invoke("history", "--json", "--metric", "image_aupr").out)
     assert series["metric"] == "image_aupr" and len(series["points"]) == 2
     assert series["points"][1]["change"] > 0
-
-
-def test_a_variant_keeps_its_brackets(invoke: Invoke, tmp_path: Path) -> None:
-    write_results(tmp_path / "results", [made(1, "a", GOOD, variant="k=1")])
-    assert "toy:mean m[k=1] fast separate" in invoke("history").out
-
-
-def test_a_real_run_is_in_the_history(invoke: Invoke, toy: Toy) -> None:
-    base = ["run", "--methods", PIXEL, *toy.arguments(), "--preset", "smoke", "--no-timing"]
-    assert invoke(*base).code == 0
-    (series,) = json.loads(invoke("history", "--metric", "aupro@0.3", "--json").out)
-    (point,) = series["points"]
-    assert point["categories"] == ["a", "b"] and 0 < point["value"] <= 1
 
 
 @pytest.mark.parametrize(
@@ -109,12 +101,6 @@ def test_a_real_run_is_in_the_history(invoke: Invoke, toy: Toy) -> None:
 )
 def test_mistakes_are_one_line(invoke: Invoke, options: tuple[str, ...], message: str) -> None:
     assert message in the_error(invoke("history", *options), 2)
-
-
-def test_an_empty_history_says_so(invoke: Invoke) -> None:
-    outcome = invoke("history")
-    assert outcome.code == 0 and outcome.out == "" and "no image_auroc" in outcome.err
-    assert invoke("history", "--json").out == "[]\n"
 
 
 def test_series_on_other_data_have_names_of_their_own(invoke: Invoke, tmp_path: Path) -> None:

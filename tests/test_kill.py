@@ -13,7 +13,7 @@ from toy import PIXEL, Toy
 STRESS = Path(__file__).parent / "stress"
 
 
-@pytest.mark.parametrize(("executor", "count"), [("serial", "4"), ("local", "2")])
+@pytest.mark.parametrize(("executor", "count"), [("serial", "2"), ("local", "1")])
 def test_killed_grids_end_in_the_same_table(toy: Toy, executor: str, count: str) -> None:
     done = subprocess.run(
         [
@@ -31,7 +31,7 @@ def test_killed_grids_end_in_the_same_table(toy: Toy, executor: str, count: str)
 def test_runs_on_one_folder_share_the_cells(toy: Toy) -> None:
     done = subprocess.run(
         [
-            sys.executable, str(STRESS / "share_folder.py"), "--runs", "3", "--cells", "12",
+            sys.executable, str(STRESS / "share_folder.py"), "--runs", "2", "--cells", "6",
             "--dataset", f"{toy.reference}:a", "--data-root", str(toy.folder),
         ],
         capture_output=True,

@@ -97,18 +97,6 @@ def test_grouping_of_a_stream_does_not_matter(group: Group, data: st.DataObject)
     assert_identical(streamed, evaluate(group))
 
 
-def test_large_chunks_and_small_ones_agree_on_many_scores() -> None:
-    rng = np.random.default_rng(0)
-    masks = np.zeros((6, 80, 90), dtype=np.uint8)
-    masks[::2, 20:40, 30:50] = 255
-    maps = (rng.standard_normal(masks.shape) + (masks > 0)).astype(np.float32)
-    maps[:3] = maps[:3].round(2)  # with and without ties
-    whole = pixel_metrics(maps, masks)
-    for size in (1, 97, 7200, 40_000):
-        with mock.patch("adbench.metrics.exact.pixel.chunk_size", return_value=size):
-            assert_identical(pixel_metrics(maps, masks), whole)
-
-
 @pytest.mark.parametrize("layout", ["fortran", "strided", "reversed", "big-endian", "list"])
 def test_memory_layout_does_not_matter(layout: str) -> None:
     rng = np.random.default_rng(1)

@@ -16,11 +16,8 @@ from adbench.metrics.exact.ranking import ThresholdCounts
 
 
 def auroc(counts: ThresholdCounts) -> float:
-    """Area under the ROC curve, [0, 1]; NaN without anomalous or without normal scores.
-
-    The share of (anomalous, normal) pairs ranked rightly, ties counting half (Mann-Whitney U).
-    The numerator is an integer, so the result is the exact value rounded once.
-    """
+    """The share of (anomalous, normal) pairs ranked rightly, ties half (Mann-Whitney U); NaN where
+    there are none. The numerator is an integer, so the result is the exact value rounded once."""
     num_pairs = counts.num_anomalous * counts.num_normal
     if num_pairs == 0:
         return math.nan
@@ -34,11 +31,8 @@ def auroc(counts: ThresholdCounts) -> float:
 
 
 def average_precision(counts: ThresholdCounts) -> float:
-    """Average precision ("AU-PR"), [0, 1]; NaN without anomalous scores, 1 without normal ones.
-
-    The sum of precision times the step in recall over descending thresholds, as in scikit-learn,
-    not the trapezoid under the precision-recall curve, which is too optimistic.
-    """
+    """The sum of precision times the step in recall, as in scikit-learn; NaN without anomalous
+    scores. Not the trapezoid under the precision-recall curve, which is too optimistic."""
     if counts.num_anomalous == 0:
         return math.nan
     hits = counts.anomalous_from
@@ -49,8 +43,8 @@ def average_precision(counts: ThresholdCounts) -> float:
 def f1max(counts: ThresholdCounts) -> tuple[float, float]:
     """The largest F1 over all thresholds, [0, 1], and the lowest threshold that reaches it.
 
-    Both are NaN without anomalous scores. F1 = 2 TP / (2 TP + FP + FN) can only be largest at an
-    anomalous score: any other threshold can rise to the next one and lose false positives alone.
+    Both are NaN without anomalous scores. F1 can only be largest at an anomalous score: any other
+    threshold can rise to the next one and lose false positives alone.
     """
     if counts.num_anomalous == 0:
         return math.nan, math.nan

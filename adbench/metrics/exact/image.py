@@ -14,13 +14,9 @@ from adbench.metrics.exact.undefined import warn_of_undefined
 def image_metrics(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, float]:
     """AUROC, AP, F1max and the threshold that reaches F1max, over the images of one group.
 
-    `scores` (n,) float or integer, higher = more anomalous, infinities allowed; `labels` (n,),
-    nonzero = anomalous. Without anomalous images every value is NaN, without normal images the
-    AUROC is, with an `UndefinedMetricWarning`. Keys: `image_auroc`, `image_aupr`, `image_f1max` in
-    [0, 1] and `image_f1max_threshold`, the lowest one that reaches the maximum.
-
-    Raises ValueError for a NaN score (naming the image), arrays that are empty, not 1-D or differ
-    in length, and float labels other than 0, 1 and 255.
+    `scores` (n,), infinities allowed; `labels` (n,), nonzero = anomalous. Without anomalous images
+    every value is NaN, without normal images the AUROC is, with an `UndefinedMetricWarning`. Raises
+    ValueError for NaN (naming the image), arrays that do not fit together, and odd float labels.
     """
     scores, labels = np.asarray(scores), np.asarray(labels)
     if scores.ndim != 1 or scores.size == 0:

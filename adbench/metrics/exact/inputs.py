@@ -1,7 +1,4 @@
-"""What the metrics accept: score arrays, masks, limits; everything else is a ValueError.
-
-Messages name the offending image, what was found and what was expected.
-"""
+"""What the metrics accept: score arrays, masks, limits; else a ValueError that names the image."""
 
 from __future__ import annotations
 
@@ -21,10 +18,7 @@ _LARGEST_EXACT_INTEGER = 2**53  # beyond it float64 rounds, which would create t
 
 
 def paired_images(chunks: Iterable[tuple[Images, Images]]) -> Iterator[tuple[int, Array, Array]]:
-    """Yield (index, map, mask) of every image, the index counted over all chunks.
-
-    Raises ValueError where maps and masks differ in number or size, or an image is not 2-D.
-    """
+    """Yield (index, map, mask) of every image, the index counted over all chunks."""
     index = 0
     for maps, masks in chunks:
         if len(maps) != len(masks):
@@ -45,11 +39,7 @@ def paired_images(chunks: Iterable[tuple[Images, Images]]) -> Iterator[tuple[int
 
 
 def score_dtype(scores: Array, name: str) -> np.dtype[Any]:
-    """The float type, float32 or float64, that holds every score exactly.
-
-    Raises ValueError, headed by `name`, for NaN, for integers that float64 would round, and for
-    types that are no real number or are wider than float64.
-    """
+    """The float type, float32 or float64, that holds every score exactly; ValueError for NaN."""
     kind, width = scores.dtype.kind, scores.dtype.itemsize
     if kind not in "buif" or width > 8:
         raise ValueError(f"{name}: found type {scores.dtype}, expected float16 to float64 or int")
@@ -73,11 +63,9 @@ def _check_exact_in_float64(scores: Array, name: str) -> None:
 
 
 def anomalous_indices(mask: Array, name: str) -> npt.NDArray[np.intp]:
-    """Flat, ascending indices of the anomalous entries of a mask (or of labels), any shape.
+    """Flat, ascending indices of the nonzero entries of a mask (or of labels), any shape.
 
-    Nonzero is anomalous: bool, 0/1, 0/255 and grey integers alike. Raises ValueError, headed by
-    `name`, for float masks with values other than 0, 1 and 255 (the trace of an interpolated
-    resize), and for types that are no real number.
+    Raises ValueError for float values other than 0, 1 and 255, the trace of an interpolated resize.
     """
     if mask.dtype.kind not in "buif":
         raise ValueError(f"{name}: found type {mask.dtype}, expected bool, integer or float")
@@ -92,10 +80,7 @@ def anomalous_indices(mask: Array, name: str) -> npt.NDArray[np.intp]:
 
 
 def aupro_keys(limits: Iterable[float]) -> dict[str, float]:
-    """Result key -> limit, e.g. {"aupro@0.3": 0.3}.
-
-    Raises ValueError for a limit outside (0, 1] and for two limits that print alike.
-    """
+    """Result key -> limit, e.g. {"aupro@0.3": 0.3}."""
     keys: dict[str, float] = {}
     for limit in limits:
         if not 0 < limit <= 1:

@@ -30,23 +30,17 @@ from adbench.metrics.exact.undefined import warn_of_undefined
 def pixel_metrics(
     maps: Images, masks: Images, aupro_limits: Sequence[float] = (0.3, 0.05)
 ) -> dict[str, float]:
-    """AUROC, AP, F1max and its threshold, and AUPRO at each limit, over all pixels of one group.
+    """AUROC, AP, F1max and its lowest threshold, and AUPRO at each limit, over a group's pixels.
 
-    `maps` and `masks` are sequences of (H, W) arrays, whose sizes may differ from image to image,
-    or (N, H, W) arrays. Maps: float16 to float64, or integers up to 2**53, higher = more anomalous,
-    infinities allowed. Masks: nonzero = anomalous, the size of their maps; resizing is the caller's
-    step. Inputs are not changed. Keys: `pixel_auroc`, `pixel_aupr`, `pixel_f1max` and
-    `aupro@LIMIT` (such as `aupro@0.3`) in [0, 1], and `pixel_f1max_threshold`, the lowest one that
-    reaches the maximum.
-
+    `maps` and `masks`: (H, W) arrays, of any sizes, or (N, H, W). Maps: float16 to float64, or
+    integers up to 2**53, infinities allowed. Masks: nonzero = anomalous, the size of their maps.
     AUPRO is that of MVTec AD (Bergmann et al., IJCV 2021): every 8-connected region of every mask
     weighs the same, normal pixels of all images make one false-positive rate, and the area up to
     the limit, cut by linear interpolation, is divided by the limit.
 
     Without anomalous pixels every value is NaN, without normal pixels AUROC and AUPRO are, with an
-    `UndefinedMetricWarning`. Raises ValueError for a NaN score (naming the image), maps and masks
-    that differ in number or size, images that are not 2-D or empty, no image at all, float masks
-    with values other than 0, 1 and 255, and a limit outside (0, 1].
+    `UndefinedMetricWarning`. Raises ValueError for NaN (naming the image), maps and masks that do
+    not fit together, no image, interpolated float masks, and a limit outside (0, 1].
     """
     return _pixel_metrics(lambda: [(maps, masks)], aupro_limits)
 
@@ -56,9 +50,8 @@ def pixel_metrics_streamed(
 ) -> dict[str, float]:
     """`pixel_metrics` of maps that need not be in memory together.
 
-    `chunks` is called twice; each call starts a pass over the same data and gives (maps, masks) of
-    some images at a time, in any grouping. The result does not depend on the grouping. Errors are
-    those of `pixel_metrics`, and ValueError if the second pass gives other data than the first.
+    `chunks` is called twice; each call starts a pass over the same data in any grouping. Raises
+    ValueError as `pixel_metrics`, and if the second pass gives other data than the first.
     """
     return _pixel_metrics(chunks, aupro_limits)
 

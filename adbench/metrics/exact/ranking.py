@@ -17,9 +17,7 @@ from adbench.metrics.exact.inputs import Array
 Counts = npt.NDArray[np.int64]
 
 # A chunk costs its sort plus a binary search per threshold. From about 32 scores per threshold on
-# the sort dominates; a larger chunk only leaves the processor's cache and takes memory. Where that
-# would take more than the largest chunk, searching a little longer is the better bargain, down to
-# 4 scores per threshold, which is no more memory than the anomalous pixels themselves take.
+# the sort dominates; a larger chunk only leaves the processor's cache and takes memory.
 _SCORES_PER_THRESHOLD = 32
 _FEWEST_SCORES_PER_THRESHOLD = 4
 _SMALLEST_CHUNK = 2**20
@@ -28,18 +26,14 @@ _LARGEST_CHUNK = 2**24
 
 @dataclass(frozen=True)
 class ThresholdCounts:
-    """A group's counts at each distinct anomalous score, in ascending order of the D thresholds."""
+    """A group's counts, (D,) each, at (`_at`), above, or at and above (`_from`) each of the D
+    distinct anomalous scores, ascending."""
 
     thresholds: npt.NDArray[np.floating[Any]]
-    """(D,) distinct anomalous scores, float32 or float64."""
     anomalous_at: Counts
-    """(D,) anomalous scores equal to the threshold."""
     anomalous_from: Counts
-    """(D,) anomalous scores at or above the threshold."""
     normal_above: Counts
-    """(D,) normal scores above the threshold."""
     normal_from: Counts
-    """(D,) normal scores at or above the threshold."""
     num_anomalous: int
     num_normal: int
 

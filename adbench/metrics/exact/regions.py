@@ -72,11 +72,8 @@ def _join_runs(
 
 
 def label_regions(mask: Array) -> tuple[npt.NDArray[np.int32], int]:
-    """Number the 8-connected regions of one mask.
-
-    `mask` is (H, W), nonzero = anomalous. Returns labels (H, W), 0 for normal pixels and 1 to K for
-    regions in the order of their first pixels, and K. Raises ValueError if the mask is not 2-D, or
-    is float with values other than 0, 1 and 255.
+    """(H, W) labels of an (H, W) mask: 0 for normal pixels, 1 to K for its 8-connected regions in
+    the order of their first pixels; and K. Raises ValueError as `anomalous_indices`.
     """
     mask = np.asarray(mask)
     pixels, (num_regions, regions) = _regions_of(mask)
