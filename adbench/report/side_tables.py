@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from adbench.report.comparison import Numbers
-from adbench.report.reported import times
+from adbench.report.reported import SECONDS
 from adbench.report.tables import MEAN, TITLES, group_of, grouped, part_rows, rows, summarise_seeds
 from adbench.report.text_table import (
     Table,
@@ -77,11 +77,16 @@ def timing_table(numbers: Numbers) -> Table | None:
     Of published times, those of papers that time a method of ours.
     """
     timed = (r for r in numbers.records if r.status == "done" and _inference(r).get("valid"))
-    groups = grouped(timed, _timed)
+    groups = grouped(
+        timed,
+        lambda r: (
+            r.identity["dataset"], f"{r.method} {r.preset}", _inference(r)["device_name"]
+        ),
+    )  # fmt: skip
     if not groups:
         return None
     ours = {record.identity["method"] for record in numbers.records}
-    published = times(numbers.published)
+    published = [number for number in numbers.published if number.metric == SECONDS]
     papers = {number.paper for number in published if number.method in ours}
     theirs = [
         (n.dataset, f"{n.name}, reported", n.device, "–", "–", f"{1000 * n.value:.1f}", *["–"] * 6)
@@ -104,21 +109,15 @@ def _inference(record: Record) -> dict[str, Any]:
     return record.timing.get("inference") or {}
 
 
-def _timed(record: Record) -> tuple[str, str, str]:
-    run = {**record.identity, "variant": record.variant, "preset": record.preset}
-    return record.identity["dataset"], run_name(run), _inference(record)["device_name"]
-
-
 def _costs(group: Sequence[Record]) -> tuple[str, ...]:
-    fit = [r.timing["fit"] for r in group]
-    seconds = [f["seconds"] for f in fit if f.get("valid")]
+    fit = [r.timing["fit"]["seconds"] for r in group if r.timing["fit"].get("valid")]
     inference = [r.timing["inference"] for r in group]
     device = [i["peak_device_bytes"] for i in inference if i["peak_device_bytes"] is not None]
+    latency = [i["seconds_per_image"] for i in inference]
     return (
         str(len(group)),
-        f"{median(seconds):.1f}" if seconds else "–",
-        f"{1e3 * median([i['seconds_per_image']['median'] for i in inference]):.1f}",
-        f"{1e3 * median([i['seconds_per_image']['p95'] for i in inference]):.1f}",
+        f"{median(fit):.1f}" if fit else "–",
+        *(f"{1e3 * median([seconds[at] for seconds in latency]):.1f}" for at in ("median", "p95")),
         f"{median([i['images_per_second'] for i in inference]):.2f}",
         f"{max(i['peak_rss_bytes'] for i in inference) / 1e9:.2f}",
         f"{max(device) / 1e9:.2f}" if device else "–",
