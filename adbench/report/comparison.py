@@ -60,17 +60,14 @@ class Numbers:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """Ours, one a method, category and seed."""
         return rows(self.records, self.marks.versions)
 
     @cached_property
     def summaries(self) -> list[dict[str, Any]]:
-        """The same over seeds."""
         return summarise_seeds(self.rows)
 
     @cached_property
     def marks(self) -> Marks:
-        """What stands behind the names of ours."""
         return Marks(self.records)
 
     @cached_property
@@ -102,12 +99,10 @@ class Block:
 
     @cached_property
     def seeds(self) -> list[int]:
-        """Of all methods."""
         return sorted({seed for s in self.own for seed in s["seeds"]})
 
     @property
     def unit(self) -> str:
-        """What stands behind a title: percent, of which seeds."""
         return f"%, {seeds_text(self.seeds) if self.seeds else REPORTED}"
 
     def cells(self, metrics: Sequence[str]) -> dict[tuple[Group, str], Cell]:
@@ -251,7 +246,6 @@ def paper_tables(
 ) -> list[Table]:
     """One table a block, with published numbers in columns of their own; `transpose` makes methods
     the rows."""
-    turn = _transposed if transpose else _upright
     tables = []
     for block in blocks(numbers, metrics):
         sets = [over for over in map(_over, block.methods.values()) if len(over) > 1]
@@ -261,10 +255,10 @@ def paper_tables(
         if lanes := _lanes(block, lines, metrics):
             there = [any(cells) for cells in zip(*(lane.cells for lane in lanes), strict=True)]
             lanes = [replace(lane, cells=list(compress(lane.cells, there))) for lane in lanes]
-            columns, rows = turn(list(compress(lines, there)), lanes, (Value(""),) * len(metrics))
+            kept, empty = list(compress(lines, there)), (Value(""),) * len(metrics)
+            columns, rows = _grid(kept, lanes, empty, transpose)
             title, caption = _titles(block, metrics)
-            key = f"{block.dataset}-{block.scope}"
-            tables.append(Table(title, columns, rows, caption, key))
+            tables.append(Table(title, columns, rows, caption, f"{block.dataset}-{block.scope}"))
     return tables
 
 
@@ -308,38 +302,34 @@ def _heading(summary: Summary, marks: Marks, with_preset: bool) -> tuple[str, ..
     return (title, *options, *preset, *([f"({mark})"] if mark else []))
 
 
-def _upright(
-    lines: Sequence[Line], lanes: Sequence[Lane], empty: Cell
+def _grid(
+    lines: Sequence[Line], lanes: Sequence[Lane], empty: Cell, transpose: bool
 ) -> tuple[tuple[Column, ...], tuple[Row, ...]]:
-    theirs = any(lane.reported for lane in lanes)
-    columns = [Column("category", is_name=True)]
-    for lane in lanes:
-        group = (REPORTED if lane.reported else OURS) if theirs else ""
-        columns.append(Column("\n".join(lane.head), False, group, lane.reported))
-    last = sum(not line.over for line in lines) - 1
-    found = [
-        Row(
-            ((Value(label),), *(lane.cells[number] or empty for lane in lanes)),
-            ends=number == last < len(lines) - 1,
+    """Columns and rows: lanes and lines, or turned the other way round."""
+    names, cells = _labels(lines), [[cell or empty for cell in lane.cells] for lane in lanes]
+    theirs = [lane.reported for lane in lanes]
+    if transpose:
+        columns = columns_of(["method"], names)
+        names, last, reported = [" ".join(lane.head) for lane in lanes], theirs.count(False), theirs
+    else:
+        kinds = (REPORTED if is_theirs else OURS for is_theirs in theirs)
+        groups = kinds if any(theirs) else [""] * len(lanes)
+        columns = (
+            Column("category", is_name=True),
+            *(
+                Column("\n".join(lane.head), False, group, lane.reported)
+                for lane, group in zip(lanes, groups, strict=True)
+            ),
         )
-        for number, label in enumerate(_labels(lines))
-    ]
-    return tuple(columns), tuple(found)
-
-
-def _transposed(
-    lines: Sequence[Line], lanes: Sequence[Lane], empty: Cell
-) -> tuple[tuple[Column, ...], tuple[Row, ...]]:
-    last = sum(not lane.reported for lane in lanes) - 1
-    found = [
-        Row(
-            ((Value(" ".join(lane.head)),), *(cell or empty for cell in lane.cells)),
-            ends=number == last < len(lanes) - 1,
-            reported=lane.reported,
+        cells = [list(row) for row in zip(*cells, strict=True)]
+        last, reported = sum(not line.over for line in lines), [False] * len(lines)
+    rows = [
+        Row(((Value(name),), *own), ends=number == last < len(names), reported=is_reported)
+        for number, (name, own, is_reported) in enumerate(
+            zip(names, cells, reported, strict=True), 1
         )
-        for number, lane in enumerate(lanes)
     ]
-    return columns_of(["method"], _labels(lines)), tuple(found)
+    return columns, tuple(rows)
 
 
 def _labels(lines: Sequence[Line]) -> list[str]:

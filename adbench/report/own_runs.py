@@ -42,12 +42,10 @@ class OwnRun:
 
     @property
     def name(self) -> str:
-        """As its rows are called."""
         return marked(run_name(self.first), self.mark)
 
     @property
     def newness(self) -> tuple[int, str]:
-        """Of its newest record."""
         return max(map(newness, self.records))
 
     @property
@@ -57,7 +55,6 @@ class OwnRun:
 
     @property
     def hyperparameters(self) -> Any:
-        """Of every record alike."""
         return self.records[0].identity["hyperparameters"]
 
     @property
@@ -141,9 +138,8 @@ def own_runs(
     records: Sequence[Record], summaries: Sequence[Mapping[str, Any]], marks: Marks
 ) -> list[OwnRun]:
     """Every run of ours with a done record, in the tables' order."""
-    done = grouped(
-        (r for r in records if r.status == "done"), lambda r: group_of(facts(r, marks.versions))
-    )
+    finished = (record for record in records if record.status == "done")
+    done = grouped(finished, lambda record: group_of(facts(record, marks.versions)))
     return [
         OwnRun(
             tuple(done[group]),

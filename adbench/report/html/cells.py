@@ -132,20 +132,22 @@ def _percent(value: float | None) -> str:
 
 
 def _headline(record: Record) -> str:
-    mean, _ = mean_metrics(record.metrics)
-    shown = [(n, mean.get(n)) for n in ("image_auroc", "aupro@0.3")]
-    return ", ".join(f"{TITLES[n]} {_percent(v)}" for n, v in shown if v is not None)
+    mean = mean_metrics(record.metrics)[0]
+    shown = [n for n in ("image_auroc", "aupro@0.3") if mean.get(n) is not None]
+    return ", ".join(f"{TITLES[n]} {_percent(mean[n])}" for n in shown)
 
 
 def _facts(record: Record) -> list[tuple[str, str]]:
-    facts = [("keys", ", ".join(f"{name} {key}" for name, key in record.keys.items()))]
-    for part, values in record.timing.items():
-        if values:
-            facts.append((f"timing: {part}", ", ".join(f"{n} {v}" for n, v in _flat(values))))
-    for name in ("layout", "complete", "train_images", "test_images"):
-        if name in record.data:
-            facts.append((name.replace("_", " "), _plain(record.data[name])))
-    return facts
+    told = ("layout", "complete", "train_images", "test_images")
+    return [
+        ("keys", ", ".join(f"{name} {key}" for name, key in record.keys.items())),
+        *(
+            (f"timing: {part}", ", ".join(f"{n} {v}" for n, v in _flat(values)))
+            for part, values in record.timing.items()
+            if values
+        ),
+        *((n.replace("_", " "), _plain(record.data[n])) for n in told if n in record.data),
+    ]
 
 
 def _flat(values: Mapping[str, Any], head: str = "") -> list[tuple[str, str]]:
