@@ -159,10 +159,9 @@ def blocks(numbers: Numbers, metrics: Sequence[str]) -> list[Block]:
     visible = shown(numbers.beside, metrics)
     theirs = grouped(visible, lambda b: (b.column.first.dataset, b.column.first.scope))
     every = grouped(numbers.summaries, lambda s: s["dataset"])
-    keys = dict.fromkeys([*ours, *theirs])
-    datasets = list(dict.fromkeys(dataset for dataset, _ in keys))
+    datasets = grouped(dict.fromkeys([*ours, *theirs]), lambda key: key[0])
     found = []
-    for key in sorted(keys, key=lambda key: datasets.index(key[0])):
+    for key in (key for keys in datasets.values() for key in keys):
         own = ours.get(key, [])
         names = dict.fromkeys(s["category"] for s in own or every[key[0]])
         categories = [name for name in names if name != MEAN]

@@ -71,10 +71,8 @@ def environment(table: Table, notes: Sequence[str] = ()) -> str:
     caption = rf"\caption{{{latex_text(table.caption or table.title)}}}\label{{{label(table)}}}"
     slash = r" @{\,}c@{\,} "  # has a column of its own, because a pair may be empty
     names = [column.is_name for column in table.columns]
-    columns = [
-        list(zip(*cells, strict=True))
-        for cells in zip(*(row.cells for row in table.rows), strict=True)
-    ]
+    cells = zip(*(row.cells for row in table.rows), strict=True)
+    columns = [list(zip(*own, strict=True)) for own in cells]
     spec = " ".join(
         slash.join("l" if is_name else _specification(values) for values in halves)
         for is_name, halves in zip(names, columns, strict=True)

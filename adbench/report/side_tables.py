@@ -23,10 +23,6 @@ from adbench.store.records import Record
 
 WHOLE = "whole"
 """The method itself, beside its parts."""
-_COSTS = (
-    "cells", "fit, s", "ms/image", "p95", "images/s", "peak RSS, GB", "device mem., GB",
-    "parameters, M", "GFLOP/image",
-)  # fmt: skip
 
 
 def parts_tables(numbers: Numbers, metrics: Sequence[str]) -> list[Table]:
@@ -79,12 +75,11 @@ def timing_table(numbers: Numbers) -> Table | None:
     timed = (r for r in numbers.records if r.status == "done" and _inference(r).get("valid"))
     groups = grouped(
         timed,
-        lambda r: (
-            r.identity["dataset"], f"{r.method} {r.preset}", _inference(r)["device_name"]
-        ),
-    )  # fmt: skip
+        lambda r: (r.identity["dataset"], f"{r.method} {r.preset}", _inference(r)["device_name"]),
+    )
     if not groups:
         return None
+    costs = {key: _costs(group) for key, group in groups.items()}
     ours = {record.identity["method"] for record in numbers.records}
     published = [number for number in numbers.published if number.metric == SECONDS]
     papers = {number.paper for number in published if number.method in ours}
@@ -94,12 +89,12 @@ def timing_table(numbers: Numbers) -> Table | None:
         if n.paper in papers
     ]
     lines = [
-        row_of((*key, *_costs(group)), ends=bool(theirs) and number == len(groups))
-        for number, (key, group) in enumerate(groups.items(), 1)
+        row_of((*key, *own.values()), ends=bool(theirs) and number == len(costs))
+        for number, (key, own) in enumerate(costs.items(), 1)
     ]
     return Table(
         "Timing (batch 1: ms/image and p95; the method's batch: images/s)",
-        columns_of(("data set", "method", "device"), _COSTS),
+        columns_of(("data set", "method", "device"), next(iter(costs.values()))),
         (*lines, *(row_of(line, reported=True) for line in theirs)),
         key="timing",
     )
@@ -109,18 +104,20 @@ def _inference(record: Record) -> dict[str, Any]:
     return record.timing.get("inference") or {}
 
 
-def _costs(group: Sequence[Record]) -> tuple[str, ...]:
+def _costs(group: Sequence[Record]) -> dict[str, str]:
+    """By the heads of their columns."""
     fit = [r.timing["fit"]["seconds"] for r in group if r.timing["fit"].get("valid")]
     inference = [r.timing["inference"] for r in group]
     device = [i["peak_device_bytes"] for i in inference if i["peak_device_bytes"] is not None]
     latency = [i["seconds_per_image"] for i in inference]
-    return (
-        str(len(group)),
-        f"{median(fit):.1f}" if fit else "–",
-        *(f"{1e3 * median([seconds[at] for seconds in latency]):.1f}" for at in ("median", "p95")),
-        f"{median([i['images_per_second'] for i in inference]):.2f}",
-        f"{max(i['peak_rss_bytes'] for i in inference) / 1e9:.2f}",
-        f"{max(device) / 1e9:.2f}" if device else "–",
-        f"{median([i['parameters'] for i in inference]) / 1e6:.2f}",
-        f"{median([i['flops_per_image'] for i in inference]) / 1e9:.2f}",
-    )
+    return {
+        "cells": str(len(group)),
+        "fit, s": f"{median(fit):.1f}" if fit else "–",
+        "ms/image": f"{1e3 * median([seconds['median'] for seconds in latency]):.1f}",
+        "p95": f"{1e3 * median([seconds['p95'] for seconds in latency]):.1f}",
+        "images/s": f"{median([i['images_per_second'] for i in inference]):.2f}",
+        "peak RSS, GB": f"{max(i['peak_rss_bytes'] for i in inference) / 1e9:.2f}",
+        "device mem., GB": f"{max(device) / 1e9:.2f}" if device else "–",
+        "parameters, M": f"{median([i['parameters'] for i in inference]) / 1e6:.2f}",
+        "GFLOP/image": f"{median([i['flops_per_image'] for i in inference]) / 1e9:.2f}",
+    }

@@ -81,7 +81,8 @@ class Table:
 
     @property
     def has_reported(self) -> bool:
-        return any(part.reported for part in (*self.columns, *self.rows))
+        columns = any(column.reported for column in self.columns)
+        return columns or any(row.reported for row in self.rows)
 
     @property
     def has_own(self) -> bool:

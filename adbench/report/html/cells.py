@@ -53,7 +53,9 @@ def differences(protocols: Iterable[View]) -> list[View]:
 
 def shared_facts(records: Sequence[Record]) -> tuple[dict[str, View], dict[str, View]]:
     """Environments and settings that several cells share, described once and linked to."""
-    environments = grouped((r for r in records if r.environment), _environment_key)
+    environments = grouped(
+        (r for r in records if r.environment), lambda r: canonical_json(r.environment)
+    )
     settings = grouped(records, _settings_key)
     return (
         {
@@ -62,7 +64,7 @@ def shared_facts(records: Sequence[Record]) -> tuple[dict[str, View], dict[str, 
             for number, (key, own) in enumerate(environments.items(), 1)
         },
         {
-            key: _named("settings", number, _run(own[0]))
+            key: _named("settings", number, f"{own[0].method} {own[0].preset}")
             | {"facts": [(n, _plain(v)) for n, v in own[0].identity["hyperparameters"].items()]}
             for number, (key, own) in enumerate(settings.items(), 1)
         },
@@ -73,17 +75,9 @@ def _named(kind: str, number: int, summary: str) -> View:
     return {"anchor": f"{kind}-{number}", "name": f"{kind} {number}", "summary": summary}
 
 
-def _run(record: Record) -> str:
-    return f"{record.method} {record.preset}"
-
-
 def _settings_key(record: Record) -> str:
     own = record.identity
     return canonical_json([own["method"], record.variant, record.preset, own["hyperparameters"]])
-
-
-def _environment_key(record: Record) -> str:
-    return canonical_json(record.environment)
 
 
 def _versions(environment: Mapping[str, Any]) -> str:
@@ -110,11 +104,11 @@ def cell_views(
             "anchor": f"cell-{number}",
             "record": record,
             "where": f"{record.identity['dataset']}: {record.place.partition(':')[2]}",
-            "run": _run(record),
+            "run": f"{record.method} {record.preset}",
             "mark": marks.of_record(record),
             "headline": _headline(record),
             "protocol": protocols[record.protocol_digest] if record.status == "done" else None,
-            "environment": environments.get(_environment_key(record)),
+            "environment": environments.get(canonical_json(record.environment)),
             "settings": settings[_settings_key(record)],
             "scores": [
                 (category, [_percent(own.get(name)) for name in TITLES])
