@@ -31,7 +31,8 @@ from adbench.machine.devices import gpu_visible
 from adbench.metrics.table import aupro_limits
 from adbench.registry import expand_group, load_method, refuse_shared_names
 from adbench.selectors import MethodSelector, parse_methods, parse_overrides
-from adbench.store.atomic import digest
+from adbench.store.files import digest
+from adbench.store.plan_files import PlannedCell
 
 MaskRule = Literal["nearest", "area_max"]
 MASK_RULES: tuple[MaskRule, ...] = ("nearest", "area_max")
@@ -172,6 +173,14 @@ class Cell:
     def score_key(self) -> str:
         """Names the record."""
         return self._key()
+
+    @property
+    def planned(self) -> PlannedCell:
+        """How `adbench status` will know it."""
+        given = self.data.threshold_given
+        same = [self.identity, self.mask_rule, *([] if given is None else [given])]
+        title = f"{self.title} · {self.preset}"
+        return PlannedCell(title, self.fit_key, self.score_key, digest(same)[:24])
 
     def build(self, *, to_fit: bool = False) -> Method:
         """A fresh, unfitted method; `to_fit`: the one whose model this cell uses."""

@@ -153,7 +153,14 @@ class Request:
     ] = "failed"
     device: Device = "auto"
     timing: Annotated[bool, typer.Option(help="measure inference after each fit")] = True
-    keep_maps: Annotated[bool, typer.Option("--keep-maps", help="keep anomaly maps")] = False
+    keep_maps: Annotated[
+        bool,
+        typer.Option(
+            "--keep-maps",
+            help="keep anomaly maps: figures, other mask rules and changed pixel metrics then need "
+            "no prediction (image metrics never do)",
+        ),
+    ] = False
     keep_model: Annotated[bool, typer.Option(help="keep fitted models")] = True
     wait: Annotated[bool, typer.Option(help="wait for cells that another run has claimed")] = True
     checkpoint_seconds: Annotated[
@@ -233,7 +240,9 @@ class Request:
         found: list[str] = []
         for name, (_, option, default) in declared().items():
             value = getattr(self, name)
-            flag = next(iter(option.param_decls or ()), f"--{name.replace('_', '-')}")
+            # What is given first Typer takes for a default, until it reads the annotation.
+            flag = option.default if isinstance(option.default, str) else f"--{name}"
+            flag = flag.replace("_", "-")
             if value == default or (value == () and default is MISSING):
                 continue
             if isinstance(value, bool):

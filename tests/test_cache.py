@@ -1,15 +1,13 @@
 import errno
 import os
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import numpy as np
 import pytest
 
-from adbench.data.cache import CacheWarning, DiskCache, default_cache_folder
+from adbench.data.cache import DiskCache, default_cache_folder
 from adbench.errors import StoreError
 
 
@@ -22,6 +20,11 @@ def fill_with(value):
 
 def never(_array):
     raise AssertionError("computed although it is cached")
+
+
+def stored(folder, key, value=1, size=100, limit=None):
+    """One key through a cache object of its own, as another run has it."""
+    return DiskCache(folder, limit).array(key, (size,), "uint8", fill_with(value))
 
 
 def entries(folder, suffix=".array"):
@@ -49,8 +52,7 @@ def test_shape_and_type_are_part_of_the_key(tmp_path):
 
 
 def test_keys_never_become_paths(tmp_path):
-    cache = DiskCache(tmp_path / "cache", None)
-    cache.array("../../escape/\0/" + "x" * 5000, (1,), "uint8", fill_with(1))
+    stored(tmp_path / "cache", "../../escape/\0/" + "x" * 5000)
     assert [p.name for p in tmp_path.iterdir()] == ["cache"]
     assert len(entries(tmp_path / "cache")) == 1
 
@@ -70,18 +72,15 @@ def test_a_failing_fill_leaves_nothing(tmp_path):
     def fail(_array):
         raise KeyError("mine")
 
-    cache = DiskCache(tmp_path, None)
     with pytest.raises(KeyError, match="mine"):
-        cache.array("key", (4,), "uint8", fail)
+        DiskCache(tmp_path, None).array("key", (4,), "uint8", fail)
     assert list(tmp_path.iterdir()) == []
 
 
 def flip(path, position):
-    with path.open("r+b") as stream:
-        stream.seek(position)
-        byte = stream.read(1)[0]
-        stream.seek(position)
-        stream.write(bytes([byte ^ 1]))
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize(
@@ -89,33 +88,36 @@ def flip(path, position):
     [
         (lambda path: flip(path, 4096 + 17), "does not match its SHA-256"),
         (lambda path: flip(path, 0), "header is unreadable"),
+        (lambda path: flip(path, 4095), "header is unreadable"),
         (lambda path: os.truncate(path, 4096 + 50), "bytes where"),
         (lambda path: os.truncate(path, 0), "bytes where"),
     ],
 )
-def test_a_damaged_entry_is_set_aside_and_computed_again(tmp_path, damage, reason):
-    DiskCache(tmp_path, None).array("key", (100,), "uint8", fill_with(9))
+def test_a_damaged_entry_is_set_aside_and_computed_again(tmp_path, capsys, damage, reason):
+    stored(tmp_path, "key", 9)
     damage(entries(tmp_path)[0])
     cache = DiskCache(tmp_path, None)
-    with pytest.warns(CacheWarning, match=reason):
-        assert (cache.array("key", (100,), "uint8", fill_with(9)) == 9).all()
+    assert (cache.array("key", (100,), "uint8", fill_with(9)) == 9).all()
+    said = capsys.readouterr().err
+    assert reason in said and "set aside as" in said and "computed again" in said
     assert (cache.hits, cache.misses) == (0, 1)
-    assert len(entries(tmp_path, ".damaged")) == 1
+    assert len(entries(tmp_path, ".damaged-*")) == 1
     assert (DiskCache(tmp_path, None).array("key", (100,), "uint8", never) == 9).all()
 
 
 def test_least_recently_used_entries_go_first(tmp_path):
-    kilobytes = 1000 * 1024
-    for key in "abc":
-        DiskCache(tmp_path, None).array(key, (kilobytes,), "uint8", fill_with(1))
-        time.sleep(0.01)
-    DiskCache(tmp_path, None).array("a", (kilobytes,), "uint8", never)  # b is the oldest now
-    DiskCache(tmp_path, 3_300_000).array("d", (kilobytes,), "uint8", fill_with(1))
+    size = 1000 * 1024
+    for age, key in enumerate("abc"):
+        stored(tmp_path, key, size=size)
+        newest = max(entries(tmp_path), key=lambda path: path.stat().st_ctime_ns)
+        os.utime(newest, ns=(age, newest.stat().st_mtime_ns))
+    DiskCache(tmp_path, None).array("a", (size,), "uint8", never)  # b is the oldest now
+    stored(tmp_path, "d", size=size, limit=3_300_000)
     assert len(entries(tmp_path)) == 3
     later = DiskCache(tmp_path, None)
     for key in "acd":
-        later.array(key, (kilobytes,), "uint8", never)
-    later.array("b", (kilobytes,), "uint8", fill_with(1))
+        later.array(key, (size,), "uint8", never)
+    later.array("b", (size,), "uint8", fill_with(1))
     assert (later.hits, later.misses) == (3, 1)
 
 
@@ -128,52 +130,51 @@ def test_what_this_run_opened_is_never_evicted(tmp_path):
 
 
 def test_what_another_reader_has_mapped_is_not_evicted(tmp_path):
-    mapped = DiskCache(tmp_path, None).array("held", (1000,), "uint8", fill_with(5))
-    DiskCache(tmp_path, 1).array("one", (1000,), "uint8", fill_with(1))
+    mapped = stored(tmp_path, "held")
+    stored(tmp_path, "one", limit=1)
     assert len(entries(tmp_path)) == 2
     del mapped
-    DiskCache(tmp_path, 1).array("two", (1000,), "uint8", fill_with(2))
+    stored(tmp_path, "two", limit=1)
     assert len(entries(tmp_path)) == 1
 
 
 PROGRAM = """
-    import sys, time
+    import sys
     from pathlib import Path
     from adbench.data.cache import DiskCache
     def fill(array):
         print("filling", flush=True)
-        time.sleep(float(sys.argv[2]))
+        sys.stdin.readline()
         array[:] = 3
     cache = DiskCache(Path(sys.argv[1]), None)
     print(int(cache.array("key", (100_000,), "int64", fill).sum()), cache.misses)
 """
 
 
-def start(folder, seconds):
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM), str(folder), str(seconds)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def two_writers(folder):
+    """Two processes in the middle of writing one key; they go on when they are told to."""
+    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(folder)]
+    pipe = subprocess.PIPE
+    processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(2)]
+    for process in processes:
+        assert process.stdout is not None and process.stdout.readline() == "filling\n"
+    return processes
 
 
 def test_two_processes_that_write_one_key(tmp_path):
-    processes = [start(tmp_path, 0.5) for _ in range(2)]
-    for process in processes:
-        output, _ = process.communicate(timeout=30)
+    for process in two_writers(tmp_path):
+        output, _ = process.communicate("go on\n", timeout=30)
         assert output.split()[-2] == "300000" and process.returncode == 0
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_killed_writer_leaves_nothing_for_the_next_run(tmp_path):
-    killed, alive = start(tmp_path, 60), start(tmp_path, 60)
-    for process in (killed, alive):
-        assert process.stdout.readline() == "filling\n"
-    killed.send_signal(signal.SIGKILL)
+    killed, alive = two_writers(tmp_path)
+    killed.kill()
     killed.communicate()
     try:
         assert len(entries(tmp_path, ".tmp")) == 2
-        DiskCache(tmp_path, None).array("other", (1,), "uint8", fill_with(1))
+        stored(tmp_path, "other")
         assert len(entries(tmp_path, ".tmp")) == 1  # the living one's
     finally:
         alive.kill()
@@ -196,7 +197,7 @@ def test_an_unusable_folder_is_a_one_line_store_error(
 
     monkeypatch.setattr(os, where, refuse)
     with pytest.raises(StoreError, match=message) as caught:
-        DiskCache(tmp_path, None).array("key", (4,), "uint8", fill_with(1))
+        stored(tmp_path, "key")
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -204,7 +205,7 @@ def test_an_unusable_folder_is_a_one_line_store_error(
 def test_a_folder_that_is_a_file_is_a_store_error(tmp_path):
     (tmp_path / "cache").write_text("")
     with pytest.raises(StoreError, match="cannot be used"):
-        DiskCache(tmp_path / "cache", None).array("key", (4,), "uint8", fill_with(1))
+        stored(tmp_path / "cache", "key")
 
 
 def test_without_fallocate_the_space_is_written(tmp_path, monkeypatch):
@@ -212,13 +213,12 @@ def test_without_fallocate_the_space_is_written(tmp_path, monkeypatch):
         raise OSError(errno.EOPNOTSUPP, "not supported")
 
     monkeypatch.setattr(os, "posix_fallocate", refuse)
-    cache = DiskCache(tmp_path, None)
-    assert (cache.array("key", (100_000,), "uint8", fill_with(4)) == 4).all()
+    assert (stored(tmp_path, "key", 4, size=100_000) == 4).all()
 
 
 def test_default_folder(monkeypatch, tmp_path):
-    monkeypatch.delenv("ADBENCH_CACHE", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    for name in ("ADBENCH_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_cache_folder() == tmp_path / ".cache" / "adbench"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))

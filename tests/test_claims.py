@@ -9,7 +9,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ends import until
@@ -17,102 +19,132 @@ from takers import take
 
 from adbench.contracts.interruptions import ClaimLost
 from adbench.store import claims
-from adbench.store.claims import ClaimWatch
+from adbench.store.claims import Claim, ClaimWatch
 from adbench.store.owners import host_identity, process_start
 
 
-def _owner(**changes: object) -> str:
-    owner = {
-        "host": host_identity(),
-        "pid": os.getpid(),
-        "start": process_start(os.getpid()),
-        "token": "somebody else's",
-    }
-    return json.dumps(owner | changes)
+@pytest.fixture(scope="module")
+def dead_pid() -> int:
+    code = "import os; print(os.getpid())"
+    return int(subprocess.run([sys.executable, "-c", code], capture_output=True).stdout)
 
 
-def _dead_pid() -> int:
-    return int(
-        subprocess.run(
-            [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
-        ).stdout
-    )
+@pytest.fixture
+def claim(tmp_path: Path) -> Iterator[Callable[..., Claim | None]]:
+    """Try to claim the folder; what was claimed is released in the end."""
+    taken = []
+
+    def attempt(known_dead: str | None = None, watch: ClaimWatch | None = None) -> Claim | None:
+        found = (watch or ClaimWatch()).try_claim(tmp_path, known_dead)
+        taken.append(found)
+        return found
+
+    yield attempt
+    for one in taken:
+        if one is not None:
+            one.release()
 
 
-def test_a_claim_is_exclusive_until_released(tmp_path: Path) -> None:
-    first = ClaimWatch().try_claim(tmp_path)
-    assert first is not None and ClaimWatch().try_claim(tmp_path) is None
+Attempt = Callable[..., Claim | None]
+
+
+def write_claim(folder: Path, generation: int = 1, **changes: object) -> Path:
+    """Of a live process of this host, but for what is changed."""
+    owner = {"host": host_identity(), "pid": os.getpid(), "start": process_start(os.getpid())}
+    path = folder / f"claim.{generation}"
+    path.write_text(json.dumps(owner | {"token": "somebody else's"} | changes))
+    return path
+
+
+def test_a_claim_is_exclusive_until_released(tmp_path: Path, claim: Attempt) -> None:
+    first = claim()
+    assert first is not None and claim() is None
     first.release()
     assert list(tmp_path.iterdir()) == []
-    second = ClaimWatch().try_claim(tmp_path)
-    assert second is not None
-    second.release()
+    assert claim() is not None
 
 
-def test_a_dead_owner_of_this_host_is_replaced_at_once(tmp_path: Path) -> None:
-    (tmp_path / "claim.1").write_text(_owner(pid=_dead_pid()))
-    claim = ClaimWatch().try_claim(tmp_path)
-    assert claim is not None and claim.generation == 2 and claim.is_ours()
-    claim.release()
+def test_a_dead_owner_of_this_host_is_replaced_at_once(
+    tmp_path: Path, claim: Attempt, dead_pid: int
+) -> None:
+    write_claim(tmp_path, pid=dead_pid)
+    found = claim()
+    assert found is not None and found.generation == 2 and found.is_ours()
+    found.release()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_reused_pid_does_not_keep_a_dead_claim_alive(tmp_path: Path) -> None:
-    (tmp_path / "claim.1").write_text(_owner(start="1"))
-    claim = ClaimWatch().try_claim(tmp_path)
-    assert claim is not None
-    claim.release()
+@pytest.mark.parametrize("change", [{"start": "1"}, {"pid": -1}, {"pid": 0}, {"pid": 10**30}])
+def test_a_reused_pid_or_none_does_not_keep_a_dead_claim_alive(
+    tmp_path: Path, claim: Attempt, change: dict[str, Any]
+) -> None:
+    write_claim(tmp_path, **change)
+    assert claim() is not None
 
 
 def test_another_hosts_claim_waits_for_its_heartbeat(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, claim: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "STALE_SECONDS", 0.2)
-    path = tmp_path / "claim.1"
-    path.write_text(_owner(host="elsewhere"))
-    watch = ClaimWatch()
-    assert watch.try_claim(tmp_path) is None
-    time.sleep(0.25)
+    monkeypatch.setattr(claims, "STALE_SECONDS", 0.05)
+    path, watch = write_claim(tmp_path, host="elsewhere"), ClaimWatch()
+    assert claim(watch=watch) is None
+    time.sleep(0.06)
     os.utime(path, (0, 0))  # its clock may be decades behind: a change is a sign of life
-    assert watch.try_claim(tmp_path) is None, "it has moved since the last look"
-    time.sleep(0.25)
-    claim = watch.try_claim(tmp_path)
-    assert claim is not None
-    claim.release()
+    assert claim(watch=watch) is None, "it has moved since the last look"
+    time.sleep(0.06)
+    assert claim(watch=watch) is not None
 
 
-def test_an_owner_that_was_replaced_knows_it(tmp_path: Path) -> None:
-    claim = ClaimWatch().try_claim(tmp_path)
-    assert claim is not None and claim.is_ours()
-    (tmp_path / "claim.2").write_text(_owner())
-    assert not claim.is_ours()
+def test_a_live_owner_that_proc_hides_is_known_by_its_heartbeat(
+    tmp_path: Path, claim: Attempt, dead_pid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's process under hidepid: no line of /proc, but a signal is not permitted."""
+    monkeypatch.setattr(claims, "STALE_SECONDS", 0.0)
+
+    def forbid(asked: int, number: int) -> None:
+        assert (asked, number) == (dead_pid, 0)
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", forbid)
+    path, watch = write_claim(tmp_path, pid=dead_pid), ClaimWatch()
+    assert claim(watch=watch) is None
+    os.utime(path, (0, 0))
+    assert claim(watch=watch) is None, "it has moved since the last look"
+    assert claim(watch=watch) is not None
+
+
+def test_an_owner_that_was_replaced_knows_it(tmp_path: Path, claim: Attempt) -> None:
+    found = claim()
+    assert found is not None and found.is_ours()
+    later = write_claim(tmp_path, 2)
+    assert not found.is_ours()
     with pytest.raises(ClaimLost):
-        claim.require()
-    claim.release()
-    assert (tmp_path / "claim.2").exists(), "only its owner may remove it"
+        found.require()
+    found.release()
+    assert later.exists(), "only its owner may remove it"
 
 
 def test_a_heartbeat_touches_the_claim_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, claim: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.02)
-    claim = ClaimWatch().try_claim(tmp_path)
-    assert claim is not None
-    os.utime(claim.path, (0, 0))
-    until(lambda: claim.path.stat().st_mtime > 0, 10)
-    claim.release()
+    found = claim()
+    assert found is not None
+    os.utime(found.path, (0, 0))
+    until(lambda: found.path.stat().st_mtime > 0, 10)
+    found.release()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_paused_owner_neither_revives_nor_removes_what_followed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, claim: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A is taken over by B, who is done; C has a new claim under A's old name; A wakes up."""
-    paused = ClaimWatch().try_claim(tmp_path)
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.02)
+    paused = claim()
     assert paused is not None
     paused.path.unlink()
-    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.02)
-    third = ClaimWatch().try_claim(tmp_path)
+    third = claim()
     assert third is not None and third.path == paused.path
     assert third.is_ours() and not paused.is_ours()
     paused.release()
@@ -122,91 +154,16 @@ def test_a_paused_owner_neither_revives_nor_removes_what_followed(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dead_claim_that_is_taken_over_meanwhile_is_not_taken_again(tmp_path: Path) -> None:
-    (tmp_path / "claim.1").write_text(_owner(pid=_dead_pid()))
+def test_a_dead_claim_that_is_taken_over_meanwhile_is_not_taken_again(
+    tmp_path: Path, claim: Attempt, dead_pid: int
+) -> None:
+    path = write_claim(tmp_path, pid=dead_pid)
     look = ClaimWatch().look(tmp_path)
     assert look.state == "dead"
-    (tmp_path / "claim.1").unlink()
-    other = ClaimWatch().try_claim(tmp_path)
+    path.unlink()
+    other = claim()
     assert other is not None and other.generation == 1
-    assert claims._take(tmp_path, look.mark) is None
-    assert other.is_ours()
-    other.release()
-
-
-def test_what_a_watcher_found_dead_another_takes_at_once(tmp_path: Path) -> None:
-    (tmp_path / "claim.1").write_text(_owner(host="elsewhere"))
-    mark = ClaimWatch().look(tmp_path).mark
-    assert ClaimWatch().try_claim(tmp_path, "claim.1:another") is None
-    claim = ClaimWatch().try_claim(tmp_path, mark)
-    assert claim is not None and claim.generation == 2
-    claim.release()
-
-
-def test_an_unreadable_claim_is_dead_after_a_while(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(claims, "UNREADABLE_SECONDS", 0.1)
-    (tmp_path / "claim.1").write_text('{"host": 1')
-    watch = ClaimWatch()
-    assert watch.try_claim(tmp_path) is None
-    time.sleep(0.15)
-    claim = watch.try_claim(tmp_path)
-    assert claim is not None
-    claim.release()
-
-
-def test_a_live_owner_that_proc_hides_is_known_by_its_heartbeat(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another user's process under hidepid: no line of /proc, but a signal is not permitted."""
-    monkeypatch.setattr(claims, "STALE_SECONDS", 0.0)
-    pid = _dead_pid()
-
-    def forbid(asked: int, number: int) -> None:
-        assert (asked, number) == (pid, 0)
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "kill", forbid)
-    path = tmp_path / "claim.1"
-    path.write_text(_owner(pid=pid))
-    watch = ClaimWatch()
-    assert watch.try_claim(tmp_path) is None
-    os.utime(path, (0, 0))
-    assert watch.try_claim(tmp_path) is None, "it has moved since the last look"
-    claim = watch.try_claim(tmp_path)
-    assert claim is not None
-    claim.release()
-
-
-@pytest.mark.parametrize("pid", [-1, 0, 10**30])
-def test_a_pid_of_no_process_is_dead(tmp_path: Path, pid: int) -> None:
-    (tmp_path / "claim.1").write_text(_owner(pid=pid))
-    claim = ClaimWatch().try_claim(tmp_path)
-    assert claim is not None
-    claim.release()
-
-
-def test_a_claim_that_cannot_be_read_is_watched_before_it_counts_as_dead(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "claim.1").symlink_to("nowhere")
-    watch = ClaimWatch()
-    assert watch.look(tmp_path).state == "live"
-    assert watch.try_claim(tmp_path) is None, "it has not been watched for long"
-    monkeypatch.setattr(claims, "UNREADABLE_SECONDS", 0.0)
-    claim = watch.try_claim(tmp_path)
-    assert claim is not None and claim.generation == 2
-    claim.release()
-
-
-def test_a_claim_that_is_released_under_a_look_is_not_taken_for_dead(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else two could own the cell: who goes by the look, and who finds it free."""
-    with monkeypatch.context() as released:
-        released.setattr(claims, "_latest", lambda folder: 1)
-        assert ClaimWatch().look(tmp_path).state == "live"
+    assert claims._take(tmp_path, look.mark) is None and other.is_ours()
 
 
 def test_of_two_takers_whose_claims_cross_the_later_stays(tmp_path: Path) -> None:
@@ -218,45 +175,66 @@ def test_of_two_takers_whose_claims_cross_the_later_stays(tmp_path: Path) -> Non
     other.release()
 
 
-@pytest.mark.parametrize("links", [True, False])
-def test_a_claim_appears_whole_with_and_without_hard_links(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+def test_what_a_watcher_found_dead_another_takes_at_once(tmp_path: Path, claim: Attempt) -> None:
+    write_claim(tmp_path, host="elsewhere")
+    mark = ClaimWatch().look(tmp_path).mark
+    assert claim("claim.1:another") is None
+    found = claim(mark)
+    assert found is not None and found.generation == 2
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_a_claim_that_names_no_owner_is_watched_before_it_counts_as_dead(
+    tmp_path: Path, claim: Attempt, monkeypatch: pytest.MonkeyPatch, is_link: bool
 ) -> None:
-    if not links:
-
-        def refuse(*_arguments: object) -> None:
-            raise OSError(errno.EPERM, "no links here")
-
-        monkeypatch.setattr(os, "link", refuse)
-    claim = ClaimWatch().try_claim(tmp_path)
-    assert claim is not None
-    assert [p.name for p in tmp_path.iterdir()] == ["claim.1"]
-    assert json.loads(claim.path.read_text())["pid"] == os.getpid()
-    assert ClaimWatch().try_claim(tmp_path) is None
-    claim.release()
+    if is_link:
+        (tmp_path / "claim.1").symlink_to("nowhere")
+    else:
+        (tmp_path / "claim.1").write_text('{"host": 1')
+    watch = ClaimWatch()
+    assert watch.look(tmp_path).state == "live"
+    assert claim(watch=watch) is None, "it has not been watched for long"
+    monkeypatch.setattr(claims, "UNREADABLE_SECONDS", 0.0)
+    found = claim(watch=watch)
+    assert found is not None and found.generation == 2
 
 
-def test_a_link_whose_answer_was_lost_is_ours(
+def test_a_claim_that_is_released_under_a_look_is_not_taken_for_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two could own the cell: who goes by the look, and who finds it free."""
+    with monkeypatch.context() as released:
+        released.setattr(claims, "_latest", lambda folder: 1)
+        assert ClaimWatch().look(tmp_path).state == "live"
+
+
+@pytest.mark.parametrize("links", ["none", "one", "the answer lost"])
+def test_a_claim_appears_whole_with_and_without_hard_links(
+    tmp_path: Path, claim: Attempt, monkeypatch: pytest.MonkeyPatch, links: str
 ) -> None:
     link = os.link
 
-    def link_twice(source: Path, target: Path) -> None:
+    def odd_link(source: Path, target: Path) -> None:
+        if links == "none":
+            raise OSError(errno.EPERM, "no links here")
         link(source, target)
-        link(source, target)  # what a network file system does when it heard nothing
+        if links != "one":
+            link(source, target)  # what a network file system does when it heard nothing
 
-    monkeypatch.setattr(os, "link", link_twice)
-    claim = ClaimWatch().try_claim(tmp_path)
-    assert claim is not None and claim.is_ours()
-    claim.release()
+    monkeypatch.setattr(os, "link", odd_link)
+    found = claim()
+    assert found is not None and found.is_ours()
+    assert [p.name for p in tmp_path.iterdir()] == ["claim.1"]
+    assert json.loads(found.path.read_text())["pid"] == os.getpid()
+    assert claim() is None
 
 
-def test_of_many_takers_of_a_dead_claim_one_wins(tmp_path: Path) -> None:
-    (tmp_path / "claim.1").write_text(_owner(pid=_dead_pid()))
+def test_of_many_takers_of_a_dead_claim_one_wins(tmp_path: Path, dead_pid: int) -> None:
+    write_claim(tmp_path, pid=dead_pid)
     context = multiprocessing.get_context("spawn")
     won: multiprocessing.Queue[int] = context.Queue()
     start = time.monotonic() + 2.0
-    takers = [context.Process(target=take, args=(tmp_path, start, won)) for _ in range(6)]
+    takers = [context.Process(target=take, args=(tmp_path, start, won)) for _ in range(4)]
     for taker in takers:
         taker.start()
     for taker in takers:

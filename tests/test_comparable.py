@@ -26,11 +26,11 @@ from adbench.figures.names import labeller
 from adbench.report.html.document import document
 from adbench.report.report import Report
 from adbench.report.tables import MEAN, public, rows, summarise_seeds
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.comparability import data_versions
 from adbench.store.folders import Store
 from adbench.store.newest import latest
-from adbench.store.record_heads import read_heads
+from adbench.store.record_files import read_heads
 from adbench.store.records import Record
 
 PLUGIN = """
@@ -93,9 +93,9 @@ class Bench:
 
     def edit(self, path: Path, change: Callable[[dict[str, Any]], None]) -> None:
         """Change a record as an older adbench, another machine or a wrong clock would have it."""
-        value = atomic.read_json(path)
+        value = files.read_json(path)
         change(value)
-        atomic.write_json(path, value)
+        files.write_json(path, value)
 
 
 @pytest.fixture
@@ -256,6 +256,8 @@ def test_old_records_of_one_category_know_their_data() -> None:
     assert len(set(data_versions([old, new]).values())) == 1
     changed = record(3, method="o", data=digests(test="1"))
     assert len(set(data_versions([old, new, changed]).values())) == 2
+    one, same, other = (rows([record(1, data=digests(test=t))])[0]["data"] for t in "001")
+    assert one == same != other, "tables of two folders tell other data apart"
 
 
 def test_a_category_may_be_called_mean() -> None:
@@ -276,11 +278,6 @@ def test_the_number_decides_what_is_newest_and_no_clock() -> None:
     assert any("made in the future" in note for note in notes([ahead]))
     unnumbered = [r.model_copy(update={"number": 0}) for r in (ahead, late)]
     assert latest(unnumbered)[0].created == late.created
-
-
-def test_the_store_numbers_records(tmp_path: Path) -> None:
-    made = write_results(tmp_path / "results", [record(7), record(3, "b")])
-    assert sorted(r.number for r in Store(made).records()) == [3, 7]
 
 
 def test_the_newest_settings_alone_stand_and_the_rest_is_said() -> None:
@@ -339,7 +336,7 @@ def ruled(category: str, rule: str, limit: int | None = None, scores: np.ndarray
     own: dict[str, Any] = {"mask_rule": rule, "limit": limit}
     made = scored_record(LABELS, scores, category, protocol=own)
     made.identity["limit"] = limit
-    key = atomic.digest([category, rule, limit])[:24]
+    key = files.digest([category, rule, limit])[:24]
     keys = dict.fromkeys(("fit", "predict", "score"), key)
     parts = {"mask_rule": rule, "mask_threshold": 0}
     return made.model_copy(update={"keys": keys, "key_parts": parts})
@@ -393,11 +390,6 @@ def test_code_of_before_is_unknown_and_not_another() -> None:
     assert sum("versions of" in note for note in notes([old, new])) == 3
 
 
-def test_tables_of_two_folders_tell_other_data_apart() -> None:
-    one, same, other = (rows([record(1, data=digests(test=t))])[0]["data"] for t in "001")
-    assert one == same != other
-
-
 @pytest.mark.parametrize("form", ["CRLF", "indented", "sorted"])
 def test_a_record_that_a_tool_wrote_anew_keeps_its_place(tmp_path: Path, form: str) -> None:
     folder = write_results(tmp_path / "results", [record(7)])
@@ -440,31 +432,44 @@ def test_figures_tell_older_data_apart_and_rank_none_of_it() -> None:
     assert not isinstance(found, str) and found.labels == ("o", "n", "m")
 
 
+def reused(folder: Path, *made: Record) -> list[tuple[Any, Record]]:
+    """The folder holds them, all of one family; with what the store must know of their cells."""
+    family = [
+        r.model_copy(update={"family": "f", "keys": dict.fromkeys(r.keys, f"{r.number:024d}")})
+        for r in made
+    ]
+    write_results(folder, family)
+    names = [{f"{name}_key": key for name, key in r.keys.items()} for r in family]
+    return [
+        (SimpleNamespace(**own, prediction_options={}), r)
+        for own, r in zip(names, family, strict=True)
+    ]
+
+
 def test_going_back_to_old_settings_reads_each_record_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = [
-        r.model_copy(update={"family": "f", "keys": dict.fromkeys(r.keys, f"{r.number:024d}")})
-        for r in (record(n + 1, k=1, seed=n) for n in range(40))
-    ]
-    folder = write_results(tmp_path / "results", made)
+    cells = reused(tmp_path, *(record(n + 1, k=1, seed=n) for n in range(40)))
     read: list[Path] = []
-    plain = atomic.read_or_set_aside
+    plain = files.checked
 
-    def counted(path: Path, *rest: Any) -> Any:
+    def counted(path: Path, *rest: Any, **more: Any) -> Any:
         read.append(path)
-        return plain(path, *rest)
+        return plain(path, *rest, **more)
 
-    monkeypatch.setattr(atomic, "read_or_set_aside", counted)
-    cells = [(reused_cell(r), r) for r in made[:20]]
-    Store(folder).bring_forward(cells)
+    monkeypatch.setattr(files, "checked", counted)
+    Store(tmp_path).bring_forward(cells[:20])
     assert 0 < len(read) <= 20
 
 
-def reused_cell(made: Record) -> Any:
-    """What the store must know of a record's cell."""
-    names = {f"{name}_key": key for name, key in made.keys.items()}
-    return SimpleNamespace(**names, prediction_options={}, identity=made.identity)
+def test_what_another_run_wrote_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    old, new = reused(tmp_path, record(1, k=1), record(2, k=2))
+    update = {"number": 3, "created": "2026-02-02T00:00:00Z"}
+    write_results(tmp_path, [old[1].model_copy(update=update)])
+    Store(tmp_path).bring_forward([old])
+    assert latest(Store(tmp_path).records())[0].created == update["created"]
+    Store(tmp_path).bring_forward([new])
+    assert [r.number for r in latest(Store(tmp_path).records())] == [4]
 
 
 @pytest.mark.parametrize(
@@ -515,20 +520,6 @@ def test_what_was_chosen_is_no_changed_setting() -> None:
         made.append(own)
     (kept,) = latest(made)
     assert kept.left_out[0].endswith("left out (fixed 5, now 6).")
-
-
-def test_what_another_run_wrote_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
-    made = [
-        r.model_copy(update={"family": "f", "keys": dict.fromkeys(r.keys, f"{r.number:024d}")})
-        for r in (record(1, k=1), record(2, k=2))
-    ]
-    folder = write_results(tmp_path / "results", made)
-    meanwhile = made[0].model_copy(update={"number": 3, "created": "2026-02-02T00:00:00Z"})
-    write_results(folder, [meanwhile])
-    Store(folder).bring_forward([(reused_cell(made[0]), made[0])])
-    assert latest(Store(folder).records())[0].created == meanwhile.created
-    Store(folder).bring_forward([(reused_cell(made[1]), made[1])])
-    assert [r.number for r in latest(Store(folder).records())] == [4]
 
 
 def test_code_that_no_mean_mixes_is_no_note() -> None:

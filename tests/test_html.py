@@ -229,7 +229,7 @@ def test_the_same_records_give_the_same_file(tmp_path: Path) -> None:
 def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record]]:
     """A results folder with figures of two methods on two categories, and its records."""
     from adbench.cli.figures import draw_run
-    from adbench.cli.progress import SilentReporter
+    from adbench.reporter import Reporter
     from adbench.request import Request
     from adbench.session import execute
     from adbench.store.folders import Store
@@ -242,7 +242,7 @@ def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Rec
         data_root=toy.folder, results=folder / "results", cache_folder=folder / "cache",
         keep_maps=True, timing=False,
     )  # fmt: skip
-    result = execute(request, request.plan(), SilentReporter())
+    result = execute(request, request.plan(), Reporter())
     draw_run(result.records, request.results, request.open_cache(), "cpu")
     return request.results, latest(Store(request.results).records())
 

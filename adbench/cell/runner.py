@@ -5,11 +5,17 @@ from __future__ import annotations
 import shutil
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from adbench.cell.cell_records import cell_environment, cell_record, data_notes, failed_record
 from adbench.cell.predicting import predict_missing
-from adbench.cell.protocol import protocol_as_scored, protocol_of
+from adbench.cell.records import (
+    cell_environment,
+    cell_record,
+    data_notes,
+    failed_record,
+    protocol_as_scored,
+    protocol_of,
+)
 from adbench.cell.settings import Progress, Settings, cell_context
 from adbench.contracts import Images, Method, Sample, Team
 from adbench.contracts.interruptions import OutOfMemory, TimeLimitReached, is_out_of_memory
@@ -22,13 +28,10 @@ from adbench.store.checkpoint import FileCheckpoint
 from adbench.store.claims import Claim
 from adbench.store.folders import CellFolder, Store
 from adbench.store.model_files import publish_model, read_model_report
-from adbench.store.pixel_statistics import pixel_statistics_path, write_pixel_statistics
+from adbench.store.pixel_statistics import write_pixel_statistics
 from adbench.store.predictions import PredictionChunks, chunk_bounds
 from adbench.store.records import Record
 from adbench.text import say
-
-if TYPE_CHECKING:
-    pass
 
 
 def run_cell(
@@ -68,11 +71,6 @@ def run_cell(
         if not settings.keep_model and folder.model.is_dir():
             shutil.rmtree(folder.model)
     return record
-
-
-def is_timed(record: Record) -> bool:
-    """Whether a record has an inference timing that was measured undisturbed."""
-    return record.status != "done" or bool((record.timing.get("inference") or {}).get("valid"))
 
 
 def time_again(
@@ -148,8 +146,7 @@ class _CellRun:
             name: score_categories(samples, part, masks, AUPRO_LIMITS)
             for name, part in chunks.parts().items()
         }
-        statistics = pixel_statistics_path(self.folder.path, cell.score_key)
-        write_pixel_statistics(statistics, samples, chunks, masks)
+        write_pixel_statistics(self.folder.pixels, samples, chunks, masks)
         return cell_record(
             cell,
             "done",

@@ -1,10 +1,11 @@
 """Arrays computed once and read back memory-mapped, shared by methods, runs and processes.
 
-The header of a file is written last and the file renamed into place, so that a file under its
-final name is whole; its digest is checked once per run all the same. File locks say who is
-alive: a writer holds one on its temporary file, and every mapped array holds a shared one on its
-entry (the mapping keeps the descriptor, hence the lock, until it is freed). The kernel drops both
-when a process dies, however it dies.
+One file per array: a header of 4096 bytes (JSON: shape, dtype, SHA-256 of the content), written
+last, then the content; it is renamed into place, so that a file under its final name is whole. Its
+digest is checked once per run all the same. File locks say who is alive: a writer holds one on its
+temporary file, and every mapped array a shared one on its entry (the mapping keeps the descriptor).
+The kernel drops both when a process dies. Only names of the forms given here are ever removed: a
+cache folder may be shared with other programs.
 """
 
 from __future__ import annotations
@@ -12,43 +13,35 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
+import json
 import math
 import os
+import re
 import tempfile
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adbench.errors import StoreError
-from adbench.store.atomic import forbids_writing
-from adbench.store.cache_files import (
-    ENTRY,
-    HEADER,
-    TEMPORARY,
-    Identity,
-    allocate,
-    content_digest,
-    create_locked,
-    damage_of,
-    entry_name,
-    head_of,
-    header_bytes,
-    identity,
-    remove_unless_locked,
-    say_unkept,
-)
-from adbench.store.regular_files import NotAFile, open_regular
+from adbench.store.files import checked, forbids_writing, say_unkept
+from adbench.store.regular_files import open_regular
 from adbench.text import at_home
 
+_HEADER: Final = 4096
+_CHUNK: Final = 1 << 24  # bytes hashed at a time, by a few threads
+_TEMPORARY: Final = re.compile(r"[0-9a-f]{64}\.array\.[0-9a-f]{32}\.tmp")
+_ENTRY: Final = re.compile(r"[0-9a-f]{64}\.(array(\.damaged-[0-9a-f]{8})?|damaged)")
 
-class CacheWarning(UserWarning):
-    """A cache entry was damaged; it was set aside and is computed again."""
+Fill = Callable[[NDArray[Any]], None]
 
 
 def default_cache_folder() -> Path:
@@ -56,6 +49,64 @@ def default_cache_folder() -> Path:
     if own := os.environ.get("ADBENCH_CACHE"):
         return at_home(Path(own))
     return at_home(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "adbench"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is stored under a key, a shape and a type, in a file of its own."""
+
+    key: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """What the header says beside the digest."""
+        return {"format": "adbench-array-1", "shape": list(self.shape), "dtype": self.dtype}
+
+    @cached_property
+    def name(self) -> str:
+        """The file's name: a digest, so that no key ever becomes a path."""
+        return hashlib.sha256(json.dumps([self.key, self.head]).encode()).hexdigest() + ".array"
+
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def header(self, sha256: str) -> bytes:
+        """The header in full; equal bytes for equal arguments."""
+        return json.dumps(self.head | {"sha256": sha256}).encode().ljust(_HEADER, b"\0")
+
+    def map(self, stream: IO[bytes], mode: Any, offset: int = _HEADER) -> NDArray[Any]:
+        """The content, mapped."""
+        return np.memmap(stream, self.dtype, mode, offset, self.shape)
+
+    def content_digest(self, stream: IO[bytes]) -> str:
+        """SHA-256 over the SHA-256 of each chunk: chunks are hashed in parallel."""
+
+        def digest(start: int) -> bytes:
+            length = min(_CHUNK, self.size - start)
+            return hashlib.sha256(os.pread(stream.fileno(), length, _HEADER + start)).digest()
+
+        with ThreadPoolExecutor(4) as pool:
+            chunks = pool.map(digest, range(0, self.size, _CHUNK))
+            return hashlib.sha256(b"".join(chunks)).hexdigest()
+
+    def check(self, stream: IO[bytes]) -> None:
+        """Raise ValueError unless the file is as it was written; reads all of it."""
+        found = os.fstat(stream.fileno()).st_size
+        if found != _HEADER + self.size:
+            raise ValueError(f"it has {found} bytes where {_HEADER + self.size} were written")
+        header = stream.read(_HEADER)
+        try:
+            expected = json.loads(header.rstrip(b"\0"))["sha256"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise ValueError("its header is unreadable") from None
+        if expected != self.content_digest(stream):
+            raise ValueError("its content does not match its SHA-256")
+        if header != self.header(expected):
+            raise ValueError("its header is not the one that was written")
 
 
 class DiskCache:
@@ -74,16 +125,10 @@ class DiskCache:
         self.limit_bytes = limit_bytes
         self.hits = 0
         self.misses = 0
-        self._verified: dict[str, Identity] = {}
+        self._verified: dict[str, tuple[int, int, int]] = {}
         self._swept = False
 
-    def array(
-        self,
-        key: str,
-        shape: tuple[int, ...],
-        dtype: str,
-        fill: Callable[[NDArray[Any]], None],
-    ) -> NDArray[Any]:
+    def array(self, key: str, shape: tuple[int, ...], dtype: str, fill: Fill) -> NDArray[Any]:
         """The read-only memory-mapped array stored under `key`, `shape` and `dtype`.
 
         On a miss, `fill` gets a writable, zeroed array of that shape; what it raises passes
@@ -99,111 +144,55 @@ class DiskCache:
             StoreError: the folder cannot be used or the disk is full. In a folder that others
                 own and we may only read, what is not there is computed for this call alone.
         """
-        if math.prod(shape) == 0:
-            empty = np.zeros(shape, dtype)
-            empty.flags.writeable = False
-            return empty
-        head = head_of(shape, dtype)
-        name = entry_name(key, head)
-        found = self._open(name, head, shape, dtype)
+        entry = Entry(key, shape, dtype)
+        found = self._open(entry) if entry.size else np.zeros(shape, dtype)
         if found is not None:
-            self.hits += 1
+            self.hits += bool(entry.size)
+            found.flags.writeable = False
             return found
         self.misses += 1
         if not self._may_store():
-            return self._computed(shape, dtype, fill)
-        self._store(name, head, shape, dtype, fill)
-        stored = self._open(name, head, shape, dtype)
+            return _computed(entry, fill)
+        self._store(entry, fill)
+        stored = self._open(entry)
         if stored is None:
             raise StoreError(
-                f"{self.folder / name} vanished or changed while it was written: another "
+                f"{self.folder / entry.name} vanished or changed while it was written: another "
                 "program cleans this folder; name one of its own in ADBENCH_CACHE"
             )
         return stored
 
-    # -------------------------------------------------------------------------- reading
+    def _open(self, entry: Entry) -> NDArray[Any] | None:
+        path, remedy = self.folder / entry.name, "computed again; if this repeats, check the disk"
+        return checked(path, partial(self._read, entry), f"cache entry {path}", remedy)
 
-    def _open(
-        self, name: str, head: dict[str, Any], shape: tuple[int, ...], dtype: str
-    ) -> NDArray[Any] | None:
-        path = self.folder / name
-        try:
-            stream = open_regular(path)
-        except FileNotFoundError:
-            return None
-        except NotAFile as error:
-            self._set_aside(path, str(error.strerror))
-            return None
-        except OSError as error:
-            raise self._trouble(error, 0) from None
-        with stream:
+    def _read(self, entry: Entry, path: Path) -> NDArray[Any]:
+        with open_regular(path) as stream:
             # Shared, and kept by the mapping: nobody evicts an array that somebody reads.
             with contextlib.suppress(OSError):
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            reason = self._damage(stream, name, head, _num_bytes(shape, dtype))
-            if reason is not None:
-                self._set_aside(path, reason)
-                return None
+            version = _version(stream)
+            if self._verified.get(entry.name) != version:  # once per run
+                entry.check(stream)
+                self._verified[entry.name] = version
             with contextlib.suppress(OSError):  # a read-only folder is fine to read from
                 # The access time is the time of last use; set here because mounts may not.
-                modified = os.fstat(stream.fileno()).st_mtime_ns
-                os.utime(stream.fileno(), ns=(time.time_ns(), modified))
-            mapped: NDArray[Any] = np.memmap(stream, dtype, "r", offset=HEADER, shape=shape)
-        return mapped
+                os.utime(stream.fileno(), ns=(time.time_ns(), version[2]))
+            return entry.map(stream, "r")
 
-    def _damage(self, stream: IO[bytes], name: str, head: dict[str, Any], size: int) -> str | None:
-        """What is wrong with an entry, or None. The content is hashed once per run."""
-        found = identity(stream)
-        if self._verified.get(name) == found:
-            return None
-        try:
-            reason = damage_of(stream, head, size)
-        except OSError as error:  # a sector that cannot be read
-            return f"it cannot be read ({error.strerror})"
-        if reason is None:
-            self._verified[name] = found
-        return reason
-
-    def _set_aside(self, path: Path, reason: str) -> None:
-        done = "set aside as *.damaged"
-        try:
-            os.replace(path, path.with_suffix(".damaged"))
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            if not forbids_writing(error):
-                raise self._trouble(error, 0) from None
-            done = "left where it is"
-        warnings.warn(
-            f"cache entry {path} is damaged ({reason}): {done} and computed "
-            "again; if this repeats, check the disk",
-            CacheWarning,
-            stacklevel=4,
-        )
-
-    # -------------------------------------------------------------------------- writing
-
-    def _store(
-        self,
-        name: str,
-        head: dict[str, Any],
-        shape: tuple[int, ...],
-        dtype: str,
-        fill: Callable[[NDArray[Any]], None],
-    ) -> None:
-        size = _num_bytes(shape, dtype)
-        with self._temporary(name, size) as (stream, temporary):
-            content: NDArray[Any] = np.memmap(stream, dtype, "r+", offset=HEADER, shape=shape)
+    def _store(self, entry: Entry, fill: Fill) -> None:
+        with self._temporary(entry) as (stream, temporary):
+            content = entry.map(stream, "r+")
             fill(content)
-            with self._usable(size):
+            with self._usable(entry):
                 content.flush()  # type: ignore[attr-defined]
                 stream.seek(0)
-                stream.write(header_bytes(head, content_digest(stream.fileno(), size)))
+                stream.write(entry.header(entry.content_digest(stream)))
                 stream.flush()
                 os.fsync(stream.fileno())
-                os.replace(temporary, self.folder / name)
-                self._verified[name] = identity(stream)
-        self._evict(keep=name)
+                os.replace(temporary, self.folder / entry.name)
+                self._verified[entry.name] = _version(stream)
+        self._evict(keep=entry.name)
 
     def _may_store(self) -> bool:
         """Whether we may write into the folder, which is created; where not, that is said."""
@@ -213,38 +202,20 @@ class DiskCache:
                 return True
         except OSError as error:
             if not forbids_writing(error):
-                raise self._trouble(error, 0) from None
+                raise _trouble(self.folder, error, 0) from None
         say_unkept(self.folder)
         return False
 
-    def _computed(
-        self, shape: tuple[int, ...], dtype: str, fill: Callable[[NDArray[Any]], None]
-    ) -> NDArray[Any]:
-        """An array in a file without a name, which goes when nobody maps it any more."""
-        size = _num_bytes(shape, dtype)
-        with tempfile.TemporaryFile() as stream:
-            try:
-                allocate(stream, size)
-            except OSError as error:
-                raise StoreError(
-                    f"{tempfile.gettempdir()} has no room for {size / 2**20:.1f} MiB "
-                    f"({error.strerror}): name a folder of your own in ADBENCH_CACHE"
-                ) from None
-            content: NDArray[Any] = np.memmap(stream, dtype, "r+", shape=shape)
-        fill(content)
-        content.flags.writeable = False
-        return content
-
     @contextlib.contextmanager
-    def _temporary(self, name: str, size: int) -> Iterator[tuple[IO[bytes], Path]]:
+    def _temporary(self, entry: Entry) -> Iterator[tuple[IO[bytes], Path]]:
         """A locked temporary file with its space allocated; removed if it was not renamed."""
-        path = self.folder / f"{name}.{uuid.uuid4().hex}.tmp"
+        path = self.folder / f"{entry.name}.{uuid.uuid4().hex}.tmp"
         try:
-            with self._usable(size):
-                stream = create_locked(path)
+            with self._usable(entry):
+                stream = _create_locked(path)
             with stream:
-                with self._usable(size):
-                    allocate(stream, HEADER + size)
+                with self._usable(entry):
+                    _allocate(stream, _HEADER + entry.size)
                 yield stream, path
         finally:
             with contextlib.suppress(OSError):
@@ -252,22 +223,19 @@ class DiskCache:
 
     def _sweep(self) -> None:
         """Create the folder; remove temporary files whose writer is dead. Once per run."""
-        if self._swept:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for path in self.folder.glob("*.tmp"):
-            if TEMPORARY.fullmatch(path.name):
-                remove_unless_locked(path)
-        self._swept = True
+        if not self._swept:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for path in self.folder.glob("*.tmp"):
+                if _TEMPORARY.fullmatch(path.name):
+                    _remove_unless_locked(path)
+            self._swept = True
 
     def _evict(self, keep: str) -> None:
         """Remove entries until the folder is within its limit: damaged ones, then the oldest."""
         if self.limit_bytes is None:
             return
         entries = []
-        for path in self.folder.iterdir():
-            if ENTRY.fullmatch(path.name) is None:
-                continue
+        for path in filter(lambda path: _ENTRY.fullmatch(path.name), self.folder.iterdir()):
             with contextlib.suppress(OSError):  # another process may remove it meanwhile
                 status = path.lstat()
                 entries.append((path.suffix == ".array", status.st_atime_ns, path, status.st_size))
@@ -276,28 +244,82 @@ class DiskCache:
             if excess <= 0:
                 return
             if path.name != keep and path.name not in self._verified:
-                excess -= size if remove_unless_locked(path) else 0
-
-    # --------------------------------------------------------------------------- errors
+                excess -= size if _remove_unless_locked(path) else 0
 
     @contextlib.contextmanager
-    def _usable(self, size: int) -> Iterator[None]:
+    def _usable(self, entry: Entry) -> Iterator[None]:
         """Turns the operating system's refusals into a `StoreError`."""
         try:
             yield
         except OSError as error:
-            raise self._trouble(error, size) from None
-
-    def _trouble(self, error: OSError, size: int) -> StoreError:
-        way_out = "name a writable folder in ADBENCH_CACHE"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            way_out = (
-                f"{size / 2**20:.1f} MiB are needed: free some space, or name a folder on "
-                "another disk in ADBENCH_CACHE"
-            )
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        return StoreError(f"the cache folder {self.folder} cannot be used: {reason}; {way_out}")
+            raise _trouble(self.folder, error, entry.size) from None
 
 
-def _num_bytes(shape: tuple[int, ...], dtype: str) -> int:
-    return math.prod(shape) * np.dtype(dtype).itemsize
+def _trouble(folder: Path | str, error: OSError, size: int) -> StoreError:
+    way_out = "name a writable folder in ADBENCH_CACHE"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        way_out = (
+            f"{size / 2**20:.1f} MiB are needed: free some space, or name a folder on "
+            "another disk in ADBENCH_CACHE"
+        )
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return StoreError(f"the cache folder {folder} cannot be used: {reason}; {way_out}")
+
+
+def _version(stream: IO[bytes]) -> tuple[int, int, int]:
+    """Inode, size and mtime: tells one version of a file from another without reading it."""
+    status = os.fstat(stream.fileno())
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _computed(entry: Entry, fill: Fill) -> NDArray[Any]:
+    """An array in a file without a name, which goes when nobody maps it any more."""
+    with tempfile.TemporaryFile() as stream:
+        try:
+            _allocate(stream, entry.size)
+        except OSError as error:
+            raise _trouble(tempfile.gettempdir(), error, entry.size) from None
+        content = entry.map(stream, "r+", 0)
+    fill(content)
+    content.flags.writeable = False
+    return content
+
+
+def _create_locked(path: Path) -> IO[bytes]:
+    """Create a file that says, by its lock, that its writer lives."""
+    while True:
+        stream = path.open("x+b")
+        with contextlib.suppress(OSError):  # a file system without locks: nothing is swept
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        if path.exists():
+            return stream
+        stream.close()  # swept by another process before the lock was ours
+
+
+def _allocate(stream: IO[bytes], size: int) -> None:
+    """Reserve the space now: a full disk is an error here, and SIGBUS in a memory map."""
+    try:
+        os.posix_fallocate(stream.fileno(), 0, size)
+    except (OSError, AttributeError) as error:  # macOS has no such call
+        if isinstance(error, OSError) and error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+        for start in range(0, size, _CHUNK):
+            stream.write(bytes(min(_CHUNK, size - start)))
+        stream.flush()
+        stream.seek(0)
+
+
+def _remove_unless_locked(path: Path) -> bool:
+    """Remove a file that no living process writes or maps, or a link itself; whether it is gone."""
+    try:
+        if not path.is_symlink():
+            with open_regular(path) as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+        else:
+            path.unlink()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -165,8 +165,7 @@ class Workshop:
         for setting in found:
             figure = latency_figure(records, setting)
             if figure is not None:
-                parts = (setting.dataset, setting.scope, setting.device)
-                self.save(figure, *parts, below="latency")
+                self.save(figure, *setting, below="latency")
             else:
                 self.notes.append(
                     f"{setting.dataset}: no plot of accuracy against latency on {setting.device}: "

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adbench.store import atomic
+from adbench.store import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,6 +44,7 @@ _SETTINGS: dict[str, Any] = {
     "axes.grid": True,
     "grid.alpha": 0.25,
     "grid.linewidth": 0.5,
+    "savefig.bbox": "tight",
     "text.usetex": False,
     "text.parse_math": False,  # a category called a$b$ is a name, not a formula
     "svg.fonttype": "none",  # text stays text: small, and drawn in the reader's own fonts
@@ -101,14 +102,6 @@ def folded(text: str, width: int) -> str:
     return "\n".join(textwrap.wrap(text, width, break_on_hyphens=False)) or text
 
 
-def in_inches(
-    figure: Figure, left: float, bottom: float, width: float, height: float
-) -> tuple[float, float, float, float]:
-    """A rectangle in inches as matplotlib's fractions of the figure."""
-    whole_width, whole_height = figure.get_size_inches()
-    return left / whole_width, bottom / whole_height, width / whole_width, height / whole_height
-
-
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `stem`.png and `stem`.pdf, as `save_as` does."""
     return [save_as(figure, stem.with_name(f"{stem.name}.{kind}")) for kind in ("png", "pdf")]
@@ -118,10 +111,8 @@ def save_as(figure: Figure, path: Path) -> Path:
     """Write PNG or PDF by the name's ending, whole or not at all; equal figures, equal bytes."""
     kind = path.suffix.lower()[1:]
     undated = ("CreationDate", "Producer", "Creator") if kind == "pdf" else ("Software",)
-    with atomic.replacing(path) as temporary:
-        figure.savefig(
-            temporary, format=kind, dpi=150, bbox_inches="tight", metadata=dict.fromkeys(undated)
-        )
+    with files.replacing(path) as temporary:
+        figure.savefig(temporary, format=kind, dpi=150, metadata=dict.fromkeys(undated))
     return path
 
 

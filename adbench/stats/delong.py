@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from adbench.stats.estimate import Estimate, without_dust
 
@@ -42,9 +41,9 @@ def placements(
     positive, negative = values[..., anomalous], values[..., ~anomalous]
     if positive.shape[-1] == 0 or negative.shape[-1] == 0:
         raise ValueError("labels: found one label only, expected normal and anomalous images")
-    ranks = stats.rankdata(values, axis=-1)
-    above = ranks[..., anomalous] - stats.rankdata(positive, axis=-1)
-    below = ranks[..., ~anomalous] - stats.rankdata(negative, axis=-1)
+    ranks = _ranks(values)
+    above = ranks[..., anomalous] - _ranks(positive)
+    below = ranks[..., ~anomalous] - _ranks(negative)
     return above / negative.shape[-1], 1 - below / positive.shape[-1]
 
 
@@ -80,7 +79,7 @@ def auroc_difference(labels: npt.ArrayLike, base: npt.ArrayLike, head: npt.Array
 
 def ranked_alike(base: npt.ArrayLike, head: npt.ArrayLike) -> bool:
     """Whether both put all images into one order, (n,) or (seeds, n): then no metric can differ."""
-    return np.array_equal(stats.rankdata(base, axis=-1), stats.rankdata(head, axis=-1))
+    return np.array_equal(_ranks(base), _ranks(head))
 
 
 def growth(variance: float, alone: float, rarer: int) -> float:
@@ -104,3 +103,11 @@ def _mean_placements(
 def _variance_of_mean(values: npt.NDArray[np.float64]) -> float:
     variance = float(values.var(ddof=1)) / values.size
     return variance if variance > _DUST else 0.0
+
+
+def _ranks(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Mid-ranks along the last axis."""
+    from scipy import stats  # takes a second, and reports without intervals of AUROC need none
+
+    ranks: npt.NDArray[np.float64] = stats.rankdata(values, axis=-1)
+    return ranks

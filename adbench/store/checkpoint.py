@@ -1,8 +1,7 @@
-"""A training state on disk that survives a kill, with the seconds already spent."""
+"""Training state on disk that survives a kill, with the seconds already spent."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import time
 from collections.abc import Callable, Mapping
@@ -10,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from adbench.contracts.interruptions import TimeLimitReached, is_out_of_memory
-from adbench.store import atomic
-from adbench.store.archives import read_archive
+from adbench.store import files
 
 
 class FileCheckpoint:
-    """The `Checkpoint` that the runner hands to `fit`: one file, replaced atomically.
-
-    The file is the SHA-256 of the rest followed by a `torch.save` archive, loaded without
-    unpickling code. A damaged file is set aside and training starts anew.
+    """The `Checkpoint` that the runner hands to `fit`: one archive, replaced atomically, loaded
+    without unpickling code. A damaged one is set aside and training starts anew.
 
     Attributes:
         elapsed: training seconds spent up to the last save by earlier processes.
@@ -39,19 +35,16 @@ class FileCheckpoint:
         """`before_save` may raise: an owner that lost its claim must not save over the next.
         `deadline` is a `time.monotonic()`: the first save after it is the last."""
         self.divisions = [division]
-        self._path = path
-        self._every = every_seconds
-        self._before_save = before_save
-        self._started = self._saved = time.monotonic()
-        self._deadline = deadline
-        self.saves = 0
-        self.out_of_time = False
         self.elapsed = 0.0
-        self.resumes = 0
+        self.resumes = self.saves = 0
+        self.out_of_time = False
+        self._path, self._every = path, every_seconds
+        self._before_save, self._deadline = before_save, deadline
+        self._started = self._saved = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
         """The method's last state, or None."""
-        saved = self._read()
+        saved = files.checked(self._path, _read, "checkpoint", "training starts anew")
         if saved is None:
             return None
         self.elapsed = saved["elapsed"]
@@ -80,17 +73,15 @@ class FileCheckpoint:
         import torch
 
         self._before_save()
-        buffer = io.BytesIO()
         content = {
             "elapsed": self.seconds(),
             "resumes": self.resumes,
             "divisions": self.divisions,
             "state": dict(state),
         }
+        buffer = io.BytesIO()
         torch.save(content, buffer)
-        with atomic.replacing(self._path) as temporary, temporary.open("wb") as stream:
-            stream.write(hashlib.sha256(buffer.getbuffer()).digest())
-            stream.write(buffer.getbuffer())
+        files.write_archive(self._path, buffer.getbuffer())
         self._saved = time.monotonic()
         self.saves += 1
         if self.is_late():
@@ -101,28 +92,12 @@ class FileCheckpoint:
         """Training seconds over all processes: up to the last save of earlier ones, plus ours."""
         return self.elapsed + time.monotonic() - self._started
 
-    def _read(self) -> dict[str, Any] | None:
-        try:
-            return _decoded(*read_archive(self._path))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            reason = str(error)
-        except OSError as error:
-            if not atomic.is_damage(error):
-                raise
-            reason = error.strerror or "it cannot be read"
-        what = f"checkpoint is damaged ({reason})"
-        atomic.say_damaged(self._path, what, "training starts anew")
-        return None
 
-
-def _decoded(digest: bytes, body: bytes) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     """What `save` wrote; raises ValueError for any other content."""
     import torch
 
-    if hashlib.sha256(body).digest() != digest:
-        raise ValueError("it does not match its SHA-256")
+    body = files.read_archive(path)
     try:
         saved = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
         return {

@@ -9,22 +9,20 @@ When an owner counts as dead:
 - any other, and one that /proc hides from us, when its heartbeat has stood still for
   `STALE_SECONDS`. A live owner touches its claim every `HEARTBEAT_SECONDS`.
 
-Clocks need not agree. A heartbeat is a *change* of the file's modification time, whatever that
-says, and the patience is measured by the watcher's own monotonic clock. So whoever takes over
-has watched for that long; a launcher that lives long watches for its workers (`Look.mark`).
+Clocks need not agree: a heartbeat is a *change* of the file's modification time, and the patience
+is measured by the watcher's own monotonic clock. Whoever takes over has watched for that long; a
+launcher that lives long watches for its workers (`Look.mark`).
 
-Network file systems. A claim is written under another name and linked into place: linking is
-atomic on every version of NFS, and a claim that can be seen is complete. Where the answer to the
-link is lost and the retry says "exists", the link count tells whether it was ours. File systems
-without hard links get an exclusive create. Attributes may be cached for a minute (acregmax): a
-claim is opened before it is looked at, which revalidates, and the patience is three times that.
+Network file systems: a claim is written under another name and linked into place, which is atomic
+on every version of NFS; where the answer to the link is lost and the retry says "exists", the link
+count tells whether it was ours. File systems without hard links get an exclusive create. A claim
+is opened before it is looked at, which revalidates attributes that may be cached for a minute.
 
-An owner that was paused past the patience (a suspended machine, a network that came back) must
-not publish over its successor: it asks `is_ours` before each checkpoint, model and record. Its
-heartbeat and its release touch a claim only while that still holds its own token, for the
-successor may be done, and a third owner's claim may have the same name by then. What is left is
-a pause between the question and a rename: then two owners publish the same numbers, since a
-record's name is a digest of all that decides them.
+An owner that was paused past the patience must not publish over its successor: it asks `is_ours`
+before each checkpoint, model and record. Its heartbeat and its release touch a claim only while
+that still holds its own token, for a third owner's claim may have the same name by then. What is
+left is a pause between the question and a rename: then two owners publish the same numbers, since
+a record's name is a digest of all that decides them.
 """
 
 from __future__ import annotations
@@ -38,14 +36,14 @@ import shlex
 import threading
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from adbench.contracts.interruptions import ClaimLost
 from adbench.errors import StoreError
-from adbench.store.atomic import explain_os_error
+from adbench.store.files import explain_os_error
 from adbench.store.owners import host_identity, is_hidden, process_start
 from adbench.store.regular_files import NotAFile, open_regular, read_bounded
 from adbench.text import say
@@ -54,7 +52,6 @@ HEARTBEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0
 UNREADABLE_SECONDS = 5.0
 """Patience with a claim that names no owner: only a failing disk or a tool of others makes one."""
-
 FORGOTTEN_SECONDS = 86_400.0
 """After which any claim of a finished cell goes: a run that finds all done waits for nobody."""
 LAST_GENERATION = 999_999
@@ -70,15 +67,17 @@ class Claim:
     path: Path
     generation: int
     token: str
-    _stop: threading.Event
-    _thread: threading.Thread
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread.start()
 
     def is_ours(self) -> bool:
         """False once somebody took over (we were paused past the patience) or it is released."""
         if self._stop.is_set() or _latest(self.path.parent) != self.generation:
             return False
-        owner = _read(self.path)
-        return owner is not None and owner.get("token") == self.token
+        return (_read(self.path) or {}).get("token") == self.token
 
     def require(self) -> None:
         """Raise `ClaimLost` unless it is ours."""
@@ -88,15 +87,28 @@ class Claim:
     def release(self) -> None:
         """Stop the heartbeat; if it is still ours, remove this and all earlier claims."""
         ours = self.is_ours()
-        self._stop.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
+        self.abandon()
         # Lowest first: while one is left, it is the one that says whose the cell is.
         with contextlib.suppress(OSError):  # gone, or read-only by now: it is free when we are gone
             for generation in sorted(_generations(self.path.parent)) if ours else ():
                 if generation <= self.generation:
                     with contextlib.suppress(OSError):  # a folder of this name stays
-                        (self.path.parent / f"claim.{generation}").unlink(missing_ok=True)
+                        self.path.with_name(f"claim.{generation}").unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Stop the heartbeat and leave the file."""
+        self._stop.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _beat(self) -> None:
+        """Touch the claim until told to stop or it is another's; needs no room on the disk."""
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            owner = _read(self.path)
+            if owner is not None and owner.get("token") != self.token:
+                return
+            with contextlib.suppress(OSError):  # staleness is the fallback
+                os.utime(self.path)
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,6 @@ class Look:
     """What a watcher knows of a cell's claim.
 
     Attributes:
-        state: "free", "live" or "dead".
         mark: names exactly the claim that was looked at; empty for "free".
     """
 
@@ -148,7 +159,10 @@ class ClaimWatch:
     def sweep(self, folder: Path) -> None:
         """Remove what a dead owner's claim left in the folder of a finished cell, if we may."""
         look = self.look(folder)
-        if look.state == "dead" or _is_forgotten(folder / look.mark.partition(":")[0]):
+        # So long ago that no two clocks differ by as much.
+        beat = _beat_of(folder / look.mark.partition(":")[0]) if look.mark else None
+        forgotten = beat is not None and time.time() - beat[0] / 1e9 > FORGOTTEN_SECONDS
+        if look.state == "dead" or forgotten:
             with contextlib.suppress(StoreError):  # a folder that may only be read
                 claim = self.try_claim(folder, look.mark)
                 if claim is not None:
@@ -214,15 +228,8 @@ def _beat_of(path: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_ino
 
 
-def _is_forgotten(path: Path) -> bool:
-    """Whether a claim has not been touched for so long that no two clocks differ by as much."""
-    beat = _beat_of(path) if path.name.startswith("claim.") else None
-    return beat is not None and time.time() - beat[0] / 1e9 > FORGOTTEN_SECONDS
-
-
 def _mark(path: Path) -> str:
-    owner = _read(path) or {}
-    return f"{path.name}:{owner.get('token', '')}"
+    return f"{path.name}:{(_read(path) or {}).get('token', '')}"
 
 
 def _take(folder: Path, dead: str) -> Claim | None:
@@ -241,7 +248,7 @@ def _take(folder: Path, dead: str) -> Claim | None:
     if not _is_last(folder, generation + 1) or (
         dead and _mark(folder / f"claim.{generation}") != dead
     ):
-        claim._stop.set()
+        claim.abandon()
         claim.path.unlink(missing_ok=True)
         return None
     return claim
@@ -255,26 +262,13 @@ def _is_last(folder: Path, generation: int) -> bool:
 
 
 def _create(folder: Path, generation: int) -> Claim:
-    path, token = folder / f"claim.{generation}", uuid.uuid4().hex
-    owner = {
-        "host": host_identity(),
-        "pid": os.getpid(),
-        "start": process_start(os.getpid()),
-        "token": token,
-    }
+    """Create the claim with its whole content; raises FileExistsError where it is there."""
+    path, token, pid = folder / f"claim.{generation}", uuid.uuid4().hex, os.getpid()
+    owner = {"host": host_identity(), "pid": pid, "start": process_start(pid), "token": token}
     # Named as all that is being written here, so that whoever sweeps knows it.
-    temporary = folder / f".claim.{generation}.{os.getpid()}.{token[:8]}.tmp"
-    _publish(path, json.dumps(owner), temporary)
-    stop = threading.Event()
-    thread = threading.Thread(target=_beat, args=(path, token, stop), daemon=True)
-    thread.start()
-    return Claim(path, generation, token, stop, thread)
-
-
-def _publish(path: Path, text: str, temporary: Path) -> None:
-    """Create `path` with its whole content; raises FileExistsError where it is there."""
+    temporary = folder / f".claim.{generation}.{pid}.{token[:8]}.tmp"
     try:
-        temporary.write_text(text)
+        temporary.write_text(json.dumps(owner))
         os.link(temporary, path)
     except FileExistsError:
         if os.stat(temporary).st_nlink != 2:
@@ -282,18 +276,8 @@ def _publish(path: Path, text: str, temporary: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(text)
+        with path.open("x") as stream:
+            stream.write(json.dumps(owner))
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _beat(path: Path, token: str, stop: threading.Event) -> None:
-    """Touch the claim until told to stop or it is another's; needs no room on the disk."""
-    while not stop.wait(HEARTBEAT_SECONDS):
-        owner = _read(path)
-        if owner is not None and owner.get("token") != token:
-            return
-        with contextlib.suppress(OSError):  # staleness is the fallback
-            os.utime(path)
+    return Claim(path, generation, token)

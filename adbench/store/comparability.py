@@ -8,10 +8,9 @@ averaged together; what is unknown is compared, and marked as unknown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from adbench.store.atomic import digest
+from adbench.store.files import digest
 from adbench.store.records import PARTS, Record
 
 PART_WORDS = {"train": "training images", "test": "test images", "masks": "masks"}
@@ -23,26 +22,24 @@ LIBRARIES = (
 """Packages that can move a number."""
 
 Place = tuple[str, int | None]
-"""A data set, and how much of it: `--limit`."""
+"""A data set, and how much of it (`--limit`): what has versions of its own."""
 
 
 def is_known(record: Record) -> bool:
     """Whether all files behind all numbers of a record are known."""
-    kept = record.data_digests
-    return all((c, part) in kept for c in record.identity["categories"] for part in PARTS)
+    return not any(unknown_parts(record, record, c) for c in record.identity["categories"])
 
 
 def different_parts(one: Record, other: Record, category: str) -> tuple[str, ...]:
     """Which of `PARTS` are known to differ between two records, for one category."""
-    own, theirs = one.data_digests, other.data_digests
-    places = [(category, part) for part in PARTS]
-    return tuple(p[1] for p in places if p in own and p in theirs and own[p] != theirs[p])
+    own, theirs = ([r.data_digests.get((category, p)) for p in PARTS] for r in (one, other))
+    return tuple(p for p, a, b in zip(PARTS, own, theirs, strict=True) if a and b and a != b)
 
 
 def unknown_parts(one: Record, other: Record, category: str) -> tuple[str, ...]:
     """Which of `PARTS` at least one of two records keeps no digest of, for one category."""
-    own, theirs = one.data_digests, other.data_digests
-    return tuple(p for p in PARTS if (category, p) not in own or (category, p) not in theirs)
+    both = one.data_digests.keys() & other.data_digests.keys()
+    return tuple(p for p in PARTS if (category, p) not in both)
 
 
 def data_versions(records: Sequence[Record]) -> dict[str, str]:
@@ -58,16 +55,18 @@ def data_versions(records: Sequence[Record]) -> dict[str, str]:
     for record in sorted(records, key=newness, reverse=True):
         place, own = place_of(record), record.data_digests
         versions = found.setdefault(place, [])
-        number = next((n for n, v in enumerate(versions) if _agree(v, own)), len(versions))
-        if number == len(versions):
-            versions.append({})
-        versions[number].update(own)
-        joined[record.keys["score"]] = versions[number]
-    labels = {}
-    for place, versions in found.items():
-        for version in versions:
-            files = sorted([*where, text] for where, text in version.items())
-            labels[id(version)] = digest([*place, files])[:12]
+        agrees = (v for v in versions if all(v.get(w, text) == text for w, text in own.items()))
+        version = next(agrees, None)
+        if version is None:
+            version = {}
+            versions.append(version)
+        version |= own
+        joined[record.keys["score"]] = version
+    labels = {
+        id(version): digest([*place, sorted([*w, text] for w, text in version.items())])[:12]
+        for place, versions in found.items()
+        for version in versions
+    }
     return {key: labels[id(version)] for key, version in joined.items()}
 
 
@@ -81,10 +80,6 @@ def on_newest_data(records: Sequence[Record]) -> list[Record]:
 def place_of(record: Record) -> Place:
     """What has versions of its own."""
     return record.identity["dataset"], record.identity["limit"]
-
-
-def _agree(version: Mapping[Any, str], own: Mapping[Any, str]) -> bool:
-    return all(version.get(place, text) == text for place, text in own.items())
 
 
 def newness(record: Record) -> tuple[int, str]:

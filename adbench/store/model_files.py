@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
 from adbench.contracts import Method
-from adbench.errors import StoreError
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.regular_files import open_regular
-from adbench.store.removal import remove
 
 REPORT = "fit.json"
-_UNDECLARED_BYTES = 16_000_000_000
-"""Of a file of an older model, of whose files only the digests were written down."""
 _BLOCKS = {"protocol", "diagnostics", "timing"}
 """What a report holds beside the digests of the model's files."""
 
@@ -26,32 +21,26 @@ def publish_model(method: Method, report: dict[str, Any], target: Path) -> None:
     """Save a fitted method and its report under `target`, which appears by one rename."""
     temporary = target.with_name(f".model.{os.getpid()}.tmp")
     try:
-        remove(temporary)
+        files.remove(temporary)
         temporary.mkdir(parents=True)
         method.save(temporary)
-        files = sorted(p for p in temporary.rglob("*") if p.is_file())
-        _sync(temporary)
-        names = [p.relative_to(temporary).as_posix() for p in files]
-        sizes = {name: (temporary / name).stat().st_size for name in names}
-        digests = {name: _file_digest(temporary, name, sizes[name]) for name in names}
-        content = {**report, "files": digests, "sizes": sizes}
-        atomic.write_json(temporary / REPORT, content)
-        remove(target)
+        digests, sizes = {}, {}
+        for path in sorted(temporary.rglob("*")):
+            if path.is_dir():
+                files.sync_folder(path)
+            elif path.is_file():  # on the disk: once the model is there, its checkpoint goes
+                files.sync_file(path)
+                name = path.relative_to(temporary).as_posix()
+                sizes[name] = path.stat().st_size
+                digests[name] = _file_digest(path, sizes[name])
+        files.write_json(temporary / REPORT, {**report, "files": digests, "sizes": sizes})
+        files.remove(target)
         os.replace(temporary, target)
-        atomic.sync_folder(target.parent)
+        files.sync_folder(target.parent)
     except OSError as error:
-        raise atomic.explain_os_error(error, target) from error
+        raise files.explain_os_error(error, target) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)  # on a full disk it takes what is needed
-
-
-def _sync(folder: Path) -> None:
-    """Put what a method saved on the disk: once the model is there, its checkpoint goes."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            atomic.sync_file(path)
-        elif path.is_dir():
-            atomic.sync_folder(path)
 
 
 def read_model_report(model: Path) -> dict[str, Any] | None:
@@ -61,19 +50,10 @@ def read_model_report(model: Path) -> dict[str, Any] | None:
     """
     if not os.path.lexists(model):
         return None
-    try:
-        return _checked_report(model)
-    except OSError as error:
-        if not (atomic.is_damage(error) or isinstance(error, FileNotFoundError)):
-            raise StoreError(f"cannot read {error.filename}: {error.strerror}") from error
-        reason = f"{Path(str(error.filename)).name}: {error.strerror}"
-    except ValueError as error:
-        reason = str(error)
-    atomic.say_damaged(model, f"model is damaged ({reason})")
-    return None
+    return files.checked(model, _read, "model")
 
 
-def _checked_report(model: Path) -> dict[str, Any]:
+def _read(model: Path) -> dict[str, Any]:
     """The report once every file of the model has the digest that stands in it."""
     if model.is_symlink():
         raise ValueError("it is a link")
@@ -82,34 +62,25 @@ def _checked_report(model: Path) -> dict[str, Any]:
     for path in model.rglob("*"):  # also what is in no list: a method may read it
         if not path.is_dir():
             open_regular(path).close()
-    report = atomic.read_json(model / REPORT)
-    files, sizes = report.pop("files", None), report.pop("sizes", {})
-    if not isinstance(files, dict) or not isinstance(sizes, dict) or not _BLOCKS <= report.keys():
+    if not os.path.lexists(model / REPORT):
+        raise ValueError(f"{REPORT} is not there")
+    report = files.read_json(model / REPORT)
+    digests, sizes = report.pop("files", None), report.pop("sizes", {})
+    if not isinstance(digests, dict) or not isinstance(sizes, dict) or not _BLOCKS <= report.keys():
         raise ValueError(f"{REPORT} is no report of a fit")
-    for name, expected in files.items():
+    for name, expected in digests.items():
         file = model / name
-        if file.resolve().is_relative_to(model.resolve()) and file.is_file():
-            if _file_digest(model, name, sizes.get(name)) == expected:
-                continue
+        if not (file.resolve().is_relative_to(model.resolve()) and file.is_file()):
+            raise ValueError(f"{name} is not there")
+        if _file_digest(file, sizes.get(name)) != expected:
             raise ValueError(f"{name} does not match its checksum")
-        raise ValueError(f"{name} is not there")
     return report
 
 
-def _file_digest(model: Path, name: str, size: object) -> str | None:
-    """SHA-256 (hex), None where the file has another size than was written down.
-
-    Raises `StoreError` for one that is too large to be looked through and whose size nobody knows.
-    """
-    with open_regular(model / name) as stream:
-        found = os.fstat(stream.fileno()).st_size
-        if size is not None and size != found:
+def _file_digest(path: Path, size: object) -> str | None:
+    """SHA-256 (hex), None where the file has another size than was written down; models of before
+    tell none."""
+    with open_regular(path) as stream:
+        if size not in (None, os.fstat(stream.fileno()).st_size):
             return None
-        if size is None and found > _UNDECLARED_BYTES:
-            remedy = f"rm -r {shlex.quote(os.path.abspath(model))}"
-            raise StoreError(
-                f"{model / name} has {found / 1e9:,.1f} GB, expected at most "
-                f"{_UNDECLARED_BYTES / 1e9:.0f} GB of a model whose {REPORT} tells no sizes: "
-                f"remove the model, it is trained again: {remedy}"
-            )
         return hashlib.file_digest(stream, "sha256").hexdigest()

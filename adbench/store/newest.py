@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
-from adbench.store.atomic import canonical_json
 from adbench.store.comparability import PART_WORDS, different_parts, newness
+from adbench.store.files import canonical_json
 from adbench.store.records import Record, family_of
 from adbench.text import counted
 
@@ -21,19 +21,22 @@ def latest(records: Iterable[Record]) -> list[Record]:
     given = list(records)
     numbers = Counter(record.number for record in given if record.number)
     is_merged = len(numbers) < numbers.total()  # a store gives each number once
-    cells: dict[str, list[Record]] = {}
-    for record in given:
-        rule = [record.key_parts.get(name) for name in ("mask_rule", "mask_threshold")]
-        cells.setdefault(canonical_json([record.identity, rule]), []).append(record)
-    found = [_newest_of(own, is_merged=is_merged) for own in cells.values()]
-    families: dict[str, list[Record]] = {}
-    for record in found:
-        own = family_of(record.identity, record.preset, record.variant)
-        families.setdefault(own, []).append(record)
-    kept = [
-        record for own in families.values() for record in _newest_settings(own, is_merged=is_merged)
-    ]
+    newest = [_newest_of(own, is_merged=is_merged) for own in _grouped(given, _cell)]
+    families = _grouped(newest, lambda r: family_of(r.identity, r.preset, r.variant))
+    kept = [r for own in families for r in _newest_settings(own, is_merged=is_merged)]
     return sorted(kept, key=_order)
+
+
+def _grouped(records: Iterable[Record], key: Callable[[Record], Hashable]) -> list[list[Record]]:
+    groups: dict[Hashable, list[Record]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(record)
+    return list(groups.values())
+
+
+def _cell(record: Record) -> str:
+    rule = [record.key_parts.get(name) for name in ("mask_rule", "mask_threshold")]
+    return canonical_json([record.identity, rule])
 
 
 def _newest_of(own: Sequence[Record], *, is_merged: bool) -> Record:
@@ -41,20 +44,23 @@ def _newest_of(own: Sequence[Record], *, is_merged: bool) -> Record:
     newest = max(own, key=newness)
     if len(own) == 1:
         return newest
-    changed: dict[tuple[str, ...], int] = {}
+    changed: Counter[tuple[str, ...]] = Counter()
     for record in own:
         categories = record.identity["categories"]
         parts = {p for c in categories for p in different_parts(newest, record, c)}
-        if parts:
-            listed = tuple(words for part, words in PART_WORDS.items() if part in parts)
-            changed[listed] = changed.get(listed, 0) + 1
+        changed[tuple(words for part, words in PART_WORDS.items() if part in parts)] += 1
     notes = tuple(
-        f"{newest.method} {newest.preset} on {newest.place}, seed {newest.identity['seed']}: "
-        f"{counted(count, 'older record')} of other {' and '.join(parts)} left out."
+        f"{_name(newest)}: {counted(count, 'older record')} of other {' and '.join(parts)} left "
+        "out."
         for parts, count in changed.items()
+        if parts
     )
     notes += _doubt(newest, own) if is_merged else ()
     return newest.standing_for(notes) if notes else newest
+
+
+def _name(record: Record) -> str:
+    return f"{record.method} {record.preset} on {record.place}, seed {record.identity['seed']}"
 
 
 def _doubt(newest: Record, others: Sequence[Record]) -> tuple[str, ...]:
@@ -62,23 +68,21 @@ def _doubt(newest: Record, others: Sequence[Record]) -> tuple[str, ...]:
     later = [r for r in others if r.number and not r.is_ahead and r.created > newest.created]
     if not later:
         return ()
-    latest_of_them = max(later, key=lambda record: record.created)
     return (
-        f"{newest.method} {newest.preset} on {newest.place}, seed {newest.identity['seed']}: "
-        f"the record made {newest.created} stands and {counted(len(later), 'record')} made later "
-        f"(up to {latest_of_them.created}) do not: records here share numbers (folders "
-        "merged, or written at once), so that it is unknown which is newer.",
+        f"{_name(newest)}: the record made {newest.created} stands and "
+        f"{counted(len(later), 'record')} made later (up to {max(r.created for r in later)}) do "
+        "not: records here share numbers (folders merged, or written at once), so that it is "
+        "unknown which is newer.",
     )
 
 
-def _newest_settings(family: Sequence[Record], *, is_merged: bool) -> list[Record]:
+def _newest_settings(family: Sequence[Record], *, is_merged: bool) -> Sequence[Record]:
     """Those with the settings of the newest one; it tells of the others."""
     known = [record for record in family if record.settings is not None]
     if len({record.settings for record in known}) < 2:
-        return list(family)
+        return family
     newest = max(known, key=newness)
-    own = newest.settings
-    older = [record for record in known if record.settings != own]
+    older = [record for record in known if record.settings != newest.settings]
     changes = dict.fromkeys(c for record in older for c in _changes(record, newest))
     left_out: tuple[str, ...] = (
         f"{newest.method} {newest.preset} on {newest.identity['dataset']}: "
@@ -88,7 +92,7 @@ def _newest_settings(family: Sequence[Record], *, is_merged: bool) -> list[Recor
     return [
         record.standing_for((*record.left_out, *left_out)) if record is newest else record
         for record in family
-        if record not in older
+        if record.settings in (None, newest.settings)
     ]
 
 
@@ -97,8 +101,7 @@ def _changes(older: Record, newest: Record) -> list[str]:
     then, now = older.identity["hyperparameters"], newest.identity["hyperparameters"]
     chosen = {*older.protocol.get("selected", ()), *newest.protocol.get("selected", ())}
     names = [n for n in dict.fromkeys([*then, *now]) if then.get(n) != now.get(n)]
-    names = [n for n in names if n not in chosen]
-    return [f"{n} {_text(then.get(n))}, now {_text(now.get(n))}" for n in names]
+    return [f"{n} {_text(then.get(n))}, now {_text(now.get(n))}" for n in names if n not in chosen]
 
 
 def _text(value: Any) -> str:
@@ -109,6 +112,5 @@ def _text(value: Any) -> str:
 
 def _order(record: Record) -> tuple[Any, ...]:
     identity = record.identity
-    names = ("dataset", "scope", "method")
-    place = [identity[name] for name in names]
+    place = [identity[name] for name in ("dataset", "scope", "method")]
     return (*place, record.variant, record.preset, identity["categories"], identity["seed"])

@@ -12,27 +12,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from adbench.contracts import Sample
-from adbench.store import atomic
-from adbench.store.record_blocks import key_path
+from adbench.store.files import checked, read_json, write_json
 
 if TYPE_CHECKING:
-    from adbench.data.images import Masks
+    from numpy.typing import NDArray
+
     from adbench.stats.pixels import PixelHistograms
     from adbench.store.predictions import PredictionChunks
 
 _FORMAT = 1
 
 
-def pixel_statistics_path(cell_folder: Path, score_key: str) -> Path:
-    """Where the statistics of one record lie; raises `StoreError` for what is no key."""
-    return key_path(cell_folder, score_key, "pixels-{}.json")
+class _Masks(Protocol):
+    @property
+    def pixels(self) -> NDArray[Any]:
+        """(N, S, S), true for defects, in the order of the samples."""
 
 
 def labelled_pixels(
-    samples: Sequence[Sample], category: str, chunks: PredictionChunks, masks: Masks
+    samples: Sequence[Sample], category: str, chunks: PredictionChunks, masks: _Masks
 ) -> Iterator[tuple[Any, Any]]:
     """(maps, masks), each (n, S, S), of a category's images whose pixels have labels, chunk by
     chunk; `samples` are grouped by category, as `chunks` are."""
@@ -48,7 +49,7 @@ def labelled_pixels(
 
 
 def write_pixel_statistics(
-    path: Path, samples: Sequence[Sample], chunks: PredictionChunks, masks: Masks
+    path: Path, samples: Sequence[Sample], chunks: PredictionChunks, masks: _Masks
 ) -> None:
     """Count each category's pixels and write them; an image whose pixels have no labels keeps a
     row, without a pixel, so that rows stay those of the record's images."""
@@ -60,21 +61,24 @@ def write_pixel_statistics(
         parts = partial(labelled_pixels, samples, category, chunks, masks)
         histograms = pixel_histograms(parts, num_images=sum(labelled)).spread(labelled)
         categories[category] = encode_pixel_statistics(histograms)
-    atomic.write_json(path, {"format": _FORMAT, "categories": categories})
+    write_json(path, {"format": _FORMAT, "categories": categories})
 
 
 def read_pixel_statistics(path: Path) -> dict[str, str]:
     """Category to encoded statistics; empty where there are none, or damaged ones, which are
     named and set aside."""
     remedy = "its pixel metrics have no intervals until a run with --overwrite all"
-    content = atomic.read_or_set_aside(path, remedy)
-    if content is None or content.get("format") != _FORMAT:
-        return {}  # absent, damaged, or of another version
+    return checked(path, _read, remedy=remedy) or {}
+
+
+def _read(path: Path) -> dict[str, str]:
+    content = read_json(path)
+    if content.get("format") != _FORMAT:
+        return {}  # of another version
     categories = content.get("categories")
     if isinstance(categories, dict) and all(isinstance(v, str) for v in categories.values()):
         return categories
-    atomic.say_damaged(path, f"{path.name} holds no pixel statistics", remedy)
-    return {}
+    raise ValueError(f"{path.name} holds no pixel statistics")
 
 
 def encode_pixel_statistics(histograms: PixelHistograms) -> str:

@@ -7,13 +7,12 @@ same file, so that asking again adds nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from adbench.plan import Cell, Plan
-from adbench.store import atomic
+from adbench.store.files import checked, digest, read_json, write_json
 from adbench.store.records import now
 
 FOLDER = "plans"
@@ -33,44 +32,42 @@ class PlannedCell:
     same: str
 
 
-def write_plan(plan: Plan, root: Path) -> None:
-    """Keep a plan; raises `StoreError`."""
-    cells = [
-        {
-            "title": f"{cell.title} · {cell.preset}",
-            "fit": cell.fit_key,
-            "score": cell.score_key,
-            "same": atomic.digest(_same(cell))[:24],
-        }
-        for cell in plan.cells
-    ]
-    name = f"plan-{atomic.digest(cells)[:24]}.json"
-    atomic.write_json(root / FOLDER / name, {"created": now(), "cells": cells})
+class _Planned(Protocol):
+    @property
+    def planned(self) -> PlannedCell: ...
 
 
-def _same(cell: Cell) -> list[Any]:
-    given = cell.data.threshold_given
-    return [cell.identity, cell.mask_rule, *([] if given is None else [given])]
+class _Plan(Protocol):
+    @property
+    def cells(self) -> Sequence[_Planned]: ...
+
+
+def write_plan(plan: _Plan, root: Path) -> None:
+    """Keep a plan (`adbench.plan.Plan`); raises `StoreError`."""
+    cells = [asdict(cell.planned) for cell in plan.cells]
+    name = f"plan-{digest(cells)[:24]}.json"
+    write_json(root / FOLDER / name, {"created": now(), "cells": cells})
 
 
 def read_plans(root: Path) -> list[PlannedCell]:
     """The cells of all plans; of those that differ only in code or data, the newest plan's."""
+    paths = sorted((root / FOLDER).glob("plan-*.json"))
+    plans = filter(None, (checked(path, _read) for path in paths))
     cells: dict[str, PlannedCell] = {}
-    for _, planned in sorted(_plans(root), key=lambda plan: plan[0]):
+    for _, planned in sorted(plans, key=lambda plan: plan[0]):
         cells |= {cell.same: cell for cell in planned}
     return list(cells.values())
 
 
-def _plans(root: Path) -> Iterator[tuple[str, list[PlannedCell]]]:
-    for path in sorted((root / FOLDER).glob("plan-*.json")):
-        plan = atomic.read_or_set_aside(path)
-        if plan is None:
-            continue
-        try:
-            cells = [PlannedCell(**cell) for cell in plan["cells"]]
-            whole = all(_KEY.fullmatch(c.fit) and _KEY.fullmatch(c.score) for c in cells)
-            if not whole:  # a name from a file never becomes a path unseen
-                raise ValueError(f"{path.name} names no cells")
-            yield str(plan["created"]), cells
-        except (ValueError, KeyError, TypeError) as error:
-            atomic.say_damaged(path, str(error))
+def _read(path: Path) -> tuple[str, list[PlannedCell]]:
+    """When it was made, and its cells."""
+    plan = read_json(path)
+    try:
+        cells = [PlannedCell(**cell) for cell in plan["cells"]]
+        # A name from a file never becomes a path unseen.
+        keys = all(_KEY.fullmatch(key) for cell in cells for key in (cell.fit, cell.score))
+        if keys and all(isinstance(name, str) for c in cells for name in (c.title, c.same)):
+            return str(plan["created"]), cells
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    raise ValueError(f"{path.name} names no cells")

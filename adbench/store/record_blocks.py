@@ -6,10 +6,8 @@ refused when it is read, and never half-way through a table.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -22,11 +20,10 @@ from pydantic import (
     field_validator,
 )
 
-from adbench.errors import StoreError, shortened
+from adbench.errors import shortened
 from adbench.text import is_printable
 
 T = TypeVar("T")
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def _printable(text: str) -> str:
@@ -50,14 +47,6 @@ def _scores(values: list[Any]) -> list[Any]:
     return values
 
 
-Name = Annotated[str, AfterValidator(_printable)]
-Names = Annotated[list[str], FailFast(), AfterValidator(_all_printable)]
-
-
-Items = Annotated[list[T], FailFast()]
-"""A list of which the first wrong item is told: a stranger's may have millions."""
-
-
 def _categories(names: list[str]) -> list[str]:
     """Each once, and none that reads as a mean over them (`tables.MEAN`)."""
     if len(set(names)) < len(names):
@@ -66,6 +55,12 @@ def _categories(names: list[str]) -> list[str]:
         if name.startswith("/"):
             raise ValueError(f"found {shortened(repr(name))}, expected the name of a folder")
     return names
+
+
+Name = Annotated[str, AfterValidator(_printable)]
+Names = Annotated[list[str], FailFast(), AfterValidator(_all_printable)]
+Items = Annotated[list[T], FailFast()]
+"""A list of which the first wrong item is told: a stranger's may have millions."""
 
 
 class _Block(BaseModel):
@@ -91,19 +86,6 @@ class Keys(_Block):
     fit: str
     predict: str
     score: str
-
-
-def key_path(folder: Path, key: str, form: str = "{}") -> Path:
-    """What a record's key names in `folder`: no other way leads from a record to a path.
-
-    Whoever wrote the record chose the key. Raises `StoreError` for one that could lead elsewhere.
-    """
-    if _PLAIN.fullmatch(key) is None:
-        raise StoreError(
-            f"a record names {shortened(repr(key))} below {folder}; expected a key of letters, "
-            "digits, - and _: adbench did not write that record, remove it"
-        )
-    return folder / form.format(key)
 
 
 class Protocol(_Block):
@@ -209,7 +191,6 @@ class DataNotes(_Block):
     """What the numbers rest on, by category, and what was odd about it."""
 
     digests: dict[str, _Digests] | None = None
-
     complete: bool | None = None
     findings: Items[_Finding] = []
     ground_truth: dict[str, Any] = {}
@@ -241,7 +222,7 @@ def shaped(block: type[_Block], *, may_be_empty: bool = True) -> Callable[[T], T
 
 def check_columns(images: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """Raise ValueError where columns differ in length."""
-    lengths = {name: len(column) for name, column in images.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"columns of {' and '.join(map(str, sorted(set(lengths.values()))))} rows")
+    lengths = sorted({len(column) for column in images.values()})
+    if len(lengths) > 1:
+        raise ValueError(f"columns of {' and '.join(map(str, lengths))} rows")
     return images

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
@@ -15,7 +14,7 @@ from adbench import errors
 from adbench.contracts import JSON
 from adbench.metrics.table import METRICS as METRICS
 from adbench.metrics.table import add_from_scores
-from adbench.store.atomic import digest
+from adbench.store.files import digest
 from adbench.store.record_blocks import (
     DataNotes,
     Environment,
@@ -135,7 +134,7 @@ class Record(BaseModel):
     def is_ahead(self) -> bool:
         """Whether it says that it was made in the future, by more than clocks of machines differ:
         then some clock was wrong."""
-        return self.created > _an_hour_from(int(time.time()) // 60)
+        return self.created > now(ahead=3600)
 
     @cached_property
     def protocol_digest(self) -> str:
@@ -144,8 +143,8 @@ class Record(BaseModel):
 
     @cached_property
     def data_digests(self) -> dict[tuple[str, str], str]:
-        """What is known of the files behind it: (category, part) to a SHA-256 of names, labels and
-        bytes; the parts are "train", "test" and "masks".
+        """What is known of the files behind it: (category, one of `PARTS`) to a SHA-256 of names,
+        labels and bytes.
 
         Records of before have one digest a part, over all of their categories: of a single
         category it is the category's own.
@@ -189,18 +188,9 @@ def protocol_digest(protocol: Mapping[str, JSON]) -> str:
     return digest(own)[:12]
 
 
-def now() -> str:
-    """The current time, UTC, to the second, ISO 8601."""
-    return _iso(datetime.now(UTC))
-
-
-def _iso(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-@lru_cache(1)
-def _an_hour_from(minute: int) -> str:
-    return _iso(datetime.fromtimestamp(60 * minute, UTC) + timedelta(hours=1))
+def now(ahead: float = 0) -> str:
+    """The current time, or one `ahead` of it in seconds: UTC, to the second, ISO 8601."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + ahead))
 
 
 def jsonable(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -1,7 +1,7 @@
 """The one way to open a file that anybody may have made: in a results, cache or baseline folder.
 
-Opened is a regular file, or a link to one, and nothing that would never end: no named pipe, no
-device, no folder. Text is read up to a bound, and JSON only where parsing it fits in memory.
+Opened is a regular file, or a link to one, and nothing that would never end. Text is read up to a
+bound, and JSON only where parsing it fits in memory.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ LARGE_TEXT_BYTES: Final = 256_000_000
 _PARSED_BYTES: Final = 1_200_000_000
 _SMALL: Final = 1_000_000
 """Bytes of JSON that may hold anything: parsed, it takes at most some 50 times as much."""
+_KINDS: Final = {stat.S_IFDIR: "folder", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
 
 
 class NotAFile(OSError):
@@ -58,16 +59,8 @@ def _without_waiting(name: str, flags: int) -> int:
 
 
 def _require_regular(mode: int, path: Path) -> None:
-    if stat.S_ISREG(mode):
-        return
-    for matches, what in (
-        (stat.S_ISDIR, "folder"),
-        (stat.S_ISFIFO, "named pipe"),
-        (stat.S_ISSOCK, "socket"),
-    ):
-        if matches(mode):
-            raise NotAFile(f"it is a {what}", path)
-    raise NotAFile("it is a device", path)
+    if not stat.S_ISREG(mode):
+        raise NotAFile(f"it is a {_KINDS.get(stat.S_IFMT(mode), 'device')}", path)
 
 
 def read_bounded(path: Path, most: int = TEXT_BYTES) -> bytes:
@@ -81,10 +74,8 @@ def read_bounded(path: Path, most: int = TEXT_BYTES) -> bytes:
         if len(content) > size:  # it grows, or is one of those that have no size
             content += stream.read(most + 1 - len(content))
     if max(size, len(content)) > most:
-        raise StoreError(
-            f"{path} has {max(size, len(content)) / 1e6:,.1f} MB, expected at most "
-            f"{most / 1e6:,.0f} MB: adbench did not write it; {_away(path)}"
-        )
+        found = f"has {max(size, len(content)) / 1e6:,.1f} MB"
+        raise _foreign(path, found, f"at most {most / 1e6:,.0f} MB")
     return content
 
 
@@ -101,11 +92,8 @@ def refuse_json_bomb(content: bytes, path: Path, most_names: int = 1_000_000) ->
     names, values = content.count(b":"), content.count(b",")
     parsed = 200 * containers + 100 * names + 80 * values
     if parsed > _PARSED_BYTES or containers + names > most_names:
-        raise StoreError(
-            f"{path} holds {containers + names:,} lists and names and {values:,} values, expected "
-            f"no more than {most_names:,} and {_PARSED_BYTES // 80:,}: adbench did not write it; "
-            f"{_away(path)}"
-        )
+        found = f"holds {containers + names:,} lists and names and {values:,} values"
+        raise _foreign(path, found, f"no more than {most_names:,} and {_PARSED_BYTES // 80:,}")
 
 
 def is_readable_text(path: Path, most: int = TEXT_BYTES) -> bool:
@@ -117,6 +105,14 @@ def is_readable_text(path: Path, most: int = TEXT_BYTES) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_size <= most
 
 
-def _away(path: Path) -> str:
+def _foreign(path: Path, found: str, expected: str) -> StoreError:
+    return StoreError(
+        f"{path} {found}, expected {expected}: adbench did not write it; move it away: "
+        f"{move_command(path, 'too-large')}"
+    )
+
+
+def move_command(path: Path, suffix: str) -> str:
+    """What to paste to rename a file or folder, wherever one is."""
     full = os.path.abspath(path)
-    return f"move it away: mv {shlex.quote(full)} {shlex.quote(full + '.too-large')}"
+    return f"mv {shlex.quote(full)} {shlex.quote(f'{full}.{suffix}')}"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from finished import RUN, words
 from outcomes import the_error, warnings_of
 from scored import scored_record, write_results
 from toy import PIXEL, Invoke, Toy
@@ -15,8 +18,8 @@ from toy import PIXEL, Invoke, Toy
 from adbench.data.cache import DiskCache
 from adbench.errors import StoreError
 from adbench.figures.pictures import KeptMaps
-from adbench.store.atomic import read_json, write_json
-from adbench.store.pixel_statistics import pixel_statistics_path
+from adbench.store.files import read_json, write_json
+from adbench.store.folders import CellFolder
 
 ENTRY = "0" * 64 + ".array"
 TEMPORARY = f"{ENTRY}.{'1' * 32}.tmp"
@@ -68,7 +71,7 @@ def test_the_cache_never_touches_what_a_link_points_to(tmp_path: Path, outside: 
 
 
 def test_an_entry_that_is_a_link_is_read_and_never_written_through(
-    tmp_path: Path, outside: Path
+    tmp_path: Path, outside: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A link under the right name to a file without a header is damage, not a file of ours."""
     DiskCache(tmp_path / "a", None).array("key", (100,), "uint8", fill)
@@ -76,19 +79,21 @@ def test_an_entry_that_is_a_link_is_read_and_never_written_through(
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / entry.name).symlink_to(outside / "photo.png")
     before = contents(outside)
-    with pytest.warns(UserWarning, match="is damaged"):
-        found = DiskCache(tmp_path / "b", None).array("key", (100,), "uint8", fill)
+    found = DiskCache(tmp_path / "b", None).array("key", (100,), "uint8", fill)
     assert np.asarray(found).all() and contents(outside) == before
+    assert "is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
-def test_an_entry_that_is_no_file_is_set_aside(tmp_path: Path, make: Any) -> None:
+def test_an_entry_that_is_no_file_is_set_aside(
+    tmp_path: Path, make: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     DiskCache(tmp_path, None).array("key", (100,), "uint8", fill)
     (entry,) = tmp_path.iterdir()
     entry.unlink()
     make(entry)
-    with pytest.warns(UserWarning, match="it is a (folder|named pipe)"):
-        assert DiskCache(tmp_path, None).array("key", (100,), "uint8", fill).all()
+    assert DiskCache(tmp_path, None).array("key", (100,), "uint8", fill).all()
+    assert re.search("it is a (folder|named pipe)", capsys.readouterr().err)
     make(tmp_path / TEMPORARY)
     assert DiskCache(tmp_path, 1).array("other", (100,), "uint8", fill).all()
 
@@ -97,17 +102,15 @@ def test_an_entry_that_is_no_file_is_set_aside(tmp_path: Path, make: Any) -> Non
 
 
 @pytest.fixture
-def command(toy: Toy) -> list[str]:
-    return [
-        "run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", "--keep-maps",
-        *toy.arguments("a"),
-    ]  # fmt: skip
+def command(finished: tuple[Path, Toy]) -> list[str]:
+    return words(RUN, finished[1])
 
 
 @pytest.fixture
-def cell(invoke: Invoke, command: list[str], tmp_path: Path) -> Path:
+def cell(finished: tuple[Path, Toy], tmp_path: Path) -> Path:
     """The folder of one finished cell."""
-    assert invoke(*command).code == 0
+    for name in ("results", "cache"):
+        shutil.copytree(finished[0] / "whole" / name, tmp_path / name)
     (folder,) = (tmp_path / "results" / "cells").iterdir()
     return folder
 
@@ -150,8 +153,8 @@ def test_a_cell_that_is_a_link_is_refused(
     cell.rename(cell.with_name("elsewhere"))
     cell.symlink_to(outside)
     before = contents(outside)
-    for words in (command, [*command, "--overwrite", "all"]):
-        message = the_error(invoke(*words), 2)
+    for run in (command, [*command, "--overwrite", "all"]):
+        message = the_error(invoke(*run), 2)
         assert cell.name in message and "link" in message
     assert invoke("report").code == 2  # and no record is read, or set aside, behind it
     assert contents(outside) == before
@@ -198,24 +201,24 @@ def test_a_key_that_leads_elsewhere_leads_nowhere(
 @pytest.mark.parametrize("key", ["..", ".", "", "a/b", "/etc", "a\\b", "a\n", "a" * 65, "é"])
 def test_only_a_plain_name_becomes_a_path(tmp_path: Path, key: str) -> None:
     record = scored_record(np.arange(4) % 2, np.arange(4.0))
-    with pytest.raises(StoreError, match="expected a key of letters"):
-        pixel_statistics_path(tmp_path, key)
-    for name in ("fit", "predict"):
+    for name in ("fit", "predict", "score"):
         other = record.model_copy(update={"keys": record.keys | {name: key}})
         with pytest.raises(StoreError, match="expected a key of letters"):
             KeptMaps(tmp_path, other)
+        with pytest.raises(StoreError, match="expected a key of letters"):
+            CellFolder(tmp_path, other.keys)
     assert not KeptMaps(tmp_path, record).kept
 
 
 def test_a_record_under_the_name_of_another_cell_is_not_trusted(
     invoke: Invoke, toy: Toy, tmp_path: Path
 ) -> None:
-    words = ["run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", *toy.arguments()]
-    assert invoke(*words).code == 0
+    both = ["run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", *toy.arguments()]
+    assert invoke(*both).code == 0
     one, other = tmp_path.glob("results/cells/*/record-*.json")
     before = read_json(other)
     other.write_bytes(one.read_bytes())
-    again = invoke(*words)
+    again = invoke(*both)
     assert again.code == 0 and "1 there already" in again.err
     (warning,) = warnings_of(again)
     assert f"{other.name} holds the record of another cell; set aside as" in warning

@@ -1,4 +1,4 @@
-"""A results folder that becomes read-only under a run: one line, nothing lost, and on we go."""
+"""Folders that may not be written, or not any more: one line, nothing lost, and on we go."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ends import until
 from nobody import start_as_nobody, start_powerless
 from outcomes import the_error
-from toy import PIXEL, Outcome, Toy
+from toy import PIXEL, Invoke, Outcome, Toy
 from warm import Process, Warm
 
 SLOW = f"{PIXEL}[steps=40,step_seconds=0.05]"
@@ -20,14 +21,13 @@ SLOW = f"{PIXEL}[steps=40,step_seconds=0.05]"
 
 @pytest.fixture
 def words(toy: Toy, tmp_path: Path) -> list[str]:
-    """A run of several seconds that another user may do."""
+    """A run that another user may do."""
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(folder.stat().st_mode | 0o555)
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "results").mkdir()
     for name in ("cache", "results"):
+        (tmp_path / name).mkdir()
         (tmp_path / name).chmod(0o777)
-    return ["run", "--no-timing", "--methods", SLOW, "--preset", "smoke", "--json",
+    return ["run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", "--json",
             "--checkpoint-every", "0", *toy.arguments("a")]  # fmt: skip
 
 
@@ -51,45 +51,77 @@ def lock(folder: Path, mode: int) -> None:
 
 
 def train_until_locked(process: Process, results: Path) -> None:
-    while not list(results.glob("cells/*/checkpoint.pt")):
+    def trains() -> bool:
         assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
+        return bool(list(results.glob("cells/*/checkpoint.pt")))
+
+    until(trains)
     lock(results, 0o555)
 
 
-def test_a_folder_that_becomes_read_only_while_training(words: list[str], tmp_path: Path) -> None:
-    results = tmp_path / "results"
-    process = start(words, tmp_path)
+def test_a_folder_that_becomes_read_only_while_training(
+    words: list[str], invoke: Invoke, tmp_path: Path
+) -> None:
+    results, slow = tmp_path / "results", [*words, "--methods", SLOW]
+    process = start(slow, tmp_path)
     train_until_locked(process, results)
     assert "results" in the_error(ended(process), 2)
     lock(results, 0o777)
-    again = rows(ended(start(words, tmp_path)))
-    other = rows(ended(start([*words, "--results", str(tmp_path / "cache" / "r")], tmp_path)))
-    assert again == other
+    assert rows(ended(start(slow, tmp_path))) == rows(invoke(*slow, "--results", "other"))
 
 
 def test_the_same_in_a_process_of_its_own(words: list[str], tmp_path: Path) -> None:
-    local = [*words, "--executor", "local", "--slots", "1"]
+    local = [*words, "--methods", SLOW, "--executor", "local", "--slots", "1"]
     process = start_powerless(local, tmp_path, ADBENCH_CACHE=str(tmp_path / "cache"))
     train_until_locked(process, tmp_path / "results")
     assert "results" in the_error(ended(process), 2)
 
 
-def test_what_a_read_only_folder_holds_can_be_read(words: list[str], tmp_path: Path) -> None:
-    """Also where a damaged record cannot be set aside."""
-    assert ended(start(words, tmp_path)).code == 0
+def test_what_a_read_only_folder_holds_can_be_read(
+    words: list[str], invoke: Invoke, tmp_path: Path
+) -> None:
+    """The table of a finished run; also where a damaged record cannot be set aside."""
+    first = rows(invoke(*words))
     results = tmp_path / "results"
     (record,) = results.glob("cells/*/record-*.json")
-    (copy,) = [record.with_name(f"record-{'0' * 24}.json")]
+    copy = record.with_name(f"record-{'0' * 24}.json")
     copy.write_bytes(record.read_bytes()[:-20])
     lock(results, 0o555)
-    for command in (["report", "--json"], ["runs", "--json"]):
-        outcome = ended(start(command, tmp_path))
-        assert outcome.code == 0 and len(json.loads(outcome.out)) >= 1, outcome.err
-        assert copy.name in outcome.err and "could not be renamed" in outcome.err
+    outcome = ended(start(words, tmp_path))
+    assert rows(outcome) == first
+    (note,) = [line for line in outcome.err.splitlines() if "nothing was written" in line]
+    assert note.startswith("note: all was there already") and str(results.name) in note
+    outcome = ended(start(["report", "--json"], tmp_path))
+    assert outcome.code == 0 and len(json.loads(outcome.out)) >= 1, outcome.err
+    assert copy.name in outcome.err and "could not be renamed" in outcome.err
     assert copy.exists()
-    planned = ended(start(["plan", *words[2:-5], *words[-4:]], tmp_path))
-    assert planned.code in (0, 2), planned.err
+
+
+def test_a_results_folder_that_may_not_be_written_or_looked_at_is_one_line(
+    words: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "results").chmod(0o755)
+    message = the_error(ended(start(words, tmp_path)), 2)
+    assert "results" in message and "not writable: give another with --results DIR" in message
+    (tmp_path / "results").chmod(0o700)
+    for command in (words, ["report"]):
+        assert "results" in the_error(ended(start(command, tmp_path)), 2)
+
+
+def test_another_users_cache_is_read_and_what_it_lacks_is_computed(
+    invoke: Invoke, words: list[str], toy: Toy, tmp_path: Path
+) -> None:
+    """With one line that says so; nothing in it is touched."""
+    cache = tmp_path / "cache"
+    cache.chmod(0o755)
+    time.sleep(0.2)  # the index remembers what did not change just now
+    assert invoke(*words, "--cache", str(cache), "--results", "mine").code == 0
+    before = {path.name: path.read_bytes() for path in cache.iterdir()}
+    both = [*words[: -len(toy.arguments("a"))], *toy.arguments()]
+    outcome = ended(start(both, tmp_path))
+    assert rows(outcome) == rows(invoke(*both, "--results", "all"))
+    assert outcome.err.count("you may not write into the cache folder") == 1
+    assert before and {path.name: path.read_bytes() for path in cache.iterdir()} == before
 
 
 def test_an_unreadable_image_is_named(toy: Toy, words: list[str], tmp_path: Path) -> None:

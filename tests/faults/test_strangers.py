@@ -1,4 +1,4 @@
-"""A folder from elsewhere: whatever stands for a file, every command answers and names it."""
+"""Whatever stands for a file, every command answers and names it; a run ends in the same table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,15 @@ from types import FrameType
 from typing import TypeVar
 
 import pytest
+from finished import RUN, numbers, words
 from sandbox import Hang, Outcome, call
-from toy import PIXEL, Toy, write_toy
+from toy import Toy
 
-from adbench import grid
+from adbench import work
 from adbench.datasets.synthetic import generate
 from adbench.errors import StoreError
 from adbench.figures import gallery
-from adbench.store import atomic, claims, regular_files
+from adbench.store import claims, files, regular_files
 from adbench.store.model_files import read_model_report
 
 T = TypeVar("T")
@@ -37,8 +37,6 @@ READERS = (
     "history", "baseline save new.json", "compare results other", "gate --baseline sound.json",
     "status",
 )  # fmt: skip
-RUN = f"run --no-timing --methods {PIXEL} --preset smoke --keep-maps"
-"""Reads most; where the data and the cache are is given below."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +101,10 @@ def broken(path: Path) -> None:
     path.symlink_to("nothing-there")
 
 
+def garbage(path: Path) -> None:
+    path.write_bytes(b"PK damaged" * 20)
+
+
 STRANGE: dict[str, Callable[[Path], None]] = {
     "pipe": pipe,
     "endless": endless,
@@ -113,27 +115,24 @@ STRANGE: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def toy_a(tmp_path_factory: pytest.TempPathFactory) -> Toy:
-    return write_toy(tmp_path_factory.mktemp("data"), ("a",))
+@pytest.mark.parametrize("strange", STRANGE)
+def test_what_is_no_file_is_refused_unread(tmp_path: Path, strange: str) -> None:
+    path = tmp_path / "record.json"
+    STRANGE[strange](path)
+    with pytest.raises(StoreError if strange == "sparse" else regular_files.NotAFile):
+        in_time(lambda: regular_files.read_bounded(path))
 
 
 @pytest.fixture(scope="module")
-def whole(toy_a: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results folder with all that a run can leave, beside a cache, a baseline and a second."""
-    folder = tmp_path_factory.mktemp("whole")
-    time.sleep(0.2)  # the index remembers what did not change just now
-    with contextlib.chdir(folder):
-        assert call(*words(RUN.replace("--no-timing ", ""), toy_a)).code == 0
-        assert call("baseline", "save", "sound.json").code == 0
-    shutil.copytree(folder / "results", folder / "other")
+def toy_a(finished: tuple[Path, Toy]) -> Toy:
+    return finished[1]
+
+
+@pytest.fixture(scope="module")
+def whole(finished: tuple[Path, Toy]) -> Path:
+    folder = finished[0] / "whole"
     gallery.write(folder / "results/figures", {"format": 0, "dataset": "toy", "category": "a"})
     return folder
-
-
-def words(command: str, toy: Toy) -> list[str]:
-    more = [*toy.arguments("a"), "--cache", "cache"] if command.startswith("run ") else []
-    return [*command.split(), *more]
 
 
 def ask(*arguments: str) -> Outcome:
@@ -173,28 +172,28 @@ def plant(folder: Path, kind: Kind, strange: Callable[[Path], None]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("strange", STRANGE)
+@pytest.mark.parametrize("strange", [pipe, sparse, broken, garbage])
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.filterwarnings("ignore::adbench.data.cache.CacheWarning")
 def test_every_command_answers_and_names_what_is_no_file_of_ours(
-    whole: Path, toy_a: Toy, tmp_path: Path, name: str, strange: str
+    whole: Path, toy_a: Toy, tmp_path: Path, name: str, strange: Callable[[Path], None]
 ) -> None:
     kind = KINDS[name]
-    if strange == "folder" and name in ("folder of maps", "model", "cell", "cells"):
-        pytest.skip("it is one")
-    readers = kind.readers if strange == "pipe" else kind.readers[-3:]
-    for number, command in enumerate(readers):
+    for number, command in enumerate(kind.readers if strange is pipe else kind.readers[-1:]):
         folder = tmp_path / str(number)
-        shutil.copytree(whole, folder)
-        path = plant(folder, kind, STRANGE[strange])
+        shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("data"))
+        path = plant(folder, kind, strange)
         with contextlib.chdir(folder):
             outcome = ask(*words(command, toy_a))
         said = outcome.out + outcome.err
         assert outcome.code in (0, 2, 5) and "Traceback" not in said, (command, outcome)
+        if strange is garbage and command == RUN:
+            assert outcome.code == 0 or name in ("cell", "cells"), outcome
+        if outcome.code == 0 and command == RUN:
+            assert numbers(outcome) == (whole / "table.json").read_text()
         if name == "failure" and "status" not in command and outcome.code == 2:
             continue  # there is no record at all
-        if name == "array":  # Python's own warnings are not printed here
-            continue
+        if name == "unlisted weights" and strange in (sparse, garbage):
+            continue  # it is a file
         assert path.name in said or path.parent.name in said, (command, said)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -205,17 +204,17 @@ def test_every_command_answers_and_names_what_is_no_file_of_ours(
 @pytest.fixture
 def cell(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a cell that is to be run again; a claim of no owner counts as dead at once."""
-    shutil.copytree(whole, tmp_path / "x")
+    shutil.copytree(whole, tmp_path / "x", ignore=shutil.ignore_patterns("data"))
     monkeypatch.chdir(tmp_path / "x")
     monkeypatch.setattr(claims, "UNREADABLE_SECONDS", 0.0)
     monkeypatch.setattr(claims, "STALE_SECONDS", 0.0)
-    monkeypatch.setattr(grid, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(work, "POLL_SECONDS", 0.05)
     (folder,) = (tmp_path / "x").glob("results/cells/*")
     next(folder.glob("record-*.json")).unlink()
     return folder
 
 
-@pytest.mark.parametrize("strange", STRANGE)
+@pytest.mark.parametrize("strange", ["pipe", "sparse", "folder"])
 def test_what_is_no_claim_is_told_and_passed_over(cell: Path, toy_a: Toy, strange: str) -> None:
     STRANGE[strange](cell / "claim.7")
     for command in ("status", RUN):
@@ -274,24 +273,19 @@ def test_json_that_would_fill_the_memory_is_refused_before_it_is_parsed(
 def test_other_json_of_a_stranger_is_damaged(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises((ValueError, StoreError), match=r"x\.json"):
-        atomic.read_json(tmp_path / "x.json")
+        files.read_json(tmp_path / "x.json")
 
 
-def test_a_model_of_before_is_read_though_it_tells_no_sizes(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_of_before_is_read_though_it_tells_no_sizes(whole: Path, tmp_path: Path) -> None:
     (source,) = whole.glob("results/cells/*/model")
     shutil.copytree(source, tmp_path / "model")
-    report = atomic.read_json(tmp_path / "model/fit.json")
+    report = files.read_json(tmp_path / "model/fit.json")
     del report["sizes"]
-    atomic.write_json(tmp_path / "model/fit.json", report)
+    files.write_json(tmp_path / "model/fit.json", report)
     assert read_model_report(tmp_path / "model") is not None
-    sparse(tmp_path / "model/mean.npy")
-    with pytest.raises(StoreError, match="mean.npy has 40.0 GB, expected at most 16 GB"):
-        read_model_report(tmp_path / "model")
 
 
-@pytest.mark.parametrize("strange", ["pipe", "endless", "socket", "folder"])
+@pytest.mark.parametrize("strange", ["pipe", "folder"])
 def test_a_lock_that_is_none_holds_nobody_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strange: str
 ) -> None:

@@ -28,8 +28,9 @@ def rows(outcome: Outcome) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k != "created"} for row in json.loads(outcome.out)]
 
 
-@pytest.mark.parametrize("stage", ["fit", "save", "predict", "diagnostics"])
-@pytest.mark.parametrize("after", [1, 2])
+@pytest.mark.parametrize(
+    ("stage", "after"), [("fit", 1), ("fit", 2), ("save", 1), ("predict", 2), ("diagnostics", 2)]
+)
 def test_a_run_whose_folder_is_deleted_ends_with_all_that_it_tells_on_disk(
     invoke: Invoke,
     toy: Toy,

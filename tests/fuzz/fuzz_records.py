@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mutations import damaged_bytes, damaged_json
 from sandbox import call, check_outcome, guarded
 
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.records import METRICS, Record
 
 COMMANDS = (
@@ -80,7 +80,7 @@ def sealed(value: Any) -> bytes:
     """The bytes of a JSON value with its right checksum, as far as it can have one."""
     try:
         body = dict(value)
-        body[atomic.CHECKSUM] = atomic.digest(value)
+        body[files.CHECKSUM] = files.digest(value)
         return json.dumps(body).encode("utf-8", "surrogatepass")
     except (ValueError, TypeError):  # not finite, or no object
         return json.dumps(value).encode("utf-8", "surrogatepass")

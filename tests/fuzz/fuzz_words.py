@@ -24,7 +24,7 @@ from adbench.selectors import (
     parse_seeds,
     parse_shard,
 )
-from adbench.store.atomic import canonical_json
+from adbench.store.files import canonical_json
 
 PIXEL = "adbench.testing:PixelGaussian"
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from adbench.metrics.exact import image_metrics, pixel_metrics
 from adbench.stats.pixels import PixelHistograms
-from adbench.store.atomic import digest, write_json
-from adbench.store.pixel_statistics import encode_pixel_statistics, pixel_statistics_path
+from adbench.store.files import digest, write_json
+from adbench.store.folders import CellFolder
+from adbench.store.pixel_statistics import encode_pixel_statistics
 from adbench.store.records import METRICS, Failure, Record, encode_scores, jsonable
 
 PROTOCOL: dict[str, Any] = {
@@ -80,5 +81,5 @@ def write_results(
         if pixels and (own := pixels.get(record.keys["score"])):
             (category,) = record.identity["categories"]
             encoded = {"format": 1, "categories": {category: encode_pixel_statistics(own)}}
-            write_json(pixel_statistics_path(path.parent, record.keys["score"]), encoded)
+            write_json(CellFolder(folder, record.keys).pixels, encoded)
     return folder

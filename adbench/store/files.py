@@ -1,4 +1,9 @@
-"""Files that are either whole or not there: write beside, flush, rename."""
+"""The one checked file format: written whole with a seal, checked when read, set aside if damaged.
+
+A file is written beside its name, flushed and renamed. A JSON document ends with its seal; an
+archive (a training state, a chunk of maps) begins with it. Whatever reads one is a function of its
+path that raises ValueError for damage; `checked` does the rest, the same for all.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +15,32 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from adbench.errors import StoreError
-from adbench.store.regular_files import TEXT_BYTES, NotAFile, read_bounded, refuse_json_bomb
+from adbench.store.regular_files import (
+    TEXT_BYTES,
+    NotAFile,
+    open_regular,
+    read_bounded,
+    refuse_json_bomb,
+)
 from adbench.text import printable_lines, say
 
+T = TypeVar("T")
 SEAL, CHECKSUM = "seal", "checksum"
 _SEALED = re.compile(rb',\n "seal": "([0-9a-f]{64})",\n "checksum": "[0-9a-f]{64}"\n}\n$')
+_DIGEST_BYTES, _END_BYTES = 32, 22
 _BAD_FILE = {errno.EIO, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EBADMSG} | {
     getattr(errno, name) for name in ("EUCLEAN", "ENODATA", "EREMOTEIO") if hasattr(errno, name)
 }
+
+
+# ------------------------------------------------------------------------------------- writing
 
 
 @contextmanager
@@ -73,15 +90,34 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     """Replace `path` by `value`, not empty, and behind it a SHA-256 of all text before, its seal.
 
     So it is checked without making the text again. What a tool wrote anew, line ends for instance,
-    is told from damage by `read_json` all the same, by a checksum of the canonical form, in which
-    the seal counts as one of the values: versions before seals find the checksum right, and refuse
-    what is too new for them in place of setting it aside.
+    is told from damage by a checksum of the canonical form, in which the seal counts as one of the
+    values: versions before seals find the checksum right, and refuse what is too new for them.
     """
     body = {name: item for name, item in value.items() if name not in (SEAL, CHECKSUM)}
     text = json.dumps(body, indent=1, allow_nan=False).removesuffix("\n}")
     seal = hashlib.sha256(text.encode()).hexdigest()
     checksum = digest({**body, SEAL: seal})
     write_text(path, f'{text},\n "{SEAL}": "{seal}",\n "{CHECKSUM}": "{checksum}"\n}}\n')
+
+
+def write_archive(path: Path, body: memoryview) -> None:
+    """Replace `path` by a zip archive, as numpy and torch make them, behind its SHA-256."""
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        stream.write(hashlib.sha256(body).digest())
+        stream.write(body)
+
+
+def canonical_json(value: Any) -> str:
+    """One text per value: sorted names, no spaces; the input of every digest."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+# ------------------------------------------------------------------------------------- reading
 
 
 def read_json(path: Path, most: int = TEXT_BYTES) -> dict[str, Any]:
@@ -93,8 +129,7 @@ def read_json(path: Path, most: int = TEXT_BYTES) -> dict[str, Any]:
     content = read_bounded(path, most)
     refuse_json_bomb(content, path)
     try:
-        text = content.decode("utf-8")
-        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        value = json.loads(content.decode(), parse_float=_finite, parse_constant=_finite)
         found = value.pop(CHECKSUM, None) if isinstance(value, dict) else None
         if not isinstance(value, dict) or found is None:
             raise ValueError(f"{path.name} has no checksum")
@@ -118,19 +153,47 @@ def _finite(text: str) -> float:
     return value
 
 
+def read_archive(path: Path) -> bytes:
+    """Read what `write_archive` wrote; raises ValueError when it is damaged, OSError likewise."""
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        tail = os.pread(stream.fileno(), _END_BYTES, max(0, size - _END_BYTES))
+        # Looked at first: a file of any length may stand under the name.
+        if size < _DIGEST_BYTES + _END_BYTES or not tail.startswith(b"PK\5\6"):
+            raise ValueError("it does not end as it was written")
+        if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+            raise ValueError(f"it has {size / 1e9:,.1f} GB, more than this machine's memory")
+        expected, body = stream.read(_DIGEST_BYTES), stream.read(size - _DIGEST_BYTES)
+    if hashlib.sha256(body).digest() != expected:
+        raise ValueError("it does not match its SHA-256")
+    return body
+
+
 def read_or_set_aside(path: Path, remedy: str = "will be made again") -> dict[str, Any] | None:
-    """What `write_json` wrote, or None where it is absent; a damaged file is named, renamed and
-    absent. Raises `StoreError` for what may be read another time, and for what is too large."""
+    """What `write_json` wrote, as `checked` gives it."""
+    return checked(path, read_json, remedy=remedy)
+
+
+def checked(
+    path: Path, read: Callable[[Path], T], what: str = "", remedy: str = "will be made again"
+) -> T | None:
+    """What `read` makes of a file, or None where it is absent; a damaged one is named, renamed and
+    absent. Raises `StoreError` for what may be read another time, and for what is too large.
+
+    `what` names it to people, where the reason alone does not.
+    """
     try:
-        return read_json(path)
+        return read(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
-        say_damaged(path, str(error), remedy)
+        reason = str(error)
     except OSError as error:
+        name = Path(os.fsdecode(error.filename or path))
         if not is_damage(error):
-            raise StoreError(f"cannot read {path}: {error.strerror}") from error
-        say_damaged(path, f"{path.name} cannot be read ({error.strerror})", remedy)
+            raise StoreError(f"cannot read {name}: {error.strerror}") from error
+        reason = f"{name.name} cannot be read ({error.strerror})"
+    say_damaged(path, f"{what} is damaged ({reason})" if what else reason, remedy)
     return None
 
 
@@ -142,35 +205,44 @@ def is_damage(error: OSError) -> bool:
     return isinstance(error, NotAFile) or error.errno in _BAD_FILE
 
 
-def canonical_json(value: Any) -> str:
-    """One text per value: sorted names, no spaces; the input of every digest."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def digest(value: Any) -> str:
-    """SHA-256 (hex) of the canonical JSON of `value`."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file so that it is kept for a look but never read again."""
-    target = path.with_name(f"{path.name}.damaged-{uuid.uuid4().hex[:8]}")
-    os.replace(path, target)
-    return target
-
-
 def say_damaged(path: Path, reason: str, remedy: str = "will be made again") -> None:
-    """Warn on stderr and set a damaged file or folder aside; where it cannot be, it stays."""
+    """Warn on stderr and rename a damaged file or folder, so that it is kept for a look and never
+    read again; where it cannot be renamed, it stays."""
+    target = path.with_name(f"{path.name}.damaged-{uuid.uuid4().hex[:8]}")
     try:
-        kept = set_aside(path).name
+        os.replace(path, target)
+        kept = target.name
     except OSError:
         kept = "(could not be renamed)"
     say(f"warning: {reason}; set aside as {kept}, {remedy}")
 
 
+# ---------------------------------------------------------------------------- places that refuse
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a folder with all it holds, or a link, of which the target stays.
+
+    What is not there is fine. Raises OSError.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def forbids_writing(error: OSError) -> bool:
     """Whether the place may not be written by us, be it as good as ever to read."""
     return error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+@cache
+def say_unkept(folder: Path) -> None:
+    """Say, once, that a cache folder of others is good for reading only."""
+    say(
+        f"note: you may not write into the cache folder {folder}: what it lacks is computed and "
+        "not kept; name a folder of your own in ADBENCH_CACHE to keep it"
+    )
 
 
 def explain_os_error(error: OSError, path: Path) -> StoreError:

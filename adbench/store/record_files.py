@@ -1,0 +1,90 @@
+"""The files of records in a results folder: read whole and checked, or their first lines alone."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pydantic import ValidationError
+
+from adbench.errors import StoreError, shortened
+from adbench.store import files
+from adbench.store.records import Record
+from adbench.store.regular_files import open_regular
+
+OUTCOME: Final = re.compile(r"(record|failed)-[0-9a-f]{24}\.json")
+_HEAD_BYTES: Final = 200
+_NUMBER: Final = re.compile(rb'"number":\s*(\d{1,16}),\s*"family":\s*"([0-9a-f]*)"')
+_OF_BEFORE: Final = re.compile(rb'"format":\s*1\b')
+
+
+def read_record(path: Path) -> Record | None:
+    """A record or failure, None where it is absent; a damaged one is named and set aside.
+
+    Raises `StoreError` for one of another shape: a newer version wrote it.
+    """
+    return files.checked(path, _read)
+
+
+def _read(path: Path) -> Record:
+    try:
+        record = Record.model_validate(files.read_json(path))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = shortened(".".join(map(str, problem["loc"])))
+        raise StoreError(
+            f"{path} is not a record of this version ({where}: {shortened(problem['msg'])}): "
+            "upgrade adbench, or give another folder with --results DIR"
+        ) from None
+    kind = "failed" if record.status == "failed" else "record"
+    if (path.parent.name, path.name) != (record.keys["fit"], f"{kind}-{record.keys['score']}.json"):
+        raise ValueError(f"{path.name} holds the record of another cell")
+    return record
+
+
+class Head(NamedTuple):
+    """`Record.number` and `Record.family`: what orders records."""
+
+    number: int
+    family: str
+
+
+def read_heads(cells: Path) -> dict[Path, Head]:
+    """Of every record and failure in the folders of `cells`, read without the rest; records of
+    before have none.
+
+    What cannot be read is passed over: whoever reads the record whole tells of it.
+    """
+    found = {}
+    for folder in scan(cells):
+        for entry in scan(folder.path) if folder.is_dir(follow_symlinks=False) else ():
+            head = _head(Path(entry.path)) if OUTCOME.fullmatch(entry.name) else None
+            if head is not None:
+                found[Path(entry.path)] = head
+    return found
+
+
+def scan(folder: Path | str) -> list[os.DirEntry[str]]:
+    """What is in a folder; nothing where it cannot be looked into."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _head(path: Path) -> Head | None:
+    try:
+        with open_regular(path) as stream:
+            first = stream.read(_HEAD_BYTES)
+        found = _NUMBER.search(first)
+        if found is not None:
+            return Head(int(found[1]), found[2].decode())
+        if _OF_BEFORE.search(first) is not None:
+            return None
+        whole = files.read_json(path)  # a tool has sorted its lines
+        return Head(int(whole["number"]), str(whole["family"]))
+    except (OSError, StoreError, KeyError, TypeError, ValueError):
+        return None
