@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress, zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 from adbench.errors import AdbenchError
 from adbench.metrics import table as metrics_table
@@ -223,16 +223,14 @@ def _long(block: Block) -> Table:
 # ------------------------------------------------------------------------- as in papers
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """What a row is about: a category, or the mean or spread of those in `over`."""
 
     category: str
     over: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Lane:
+class Lane(NamedTuple):
     """A column: its heading in lines, and its cell at each line, None where it has nothing."""
 
     head: tuple[str, ...]
@@ -253,7 +251,7 @@ def paper_tables(
         lines = [*map(Line, block.categories), *sums]
         if lanes := _lanes(block, lines, metrics):
             there = [any(cells) for cells in zip(*(lane.cells for lane in lanes), strict=True)]
-            lanes = [replace(lane, cells=list(compress(lane.cells, there))) for lane in lanes]
+            lanes = [lane._replace(cells=list(compress(lane.cells, there))) for lane in lanes]
             kept, empty = list(compress(lines, there)), (Value(""),) * len(metrics)
             columns, rows = _grid(kept, lanes, empty, transpose)
             title, caption = _titles(block, metrics)

@@ -53,9 +53,8 @@ def differences(protocols: Iterable[View]) -> list[View]:
 
 def shared_facts(records: Sequence[Record]) -> tuple[dict[str, View], dict[str, View]]:
     """Environments and settings that several cells share, described once and linked to."""
-    environments = grouped(
-        (r for r in records if r.environment), lambda r: canonical_json(r.environment)
-    )
+    told = (record for record in records if record.environment)
+    environments = grouped(told, lambda record: canonical_json(record.environment))
     settings = grouped(records, _settings_key)
     return (
         {
