@@ -69,10 +69,8 @@ class OwnRun:
         summary = self.summaries.get(category)
         if summary is None or summary["status"] != "done" or summary[metric] is None:
             return None
-        if category == MEAN and summary["undefined"]:
-            return None
-        mean: float = summary[metric]["mean"]
-        return mean
+        is_partial = category == MEAN and summary["undefined"]
+        return None if is_partial else float(summary[metric]["mean"])
 
     def interval(self, category: str, metric: str) -> Interval | None:
         """95 % interval of `value`: image metrics by resampling the test images, which the record

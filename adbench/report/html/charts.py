@@ -99,11 +99,11 @@ def _histogram(label: str, record: Record, category: str) -> View:
         (
             ("normal", "anomalous")[kind],
             _x(place / _BINS),
-            _y(count / most),
-            _number(count / most * (BOTTOM - TOP)),
+            _y(share),
+            _number(share * (BOTTOM - TOP)),
         )
-        for (kind, place), count in np.ndenumerate(counts)
-        if count
+        for (kind, place), share in np.ndenumerate(counts / most)
+        if share
     ]
     anomalous, lost = sum(images.labels), len(images.scores) - len(finite)
     endless = f", {lost} scores not finite" if lost else ""

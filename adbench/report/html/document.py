@@ -137,13 +137,9 @@ def _facts(records: Sequence[Record]) -> list[tuple[str, str]]:
 
 def _banners(records: Sequence[Record]) -> list[str]:
     """What nobody may overlook."""
-    banners = []
-    if any(record.preset == "smoke" for record in records):
-        banners.append(
-            "Smoke preset: these runs prove that everything works. Their scores mean nothing."
-        )
-    if any(record.identity["limit"] is not None for record in records):
-        banners.append(
-            "--limit: some cells saw a part of the images only. Their scores compare with nothing."
-        )
-    return banners
+    smoke = "Smoke preset: these runs prove that everything works. Their scores mean nothing."
+    limit = "--limit: some cells saw a part of the images only. Their scores compare with nothing."
+    return [
+        *([smoke] if any(record.preset == "smoke" for record in records) else []),
+        *([limit] if any(record.identity["limit"] is not None for record in records) else []),
+    ]

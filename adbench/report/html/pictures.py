@@ -66,9 +66,10 @@ def gallery_views(
             keys[label]: {kind: Curve.from_json(c) for kind, c in kinds.items()}
             for label, kinds in entry["pixel_curves"].items()
         }
-        view = _view(entry, shown, folder, budget)
-        views += [view] if view else []
-        full += [] if view else [name]
+        if view := _view(entry, shown, folder, budget):
+            views.append(view)
+        else:
+            full.append(name)
     if full:
         budget.notes.append(
             f"Left out, as the file would be too large for a mail: pictures of {', '.join(full)}. "
