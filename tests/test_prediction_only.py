@@ -17,8 +17,8 @@ from adbench.registry import load_method, method_names
 from adbench.reporter import Reporter
 from adbench.request import Request
 from adbench.session import Result, execute
-from adbench.store.atomic import digest
 from adbench.store.claims import ClaimWatch
+from adbench.store.files import digest
 
 PLUGIN = """
 from typing import ClassVar

@@ -28,7 +28,7 @@ from adbench.store.claims import Claim
 from adbench.store.files import remove
 from adbench.store.folders import CellFolder
 from adbench.store.model_files import publish_model, read_model_report
-from adbench.store.pixel_statistics import pixel_statistics_path, write_pixel_statistics
+from adbench.store.pixel_statistics import write_pixel_statistics
 from adbench.store.predictions import PredictionChunks, chunk_bounds
 from adbench.store.records import Record
 from adbench.text import say
@@ -122,8 +122,7 @@ class CellRun:
             name: score_categories(samples, part, masks, AUPRO_LIMITS)
             for name, part in chunks.parts().items()
         }
-        statistics = pixel_statistics_path(self.folder.path, cell.score_key)
-        write_pixel_statistics(statistics, samples, chunks, masks)
+        write_pixel_statistics(self.folder.pixels, samples, chunks, masks)
         return cell_record(
             cell,
             "done",

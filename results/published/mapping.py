@@ -19,7 +19,7 @@ from pathlib import Path
 
 from adbench.errors import UsageError
 from adbench.report.reported import Reported
-from adbench.store import atomic
+from adbench.store.files import write_text
 
 COLUMNS = tuple(name for name in Reported.model_fields if name != "paper")
 EFFICIENTNET = "tf_efficientnet_b4.aa_in1k"
@@ -221,7 +221,7 @@ def main(arguments: list[str]) -> None:
     with source.open(encoding="utf-8", newline="") as stream:
         files = convert(csv.DictReader(stream))
     for stem, rows in files.items():
-        atomic.write_text(folder / f"{stem}.csv", csv_text(rows))
+        write_text(folder / f"{stem}.csv", csv_text(rows))
         print(f"{stem}.csv: {len(rows)} rows")
 
 

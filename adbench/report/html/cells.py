@@ -8,7 +8,7 @@ from typing import Any
 from adbench.report.marks import Marks
 from adbench.report.notes import describe
 from adbench.report.tables import TITLES, grouped
-from adbench.store.atomic import canonical_json
+from adbench.store.files import canonical_json
 from adbench.store.records import Record, mean_metrics
 
 MAX_DIAGNOSTICS = 300
