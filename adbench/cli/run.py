@@ -23,7 +23,7 @@ from adbench.select.apply import chosen_by
 from adbench.session import Result, execute, pending_cells
 from adbench.store.comparability import library_versions
 from adbench.store.records import Record, now
-from adbench.text import counted, duration, print_json, say, show, show_lines, stderr_console
+from adbench.text import counted, duration, print_json, say, show, show_lines
 
 MAX_HOURS_WITHOUT_GPU = 12.0
 
@@ -40,6 +40,8 @@ def run(request: Request, *, explain: bool, figures: bool, assume_yes: bool, as_
     runs_here = parse_executor(request.executor)[0] in ("serial", "local")
     if pending and runs_here and not assume_yes:
         _refuse_if_hopeless(pending, request.preset)
+    from adbench.consoles import stderr_console
+
     reporter = ConsoleReporter(stderr_console(), work_of(pending))
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a method's prints are no part of the table
