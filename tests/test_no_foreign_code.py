@@ -102,7 +102,7 @@ def test_weights_and_checkpoints_run_no_code(tmp_path: Path, executed: Path, kin
 def test_a_model_of_a_right_digest_runs_no_code(
     invoke: Invoke, toy: Toy, tmp_path: Path, executed: Path
 ) -> None:
-    from adbench.store import atomic
+    from adbench.store import files
 
     command = ["run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", *toy.arguments("a")]
     assert invoke(*command).code == 0
@@ -110,11 +110,11 @@ def test_a_model_of_a_right_digest_runs_no_code(
     record.unlink()
     file = record.parent / "model" / "mean.npy"
     file.write_bytes(pickled_array(Payload(executed)))
-    report = atomic.read_json(file.with_name("fit.json"))
+    report = files.read_json(file.with_name("fit.json"))
     report["sizes"]["mean.npy"] = file.stat().st_size
     report["files"]["mean.npy"] = hashlib.sha256(file.read_bytes()).hexdigest()
     report["sizes"]["mean.npy"] = file.stat().st_size
-    atomic.write_json(file.with_name("fit.json"), report)
+    files.write_json(file.with_name("fit.json"), report)
     outcome = invoke(*command)
     assert outcome.code == 3 and "Traceback" not in outcome.err
     assert not executed.exists()

@@ -11,7 +11,7 @@ from adbench.compare.page import Page, TextTable, lists, percent, points
 from adbench.metrics.table import METRICS
 from adbench.report.marks import UNKNOWN
 from adbench.report.tables import GROUP, MEAN, named, rows, summarise_seeds
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.comparability import data_versions, newness
 from adbench.store.newest import latest
 from adbench.store.records import Record
@@ -203,7 +203,7 @@ def series_json(series: Series, metric: str) -> dict[str, Any]:
 def write_plot(series: Sequence[Series], metric: str, path: Path) -> None:
     """Draw the series over commits in the order of time; the format by the name's ending."""
     figure = _draw(series, metric)
-    with atomic.replacing(path) as temporary:
+    with files.replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lower()[1:], dpi=150)
 
 
