@@ -23,7 +23,7 @@ from types import FrameType
 from typing import NoReturn
 
 from adbench.cell.records import cell_record, plugin_environment
-from adbench.cell.runner import run_cell, time_again
+from adbench.cell.runner import CellRun
 from adbench.cell.settings import Settings
 from adbench.contracts.interruptions import (
     ClaimLost,
@@ -173,30 +173,25 @@ class Work:
             keep_model=self._keeps_model(index, cell, timed=timing),
             batch_divisor=2 if note.starved else 1,
         )
+        done = folder.record() if self.request.overwrite == "timing" else None
         try:
-            return self._run_or_time(cell, folder, settings, claim)
+            return self._finish(cell, folder, settings, claim, done)
         except OutOfMemory:
             if self.part == "beside":
                 raise
         # Outside of the handler: its exception holds the frames, and they what filled the memory.
         _free_memory()
-        return self._run_or_time(cell, folder, replace(settings, batch_divisor=2), claim)
+        return self._finish(cell, folder, replace(settings, batch_divisor=2), claim, done)
 
-    def _run_or_time(
-        self, cell: Cell, folder: CellFolder, settings: Settings, claim: Claim
+    def _finish(
+        self, cell: Cell, folder: CellFolder, settings: Settings, claim: Claim, done: Record | None
     ) -> Record:
-        done = folder.record() if self.request.overwrite == "timing" else None
-        progress = self.reporter.progress_of(cell)
+        """Run a cell, or only time one that is `done`."""
+        run = CellRun(cell, folder, settings, self.reporter.progress_of(cell), claim)
         if done is None:
-            return run_cell(cell, self.store, settings, progress, claim)
-        return self._time(cell, folder, done, settings, claim)
-
-    def _time(
-        self, cell: Cell, folder: CellFolder, done: Record, settings: Settings, claim: Claim
-    ) -> Record:
-        progress = self.reporter.progress_of(cell)
+            return run.finish()
         try:
-            record = time_again(cell, done, self.store, settings, progress, claim)
+            record = run.time_again(done)
         except AdbenchError:
             raise
         except Exception as error:  # the scores are there and stay, and so does the grid
@@ -246,7 +241,7 @@ class Work:
                     self.reporter.cell_started(cell, 0, 0)
                     keeps = self.request.keep_model or cell.fit_key in later
                     settings = replace(self.settings, keep_model=keeps)
-                    self._time(cell, folder, record, settings, claim)
+                    self._finish(cell, folder, settings, claim, record)
                     self.reporter.cell_finished(cell, record, 0, 0)
                 finally:
                     claim.release()

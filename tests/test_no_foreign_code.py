@@ -22,7 +22,7 @@ from toy import PIXEL, Invoke, Toy
 from adbench.contracts import Method
 from adbench.errors import MethodError
 from adbench.methods.features import load_weights
-from adbench.methods.transfusion.weights import read_checkpoint
+from adbench.methods.transfusion.weights import load_checkpoint
 from adbench.registry import load_method, method_names
 from adbench.store.checkpoint import FileCheckpoint
 
@@ -90,7 +90,7 @@ def test_weights_and_checkpoints_run_no_code(tmp_path: Path, executed: Path, kin
         with pytest.raises(MethodError, match="weights"):
             load_weights(torch.nn.Linear(1, 1), "tf_efficientnet_lite0", file)
         with pytest.raises(MethodError, match="weights"):
-            read_checkpoint(file)
+            load_checkpoint(torch.nn.Linear(1, 1), file)
     (tmp_path / "checkpoint.pt").write_bytes(hashlib.sha256(body).digest() + body)
     try:
         FileCheckpoint(tmp_path / "checkpoint.pt", 0).load()

@@ -155,9 +155,7 @@ def convert(rows: Iterable[Mapping[str, str]]) -> dict[str, list[dict[str, str]]
 
 
 def _convert_row(row: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    beginning = next((b for b in PAPERS if row["source"].startswith(b)), None)
-    if beginning is None:
-        raise KeyError(row["source"])
+    beginning = next((b for b in PAPERS if row["source"].startswith(b)), row["source"])
     paper = PAPERS[beginning]
     method, selector, name = _method(row["method"], row["variant"])
     metric, kind = METRICS[row["metric"]]
