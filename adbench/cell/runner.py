@@ -100,7 +100,7 @@ class CellRun:
         bounds = chunk_bounds([sample.category for sample in samples])
         chunks = PredictionChunks(self.folder.predictions, bounds)
         report = read_model_report(self.folder.model)
-        before = None if report else self._before(chunks)
+        before = None if report else self._before(samples, chunks)
         report = report or before or self._fit()
         # It is whole and on the disk. After the record it might stay for good: a kill between the
         # two, and nobody works on the cell again.
@@ -136,14 +136,16 @@ class CellRun:
             environment=cell_environment(cell, settings),
         )
 
-    def _before(self, chunks: PredictionChunks) -> dict[str, Any] | None:
+    def _before(self, samples: list[Sample], chunks: PredictionChunks) -> dict[str, Any] | None:
         """What is known of the model behind kept maps that are only to be scored otherwise; None
         where a model is needed, be it to time it."""
+        from adbench.cell.scoring import image_columns
+
         record = self.folder.of_these_maps() if chunks.bounds else None
         if record is None or (self.settings.timing and self._kept_timing() is None):
             return None
-        if chunks.missing():
-            return None
+        if chunks.missing() or image_columns(samples, chunks)["score"] != record.images["score"]:
+            return None  # a record mixes no numbers of two models
         chosen = "selected", "selection_sha256"
         protocol = {n: v for n, v in record.protocol.items() if n not in chosen}
         return {

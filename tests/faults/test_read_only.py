@@ -22,7 +22,7 @@ SLOW = f"{PIXEL}[steps=40,step_seconds=0.05]"
 @pytest.fixture
 def words(toy: Toy, tmp_path: Path) -> list[str]:
     """A run that another user may do."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(folder.stat().st_mode | 0o555)
     for name in ("cache", "results"):
         (tmp_path / name).mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,17 +67,28 @@ def test_a_model_that_is_trained_again_predicts_all_images_again(
     assert len(chunks) == len(sorted(record.parent.glob("*/chunk-*"))) > 2
 
 
-def test_kept_maps_are_not_scored_beside_another_models_report(
+def test_kept_maps_are_scored_beside_their_own_models_report_alone(
     invoke: Invoke, command: list[str], tmp_path: Path, train_otherwise: Callable[[], None]
 ) -> None:
-    """The model was not kept, and another mask rule asks for a new record."""
+    """The model was not kept, and another mask rule asks for a new record: the maps are enough for
+    it where they are those of the record before, else the model is trained and predicts again."""
     assert invoke(*command, "--no-keep-model").code == 0
     (first,) = numbers(tmp_path / "results")
     train_otherwise()
     otherwise = [*command, "--no-keep-model", "--mask-rule", "area_max"]
     assert invoke(*otherwise).code == 0
+    scores = [score for score, _ in numbers(tmp_path / "results")]
+    assert scores == [first[0]] * 2
+
     assert invoke(*otherwise, "--results", "fresh").code == 0
     (fresh,) = numbers(tmp_path / "fresh")
     assert fresh[0] != first[0]
+    (maps,) = (tmp_path / "results").glob("cells/*/*/chunk-*")
+    (others,) = (tmp_path / "fresh").glob("cells/*/*/chunk-*")
+    shutil.copy(others, maps)  # maps of another model than the records tell of
+    for record in (tmp_path / "results").glob("cells/*/record-*.json"):
+        if json.loads(record.read_text())["protocol"]["mask_rule"] == "area_max":
+            record.unlink()
+    assert invoke(*otherwise).code == 0
     both = numbers(tmp_path / "results")
     assert len(both) == 2 and first in both and fresh in both
