@@ -27,13 +27,12 @@ test: $(VENV)/.installed-dev
 	$(BIN)/pytest -q --numprocesses auto --dist worksteal
 
 stress: $(VENV)/.installed-dev
-	$(BIN)/pytest -q -m stress --numprocesses auto
+	IMAGES=$(IMAGES) $(BIN)/pytest -q -m stress --numprocesses auto
 	$(BIN)/python tests/stress/kill_loop.py --count $(SERIAL_KILLS)
 	$(BIN)/python tests/stress/kill_loop.py --count $(LOCAL_KILLS) --executor local
 	$(BIN)/python tests/stress/kill_loop.py --count $(RAY_KILLS) --executor ray
 	$(BIN)/python tests/stress/share_folder.py --runs 2 --cells $(CELLS)
 	$(BIN)/python tests/stress/share_folder.py --runs 8 --cells $(CELLS)
-	$(BIN)/python tests/stress/many_images.py --images $(IMAGES)
 	$(BIN)/python tests/stress/fuzz.py --count $(INPUTS)
 
 lint: $(VENV)/.installed-dev

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from adbench.cli.progress import SilentReporter
 from adbench.report.tables import frame, rows
+from adbench.reporter import Reporter
 from adbench.request import Request
 from adbench.session import execute
 from adbench.store.folders import Store
@@ -79,7 +79,7 @@ def run(
         slots=slots,
         time_limit=time_limit,
     )
-    result = execute(request, request.plan(), SilentReporter())
+    result = execute(request, request.plan(), Reporter())
     return frame(rows(record for _, record in result.records))
 
 

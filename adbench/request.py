@@ -240,7 +240,9 @@ class Request:
         found: list[str] = []
         for name, (_, option, default) in declared().items():
             value = getattr(self, name)
-            flag = next(iter(option.param_decls or ()), f"--{name.replace('_', '-')}")
+            # What is given first Typer takes for a default, until it reads the annotation.
+            flag = option.default if isinstance(option.default, str) else f"--{name}"
+            flag = flag.replace("_", "-")
             if value == default or (value == () and default is MISSING):
                 continue
             if isinstance(value, bool):

@@ -4,51 +4,108 @@ through here."""
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import FrameType
 
-from adbench.cell.settings import Settings
+from adbench.crew import Agenda, reusable
 from adbench.errors import StoreError
-from adbench.executors import make_executor
-from adbench.executors.attempt import cached_outcome
-from adbench.executors.base import Executor
-from adbench.executors.serial import SerialExecutor
-from adbench.grid import GridOptions, GridResult, Reporter, run_on
-from adbench.machine.devices import choose_device, choose_precision
-from adbench.plan import Cell, Plan, estimate_seconds
-from adbench.request import Request as Request
-from adbench.request import parse_executor
+from adbench.launch import launch
+from adbench.plan import Cell, Plan
+from adbench.reporter import Reporter
+from adbench.request import Request, parse_executor
 from adbench.store.claims import ClaimWatch
 from adbench.store.folders import Store
 from adbench.store.plan_files import write_plan
+from adbench.store.records import Record
 from adbench.text import counted, say
 
 
-def execute(request: Request, plan: Plan, reporter: Reporter) -> GridResult:
+@dataclass
+class Result:
+    """Outcomes in the plan's order.
+
+    Attributes:
+        reused: how many were there already, or others have made.
+        left: how many are absent: other runs have them, or the time was over.
+        submitted: of these, how many an engine goes on with.
+        out_of_time: whether the deadline has passed.
+    """
+
+    records: list[tuple[Cell, Record]] = field(default_factory=list)
+    reused: int = 0
+    left: int = 0
+    submitted: int = 0
+    out_of_time: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0, 3 when cells failed, 4 when one failed for its data."""
+        codes = {r.failure.exit_code for _, r in self.records if r.failure is not None}
+        return 4 if 4 in codes else (3 if codes else 0)
+
+
+def execute(request: Request, plan: Plan, reporter: Reporter) -> Result:
     """Run what is missing; imports torch only when something is."""
     began = time.monotonic()
-    store = request.store()
-    name, _ = parse_executor(request.executor)
+    store, cells = request.store(), plan.cells
     store.check_format()
-    done = [(c, cached_outcome(c, store, request.overwrite)) for c in plan.cells]
-    records = [(c, r) for c, r in done if r is not None]
-    if len(records) == len(plan.cells):
-        return _settled(GridResult(records, reused=len(records)), store)
+    there = {
+        index: record
+        for index, cell in enumerate(cells)
+        if (record := reusable(cell, store, request.overwrite)) is not None
+    }
+    if len(there) == len(cells):
+        return _settled(Result([(cells[i], r) for i, r in there.items()], len(there)), store)
     store.open_for_writing()
-    executor = open_executor(request, plan)
-    write_plan(plan, store.root)
+    name, _ = parse_executor(request.executor)
     limit = None if name == "submitit" else request.time_limit  # there it is each job's
-    grid = GridOptions(
-        overwrite=request.overwrite,
-        wait=request.wait,
-        keep_model=request.keep_model,
-        timing=request.timing,
-        deadline=None if limit is None else began + limit,
-    )
-    # A launcher may have no GPU where its jobs have one.
-    gpu = None if name in ("serial", "local") else request.device != "cpu"
-    result = run_on(
-        executor, plan, store, grid, reporter, lambda cell: estimate_seconds([cell], gpu=gpu)
-    )
+    deadline = None if limit is None else began + limit
+    agenda = Agenda.of([c for i, c in enumerate(cells) if i not in there], store)
+    write_plan(plan, store.root)
+    reused, submitted = len(there), 0
+    with _terminate_as_interrupt():
+        if name == "serial" and request.fit_devices == 1:
+            from adbench.work import Work, make_settings
+
+            work = Work(plan, agenda, request, make_settings(request, deadline), reporter)
+            work.run()
+            there |= work.outcomes
+            reused += work.reused
+        else:
+            launched = launch(request, plan, agenda, reporter, deadline)
+            there |= launched.outcomes
+            reused, submitted = reused + launched.reused, launched.submitted
+    result = Result([(cells[i], there[i]) for i in sorted(there)], reused)
+    result.left, result.submitted = len(cells) - len(there), submitted
+    late = deadline is not None and time.monotonic() >= deadline
+    result.out_of_time = bool(result.left) and late
+    _restore(result, plan, store)
+    return _settled(result, store)
+
+
+@contextlib.contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """A block in which SIGTERM, a scheduler's farewell, raises KeyboardInterrupt, so that claims
+    are released; elsewhere than in the main thread, which alone has signals, none."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _restore(result: Result, plan: Plan, store: Store) -> None:
     marked, lost = store.is_marked(), store.restore(result.records)
     if lost or not marked:
         write_plan(plan, store.root)
@@ -57,10 +114,9 @@ def execute(request: Request, plan: Plan, reporter: Reporter) -> GridResult:
             f"warning: {counted(lost, 'record')} vanished from {store.root} while the run went on "
             "and was written again; models and maps that went with it are gone"
         )
-    return _settled(result, store)
 
 
-def _settled(result: GridResult, store: Store) -> GridResult:
+def _settled(result: Result, store: Store) -> Result:
     """Nobody works on the cells that are finished: what killed owners left of claims goes, and what
     was reused is the newest again."""
     watch = ClaimWatch()
@@ -74,39 +130,4 @@ def _settled(result: GridResult, store: Store) -> GridResult:
 
 def pending_cells(plan: Plan, store: Store, overwrite: str) -> list[Cell]:
     """Cells that a run would work on."""
-    return [c for c in plan.cells if cached_outcome(c, store, overwrite) is None]
-
-
-def open_executor(request: Request, plan: Plan) -> Executor:
-    """What `request.executor` names; raises `UsageError` for what it cannot do here."""
-    name, settings = parse_executor(request.executor)
-    if name == "serial":
-        return SerialExecutor(plan, request.store(), make_settings(request))
-    from adbench.executors.job import Job
-
-    job = Job.here(request)
-    return make_executor(name, settings, job, slots=request.slots, time_limit=request.time_limit)
-
-
-def make_settings(request: Request) -> Settings:
-    """How the calling process runs cells; imports torch."""
-    device = choose_device(request.device)
-    recruit = None
-    if request.fit_devices > 1:
-        from adbench.data_parallel.leader import Recruiter, check_devices
-        from adbench.executors.job import Job
-
-        check_devices(request.fit_devices, device)
-        recruit = Recruiter(Job.here(request), request.fit_devices, device).team
-    return Settings(
-        device=device,
-        precision=choose_precision(device),
-        cache=request.open_cache(),
-        keep_maps=request.keep_maps,
-        keep_model=request.keep_model,
-        timing=request.timing,
-        checkpoint_seconds=request.checkpoint_seconds,
-        fit_devices=request.fit_devices,
-        accumulate=request.accumulate,
-        recruit=recruit,
-    )
+    return [c for c in plan.cells if reusable(c, store, overwrite) is None]

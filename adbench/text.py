@@ -17,12 +17,9 @@ import re
 import sys
 import traceback
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, overload
+from typing import Any, Final, overload
 
 from adbench.errors import StoreError, UsageError, shortened
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _CONTROLS: Final = "\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 """Control characters, line and paragraph separators, and the surrogates that stand for bytes that
@@ -55,8 +52,6 @@ def _escape(found: re.Match[str]) -> str:
     return ascii(found[0])[1:-1]
 
 
-PLAIN_WIDTH = 180
-"""Columns of a table that goes into a file or a pipe, where rich would wrap at 80."""
 _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
@@ -106,23 +101,6 @@ def say_traceback() -> None:
 def pass_on(line: str) -> None:
     """What a worker's process wrote on its stderr, as it came: that might as well be ours."""
     sys.stderr.write(line)
-
-
-def table_console(file: IO[str]) -> Console:
-    """A console on `file` that looks as on stdout: coloured and fitted only on a terminal."""
-    from adbench.consoles import SafeConsole
-
-    terminal = sys.stdout.isatty()
-    width = SafeConsole().width if terminal else PLAIN_WIDTH
-    # No emoji: the category a of toy, "toy:a:", would print a coloured letter.
-    return SafeConsole(file=file, force_terminal=terminal, width=width, emoji=False)
-
-
-def stderr_console() -> Console:
-    """A console on the current stderr."""
-    from adbench.consoles import SafeConsole
-
-    return SafeConsole(file=sys.stderr, emoji=False)
 
 
 def counted(number: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 
@@ -49,3 +50,36 @@ def residual_block(pixels: float, in_channels: int, out_channels: int, attention
         total += 4 * pixels**2 * out_channels  # q k^T and its product with v
         total += 8 * pixels * out_channels**2  # q, k, v and output maps
     return total
+
+
+def unet(
+    size: int,
+    widths: Sequence[int],
+    attention: Sequence[bool],
+    blocks: int,
+    *,
+    ends: int,
+    resample: Callable[[float, float, int, int], float],
+    narrows: bool,
+) -> float:
+    """Of one evaluation of an `adbench.methods.unet.UNet` on one image of `size` x `size` pixels.
+
+    Convolutions and attention; what is elementwise, and the time embedding, is left out.
+
+    Args:
+        ends: channels of its inputs and outputs together.
+        resample: of both changes between two levels, from the pixels and the channels of the
+            upper and the lower one.
+    """
+    pixels = [(size / 2**level) ** 2 for level in range(len(widths))]
+    total = convolution(pixels[0], ends, widths[0])
+    for level, (n, c) in enumerate(zip(pixels, widths, strict=True)):
+        above, under = widths[max(level - 1, 0)], widths[min(level + 1, len(widths) - 1)]
+        shapes = [(above, c), *[(c, c)] * (blocks - 1)]  # down
+        shapes += [(c + (c if narrows else under), c), *[(2 * c, c)] * (blocks - 1)]  # up
+        shapes += [(c + above, above if narrows else c)]
+        total += sum(residual_block(n, i, o, attention[level]) for i, o in shapes)
+        if level > 0:
+            total += resample(pixels[level - 1], n, above, c)
+    deepest, c = pixels[-1], widths[-1]
+    return total + residual_block(deepest, c, c, True) + residual_block(deepest, c, c, False)

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from adbench.contracts import Context, Images
 from adbench.errors import MethodError
+from adbench.methods.weight_files import read_state_dict
 
 Resize = Literal["bilinear", "area"]
 Weights = Literal["auto", "timm", "package"] | Path
@@ -198,11 +199,11 @@ def load_weights(network: nn.Module, backbone: str, weights: Weights) -> None:
     """
     name = backbone.partition(".")[0]
     if isinstance(weights, Path):
-        state = _read(weights)
+        state = read_state_dict(weights, "state_dict", WAYS_OUT)
     elif weights == "package" or (weights == "auto" and name in PACKAGES):
-        state = _read(_package_file(name))
+        state = read_state_dict(_package_file(name), "state_dict", WAYS_OUT)
     else:
-        state = _download(backbone)
+        state = dict(_download(backbone))
     try:
         full = _with_timm_names(state, backbone)
         network.load_state_dict({key: full[key] for key in network.state_dict()})
@@ -224,20 +225,6 @@ def _with_timm_names(state: Mapping[str, Tensor], backbone: str) -> Mapping[str,
     if shapes != [tuple(tensor.shape) for tensor in expected.values()]:
         raise ValueError(f"{len(shapes)} tensors that match its {len(expected)} in neither way")
     return dict(zip(expected, state.values(), strict=True))
-
-
-def _read(file: Path) -> Mapping[str, Tensor]:
-    """A state dict from a .safetensors or .pth file; executes no pickled code."""
-    try:
-        if file.suffix == ".safetensors":
-            return dict(load_file(file))
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds for a damaged file
-        raise MethodError(f"cannot read weights from {file.name}: {error}; {WAYS_OUT}") from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise MethodError(f"{file.name} holds no state dict (names to tensors); {WAYS_OUT}")
-    return state
 
 
 def _package_file(name: str) -> Path:

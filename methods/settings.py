@@ -59,17 +59,22 @@ class OptimiserSettings(Hyperparameters):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="of the network's passes; auto takes what is fast on the device"
     )
+
+
+class HeldOutSettings(OptimiserSettings):
+    """The same, without some of the images."""
+
     held_out_fraction: float = Field(
         0.05, ge=0, le=0.5, description="normals kept from training to measure the error on"
     )
 
 
-class TrainingSettings(OptimiserSettings):
+class StepSettings(OptimiserSettings):
     """The same, for so many epochs or steps."""
 
     epochs: int = Field(1000, ge=1, description="training epochs, where steps is not given")
     steps: int | None = Field(None, ge=1, description="optimiser steps; overrides epochs")
 
-    def num_steps(self, num_train: int) -> int:
+    def optimiser_steps(self, num_train: int) -> int:
         """Optimiser steps for so many images."""
         return self.steps or self.epochs * math.ceil(num_train / self.batch_size)

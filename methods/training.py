@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from adbench.contracts import JSON, Checkpoint, Context, Team
 from adbench.errors import MethodError
-from adbench.methods.settings import OptimiserSettings
+from adbench.methods.settings import HeldOutSettings, OptimiserSettings
 
 Loss = Callable[[Tensor, torch.Generator], Tensor]
 """Called with the indices (B,) of a batch, or of a part of one, and its generator, which lives on
@@ -26,50 +25,13 @@ LOOK_EVERY = 10
 """Steps between looks at the losses: each look makes a GPU wait."""
 
 
-@dataclass(frozen=True)
-class TrainingPlan:
-    """So many steps of AdamW on batches that may straddle two epochs and are always full.
-
-    Attributes:
-        drop_at: fraction of the steps after which the rate is a tenth; 1 never drops.
-        gradient_clip: largest norm of the gradient; 0 does not clip.
-        ema_decay: of the averaged weights that are kept in the end; 0 keeps the last weights.
-        precision: "bf16" runs the forward pass under autocast; weights stay float32.
-    """
-
-    steps: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    drop_at: float = 1.0
-    gradient_clip: float = 0.0
-    ema_decay: float = 0.0
-    precision: str = "fp32"
-
-
-def plan_of(
-    settings: OptimiserSettings, steps: int, context: Context, ema_decay: float = 0.0
-) -> TrainingPlan:
-    """The plan of a method's settings."""
-    return TrainingPlan(
-        steps=steps,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        drop_at=settings.learning_rate_drop,
-        gradient_clip=settings.gradient_clip,
-        ema_decay=ema_decay,
-        precision=chosen_precision(settings, context),
-    )
-
-
 def chosen_precision(settings: OptimiserSettings, context: Context) -> str:
     """The context's where the settings leave it open."""
     return context.precision if settings.precision == "auto" else settings.precision
 
 
 def held_out_split(
-    num_images: int, settings: OptimiserSettings, context: Context
+    num_images: int, settings: HeldOutSettings, context: Context
 ) -> tuple[Tensor, Tensor]:
     """Indices of the normal images kept from training, as drawn, and of those trained on, sorted.
 
@@ -83,33 +45,41 @@ def held_out_split(
 
 
 def train(
-    network: nn.Module, loss: Loss, num_samples: int, plan: TrainingPlan, context: Context
+    network: nn.Module,
+    loss: Loss,
+    num_samples: int,
+    settings: OptimiserSettings,
+    num_steps: int,
+    context: Context,
+    ema_decay: float = 0.0,
 ) -> list[float]:
-    """Train `network` in place; returns the loss of every step.
+    """Train `network` in place by AdamW on batches that may straddle two epochs and are always
+    full; returns the loss of every step.
 
-    Afterwards it holds the averaged weights, frozen. Resumes from `context.checkpoint`. All
-    randomness comes from generators named by step or epoch, so that a resumed run equals an
-    uninterrupted one bit for bit. Members of `context.team` share each batch. Raises
-    `MethodError` where the loss is not finite.
+    Afterwards it is frozen and holds the averaged weights, or the last where `ema_decay` is 0.
+    Resumes from `context.checkpoint`. All randomness comes from generators named by step or epoch,
+    so that a resumed run equals an uninterrupted one bit for bit. Members of `context.team` share
+    each batch. Raises `MethodError` where the loss is not finite.
     """
-    state = _TrainingState(network, plan)
+    state = _TrainingState(network, settings, num_steps, ema_decay)
+    precision = chosen_precision(settings, context)
     step = state.restore(context.checkpoint.load())
     network.train()
 
     def cast_loss(indices: Tensor, generator: torch.Generator) -> Tensor:
-        with autocast(context.device, plan.precision):
+        with autocast(context.device, precision):
             return loss(indices, generator)
 
-    while step < plan.steps:
-        indices = batch_indices(step, num_samples, plan.batch_size, context)
+    while step < num_steps:
+        indices = batch_indices(step, num_samples, settings.batch_size, context)
         state.optimizer.zero_grad(set_to_none=True)
         value = accumulate_gradients(cast_loss, network, indices, step, context)
         state.update(value, step)
         step += 1
-        if step % LOOK_EVERY == 0 or step == plan.steps:
+        if step % LOOK_EVERY == 0 or step == num_steps:
             state.look(step)
-            context.progress("training", step, plan.steps, loss=state.losses[-1])
-        if step < plan.steps and context.checkpoint.due():
+            context.progress("training", step, num_steps, loss=state.losses[-1])
+        if step < num_steps and context.checkpoint.due():
             state.look(step)
             context.checkpoint.save(state.dump(step))
     if state.average is not None:
@@ -157,29 +127,35 @@ def loss_record(losses: list[float], num_images: int) -> dict[str, JSON]:
 
 
 class _TrainingState:
-    def __init__(self, network: nn.Module, plan: TrainingPlan) -> None:
-        self.network, self.plan = network, plan
+    def __init__(
+        self, network: nn.Module, settings: OptimiserSettings, num_steps: int, ema_decay: float
+    ) -> None:
+        self.network, self.settings = network, settings
+        self.num_steps, self.ema_decay = num_steps, ema_decay
         self.parameters: list[nn.Parameter] = list(network.parameters())
         self.losses: list[float] = []
         self._unread: list[Tensor] = []
-        self.average = deepcopy(network).requires_grad_(False) if plan.ema_decay else None
+        self.average = deepcopy(network).requires_grad_(False) if ema_decay else None
         self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+            self.parameters,
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
 
     def update(self, value: Tensor, step: int) -> None:
         """One step of the optimiser and of the average, once the gradients are there."""
-        plan = self.plan
-        drop = 0.1 if step >= plan.drop_at * plan.steps else 1.0
+        own = self.settings
+        drop = 0.1 if step >= own.learning_rate_drop * self.num_steps else 1.0
         for group in self.optimizer.param_groups:
-            group["lr"] = plan.learning_rate * drop
-        if plan.gradient_clip:
-            nn.utils.clip_grad_norm_(self.parameters, plan.gradient_clip)
+            group["lr"] = own.learning_rate * drop
+        if own.gradient_clip:
+            nn.utils.clip_grad_norm_(self.parameters, own.gradient_clip)
         self.optimizer.step()
         self._unread.append(value)
         if self.average is not None:
             # A short run must not average over its random start: the decay warms up.
-            decay = min(plan.ema_decay, (1 + step) / (10 + step))
+            decay = min(self.ema_decay, (1 + step) / (10 + step))
             with torch.no_grad():
                 torch._foreach_lerp_(list(self.average.parameters()), [*self.parameters], 1 - decay)
 
@@ -192,7 +168,7 @@ class _TrainingState:
             if not math.isfinite(self.losses[index]):
                 raise MethodError(
                     f"the training loss is {self.losses[index]} at step {index} of "
-                    f"{self.plan.steps}, expected a finite number: try a lower learning rate, a "
+                    f"{self.num_steps}, expected a finite number: try a lower learning rate, a "
                     "smaller largest norm of the gradient or precision=fp32"
                 )
 

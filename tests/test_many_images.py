@@ -90,7 +90,7 @@ def test_memory_of_a_run_does_not_grow_with_its_images(
 
 @pytest.mark.stress
 def test_a_hundred_thousand_images_take_less_than_two_gigabytes(tmp_path: Path) -> None:
-    write_set(tmp_path, 100_000)
+    write_set(tmp_path, int(os.environ.get("IMAGES", "100000")))
     data = ["many.py:Many", "--data-root", "."]
     run = ["run", "--methods", f"{PIXEL}[image_size=16]", "--dataset", *data, "--preset", "smoke",
            "--no-timing"]  # fmt: skip

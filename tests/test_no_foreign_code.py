@@ -22,7 +22,7 @@ from toy import PIXEL, Invoke, Toy
 from adbench.contracts import Method
 from adbench.errors import MethodError
 from adbench.methods.features import load_weights
-from adbench.methods.transfusion.weights import read_checkpoint
+from adbench.methods.transfusion.weights import load_checkpoint
 from adbench.registry import load_method, method_names
 from adbench.store.checkpoint import FileCheckpoint
 
@@ -90,7 +90,7 @@ def test_weights_and_checkpoints_run_no_code(tmp_path: Path, executed: Path, kin
         with pytest.raises(MethodError, match="weights"):
             load_weights(torch.nn.Linear(1, 1), "tf_efficientnet_lite0", file)
         with pytest.raises(MethodError, match="weights"):
-            read_checkpoint(file)
+            load_checkpoint(torch.nn.Linear(1, 1), file)
     (tmp_path / "checkpoint.pt").write_bytes(hashlib.sha256(body).digest() + body)
     try:
         FileCheckpoint(tmp_path / "checkpoint.pt", 0).load()
@@ -102,7 +102,7 @@ def test_weights_and_checkpoints_run_no_code(tmp_path: Path, executed: Path, kin
 def test_a_model_of_a_right_digest_runs_no_code(
     invoke: Invoke, toy: Toy, tmp_path: Path, executed: Path
 ) -> None:
-    from adbench.store import atomic
+    from adbench.store import files
 
     command = ["run", "--no-timing", "--methods", PIXEL, "--preset", "smoke", *toy.arguments("a")]
     assert invoke(*command).code == 0
@@ -110,11 +110,11 @@ def test_a_model_of_a_right_digest_runs_no_code(
     record.unlink()
     file = record.parent / "model" / "mean.npy"
     file.write_bytes(pickled_array(Payload(executed)))
-    report = atomic.read_json(file.with_name("fit.json"))
+    report = files.read_json(file.with_name("fit.json"))
     report["sizes"]["mean.npy"] = file.stat().st_size
     report["files"]["mean.npy"] = hashlib.sha256(file.read_bytes()).hexdigest()
     report["sizes"]["mean.npy"] = file.stat().st_size
-    atomic.write_json(file.with_name("fit.json"), report)
+    files.write_json(file.with_name("fit.json"), report)
     outcome = invoke(*command)
     assert outcome.code == 3 and "Traceback" not in outcome.err
     assert not executed.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,14 @@ import pytest
 from toy import PIXEL, Invoke, Toy
 
 from adbench import testing
-from adbench.cell.settings import Settings
 from adbench.cli.explain import explain_cell
-from adbench.cli.progress import SilentReporter
-from adbench.grid import GridResult, run_grid
 from adbench.plan import Cell, estimate_seconds
 from adbench.registry import load_method, method_names
+from adbench.reporter import Reporter
 from adbench.request import Request
-from adbench.store.atomic import digest
+from adbench.session import Result, execute
 from adbench.store.claims import ClaimWatch
+from adbench.store.files import digest
 
 PLUGIN = """
 from typing import ClassVar
@@ -87,13 +87,10 @@ def _request(methods: str, toy: Toy, tmp_path: Path) -> Request:
     return Request(methods, data, "smoke", data_root=toy.folder, results=tmp_path / "results")
 
 
-def _run(request: Request, **options: Any) -> GridResult:
-    values: Any = {"timing": False, "checkpoint_seconds": 0.0}
-    values |= {k: options.pop(k) for k in ("timing", "keep_model") if k in options}
-    settings = Settings("cpu", "fp32", request.open_cache(), **values)
-    store = request.store()
-    store.open_for_writing()
-    return run_grid(request.plan(), store, settings, SilentReporter(), **options)
+def _run(request: Request, **options: Any) -> Result:
+    values: Any = {"timing": False, "checkpoint_seconds": 0.0, "device": "cpu"} | options
+    request = replace(request, **values)
+    return execute(request, request.plan(), Reporter())
 
 
 def _cells(request: Request) -> tuple[Cell, ...]:

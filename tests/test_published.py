@@ -134,7 +134,7 @@ def test_where_two_tables_print_a_number_twice_they_agree() -> None:
     assert all(max(own) - min(own) <= Decimal("0.0005") for own in values)
 
 
-def test_a_printed_difference_becomes_a_number_beside_its_full_method() -> None:
+def test_known_numbers_and_a_printed_difference_beside_its_full_method() -> None:
     found = {c.first.name: c for c in columns(NUMBERS, ["mvtec"]) if c.first.paper == "transfusion"}
     full = found["TransFusion"].numbers[MEAN, "image_auroc"].value
     without = found["TransFusion w/o PE"].numbers[MEAN, "image_auroc"].value
@@ -144,10 +144,7 @@ def test_a_printed_difference_becomes_a_number_beside_its_full_method() -> None:
         and (n.dataset, n.metric) == ("mvtec", "image_auroc")
     ]  # fmt: skip
     assert without == full + delta < full
-
-
-def test_known_numbers() -> None:
-    """LafitE, arXiv:2307.08059, Table 2."""
+    # LafitE, arXiv:2307.08059, Table 2.
     lafite = next(c for c in columns(NUMBERS, ["mpdd"]) if c.first.name == "LafitE")
     assert lafite.numbers["tubes", "image_auroc"].text == "94.8 ± 0.46"
     assert lafite.numbers[MEAN, "pixel_auroc"].value == Decimal("0.990")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,11 @@ import pytest
 from toy import PIXEL, Invoke, Toy
 
 from adbench import testing
-from adbench.cell.settings import Settings
-from adbench.cli.progress import SilentReporter
 from adbench.code_digest import MethodCode
-from adbench.grid import GridResult, run_grid
 from adbench.plan import Plan
+from adbench.reporter import Reporter
 from adbench.request import Request
+from adbench.session import Result, execute
 from adbench.store.folders import Store
 from adbench.store.records import Record
 
@@ -50,16 +50,14 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
-def _run(request: Request, plan: Plan | None = None, **options: Any) -> GridResult:
-    changes = {k: options.pop(k) for k in ("device", "precision", "timing") if k in options}
-    values: Any = {"device": "cpu", "precision": "fp32", "timing": False} | changes
-    settings = Settings(cache=request.open_cache(), checkpoint_seconds=0, **values)
-    store = request.store()
-    store.open_for_writing()
-    return run_grid(plan or request.plan(), store, settings, SilentReporter(), **options)
+def _run(request: Request, plan: Plan | None = None, **options: Any) -> Result:
+    reporter = options.pop("reporter", Reporter())
+    values: Any = {"timing": False, "checkpoint_seconds": 0.0, "device": "cpu"} | options
+    request = replace(request, **values)
+    return execute(request, plan or request.plan(), reporter)
 
 
-def _metrics(result: GridResult) -> list[dict[str, Any]]:
+def _metrics(result: Result) -> list[dict[str, Any]]:
     return [record.metrics for _, record in result.records]
 
 
@@ -152,19 +150,16 @@ def test_training_goes_on_from_its_checkpoint_with_equal_numbers(
     class Killed(BaseException):
         pass
 
-    class Dies(SilentReporter):
+    class Dies(Reporter):
         def cell_progress(self, stage: str, done: int, total: int, **numbers: float) -> None:
             if stage == "fit":
                 steps.append(done)
                 if done == 4 and len(steps) == 4:
                     raise Killed
 
-    store = request.store()
-    store.open_for_writing()
-    settings = Settings("cpu", "fp32", request.open_cache(), timing=False, checkpoint_seconds=0)
     with pytest.raises(Killed):
-        run_grid(request.plan(), store, settings, Dies())
-    resumed = run_grid(request.plan(), store, settings, Dies())
+        _run(request, reporter=Dies())
+    resumed = _run(request, reporter=Dies())
     assert steps == [1, 2, 3, 4, 4, 5, 6]
     fit = resumed.records[0][1].timing["fit"]
     assert fit["resumes"] == 1
@@ -210,10 +205,14 @@ def test_nothing_left_to_do_still_prints_the_table(invoke: Invoke, toy: Toy) -> 
     assert second.out and "image AUROC" in second.out
 
 
-def test_precision_and_device_do_not_enter_the_key(request_: Request, fits: list[str]) -> None:
-    _run(request_, precision="fp32")
-    fits.clear()
-    assert _run(request_, precision="bf16").reused == 2 and fits == []
+def test_precision_does_not_enter_the_key(
+    request_: Request, fits: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for precision in ("fp32", "bf16"):
+        monkeypatch.setattr("adbench.work.choose_precision", lambda _, found=precision: found)
+        fits.clear()
+        result = _run(request_)
+    assert result.reused == 2 and fits == []
 
 
 def test_a_metric_or_mask_change_scores_again_without_training(
@@ -232,13 +231,10 @@ def test_a_metric_or_mask_change_scores_again_without_training(
 def test_kept_maps_are_scored_again_without_predicting(
     request_: Request, fits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings("cpu", "fp32", request_.open_cache(), timing=False, keep_maps=True)
-    store = request_.store()
-    store.open_for_writing()
-    first = run_grid(request_.plan(), store, settings, SilentReporter())
+    first = _run(request_, keep_maps=True)
     fits.clear()
     monkeypatch.setattr("adbench.plan.metrics_digest", lambda: "other")
-    again = run_grid(request_.plan(), store, settings, SilentReporter())
+    again = _run(request_, keep_maps=True)
     assert fits == [] and _metrics(again) == _metrics(first)
 
 

@@ -22,7 +22,7 @@ from adbench.select.afterwards import TestPoint, _correlation
 from adbench.select.afterwards import test_curve as curve_of_tests
 from adbench.select.file import read_selection
 from adbench.select.search import choose
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.folders import Store
 from adbench.store.newest import latest
 from adbench.store.records import Record
@@ -292,10 +292,10 @@ def selection_text(tmp_path_factory: pytest.TempPathFactory) -> str:
     process = spawn("select", *words, cwd=folder)
     said = process.communicate(timeout=300)
     assert process.returncode == 0, said
-    value = atomic.read_json(folder / "chosen.json")
+    value = files.read_json(folder / "chosen.json")
     for choice, quantile in zip(value["choices"], (0.9, 1.0), strict=True):
         choice["hyperparameters"]["quantile"] = choice["curves"][0]["chosen"] = quantile
-    atomic.write_json(folder / "chosen.json", value)
+    files.write_json(folder / "chosen.json", value)
     return (folder / "chosen.json").read_text()
 
 
@@ -388,10 +388,10 @@ def test_a_sweep_and_other_training_images_are_refused_and_other_code_is_told(
     sweep = arguments(knob, toy, options="offset=3,quantile=0.1|0.2")
     outcome = invoke("run", *sweep, "--selected", str(chosen))
     assert outcome.code == 2 and "leave one of the two out" in outcome.err
-    value = atomic.read_json(chosen)
+    value = files.read_json(chosen)
     for choice in value["choices"]:
         choice["code"] = dict.fromkeys(choice["code"], "0" * 16)
-    atomic.write_json(chosen, value)
+    files.write_json(chosen, value)
     words = [*arguments(knob, toy, options="offset=3"), "--selected", str(chosen)]
     outcome = invoke("run", *words)
     assert outcome.code == 0 and "note: knob: its code has changed since" in outcome.err
@@ -423,9 +423,9 @@ def test_a_damaged_file_is_named(
 def test_a_file_of_another_kind_or_version_or_none_is_named(invoke: Invoke, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     assert "no such file" in invoke("selected", str(path)).err
-    atomic.write_json(path, {"format": 2})
+    files.write_json(path, {"format": 2})
     assert "written by a newer adbench" in invoke("selected", str(path)).err
-    atomic.write_json(path, {"format": 1})
+    files.write_json(path, {"format": 1})
     outcome = invoke("selected", str(path))
     assert outcome.code == 2 and "is no selection (adbench: Field required)" in outcome.err
 

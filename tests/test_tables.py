@@ -10,16 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reports import (
-    INFERENCE,
-    TIMING,
-    failed_record,
-    make_record,
-    notes,
-    ranked,
-    tables,
-    texts,
-)
+from reports import INFERENCE, TIMING, failed_record, make_record, notes, ranked, tables, texts
 
 from adbench.metrics.table import METRICS
 from adbench.report import formats
@@ -115,10 +106,7 @@ def test_two_protocols_are_marked_and_their_difference_is_said() -> None:
     unified = {"scope": "unified", "trained_categories": ["a", "b"]}
     (note,) = [n for n in notes([make_record(), make_record(protocol=unified)]) if "differ" in n]
     assert note.startswith("toy: protocols a and b differ in scope (separate, unified);")
-
-
-def test_two_data_sets_with_a_protocol_each_need_no_marks() -> None:
-    marks = Marks([make_record(), make_record(dataset="other")])
+    marks = Marks([make_record(), make_record(dataset="other")])  # a protocol each needs none
     assert len(marks.standards) == 2 and [marks.letter(*s) for s in marks.standards] == ["", ""]
 
 
@@ -180,10 +168,13 @@ def test_lost_regions_of_many_categories_are_one_note() -> None:
     ]
 
 
+def incomplete(message: str) -> dict[str, Any]:
+    finding = {"severity": "warning", "category": None, "check": "categories", "message": message}
+    return {"complete": False, "findings": [finding]}
+
+
 def test_what_is_said_of_a_whole_data_set_is_what_its_newest_record_found() -> None:
-    missing = {"severity": "warning", "category": None, "check": "categories",
-               "message": "1 of 2 categories are present (a); missing: b"}  # fmt: skip
-    old = make_record(data={"complete": False, "findings": [missing]})
+    old = make_record(data=incomplete("1 of 2 categories are present (a); missing: b"))
     new = make_record(category="b", created="2999-01-01T00:00:00Z")
     assert not any("missing: b" in n or "partial data root" in n for n in footnotes([old, new]))
     assert len(footnotes([old])) == 2
@@ -192,9 +183,7 @@ def test_what_is_said_of_a_whole_data_set_is_what_its_newest_record_found() -> N
 def test_excluded_categories_are_said_once() -> None:
     found = notes([make_record(category="tubes", dataset="mpdd")])
     assert sum("bracket_black" in note and "in no mean" in note for note in found) == 1
-    finding = {"severity": "warning", "category": None, "check": "categories",
-               "message": "5 of 6 categories are present; missing: connector"}  # fmt: skip
-    data = {"complete": True, "findings": [finding]}
+    data = incomplete("5 of 6 categories are present; missing: connector") | {"complete": True}
     found = notes([make_record(category="tubes", dataset="mpdd", data=data)])
     assert sum("connector" in note for note in found) == 1
 
@@ -206,12 +195,8 @@ def test_excluded_categories_are_said_once() -> None:
 def test_no_text_of_a_record_steers_a_terminal(form: str, tmp_path: Path) -> None:
     from adbench.report.folder import tables_text
 
-    hostile: dict[str, Any] = {
-        "preset": "\x1b[2J",
-        "variant": "a=\x9b1m\u2028",
-        "environment": {"x": "\x1b[2J"},
-    }
-    record = make_record(**hostile)
+    environment = {"x": "\x1b[2J"}
+    record = make_record(preset="\x1b[2J", variant="a=\x9b1m\u2028", environment=environment)
     text = {
         "terminal": lambda: tables_text([record]),
         "markdown": lambda: formats.markdown(Report([record])),
@@ -234,7 +219,7 @@ def test_markdown_is_a_table_escapes_names_and_marks_ranks() -> None:
     assert "**70.00**" in text and "*60.00*" in text and "*50.00*" not in text
 
 
-def test_csv_reads_back_in_full_precision_with_the_columns_of_frames() -> None:
+def test_csv_reads_back_in_full_precision_and_undefined_is_empty_there_and_nan_in_a_frame() -> None:
     value = 0.1234567890123456
     (row, mean) = csv.DictReader(io.StringIO(formats.csv(Report([make_record(value=value)]))))
     assert float(row["image_auroc"]) == value and row["limit"] == ""
@@ -242,13 +227,10 @@ def test_csv_reads_back_in_full_precision_with_the_columns_of_frames() -> None:
         ("a", "category"), ("mean", "mean"),
     ]  # fmt: skip
     assert list(row) == list(frame([]).columns)
-
-
-def test_undefined_is_nan_in_a_frame_and_empty_in_csv() -> None:
-    record = make_record(value=None)
-    data = frame(rows([record]))
+    undefined = [make_record(value=None)]
+    data = frame(rows(undefined))
     assert data["image_auroc"].isna().all() and set(METRICS) <= set(data.columns)
-    (row, mean) = csv.DictReader(io.StringIO(formats.csv(Report([record]))))
+    (row, mean) = csv.DictReader(io.StringIO(formats.csv(Report(undefined))))
     assert row["image_auroc"] == mean["pixel_auroc"] == ""
 
 

@@ -19,7 +19,8 @@ def predict_in_batches(method: Method, images: Images, divisor: int = 1) -> Pred
     """
     size = max(1, method.batch_size // divisor)
     whole: Prediction | None = None
-    for batch in _batches(len(images), size):
+    for start in range(0, len(images), size):
+        batch = slice(start, min(start + size, len(images)))
         found = checked_prediction(method, images[batch])
         if whole is None:
             whole = _empty(len(images), method.geometry.size, tuple(found.parts))
@@ -59,10 +60,6 @@ def predict_missing(
         yield done
 
 
-def _batches(count: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
-
-
 def checked_prediction(method: Method, images: Images) -> Prediction:
     """What the method predicts of one batch; raises `MethodError` where it is not as promised."""
     prediction = method.predict(images)
@@ -98,13 +95,10 @@ def _checked(method: Method, images: Images, prediction: Prediction, name: str) 
     bad = np.isnan(scores) | np.isnan(maps).any(axis=(1, 2))
     if bad.any():
         first = images.ids[int(np.flatnonzero(bad)[0])]
+        has_choice = hasattr(method.hyperparameters, "precision")
         raise MethodError(
             f"{name} gave NaN for {int(bad.sum())} images, first {first}: "
-            "the training diverged or the precision overflowed" + _advice(method)
+            "the training diverged or the precision overflowed"
+            + ("; try precision=fp32" if has_choice else "")
         )
     return prediction
-
-
-def _advice(method: Method) -> str:
-    """Names what the method has, and nothing else."""
-    return "; try precision=fp32" if hasattr(method.hyperparameters, "precision") else ""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from adbench.cell.cell_records import cell_environment, cell_record, data_notes, failed_record
 from adbench.cell.predicting import predict_missing
-from adbench.cell.protocol import protocol_as_scored, protocol_of
+from adbench.cell.records import (
+    cell_environment,
+    cell_record,
+    data_notes,
+    failed_record,
+    protocol_as_scored,
+    protocol_of,
+)
 from adbench.cell.settings import Progress, Settings, cell_context
 from adbench.contracts import Images, Method, Sample, Team
 from adbench.contracts.interruptions import OutOfMemory, TimeLimitReached, is_out_of_memory
@@ -20,105 +25,74 @@ from adbench.machine.memory import PeakMemory
 from adbench.plan import AUPRO_LIMITS, Cell
 from adbench.store.checkpoint import FileCheckpoint
 from adbench.store.claims import Claim
-from adbench.store.folders import CellFolder, Store
+from adbench.store.files import remove
+from adbench.store.folders import CellFolder
 from adbench.store.model_files import publish_model, read_model_report
-from adbench.store.pixel_statistics import pixel_statistics_path, write_pixel_statistics
+from adbench.store.pixel_statistics import write_pixel_statistics
 from adbench.store.predictions import PredictionChunks, chunk_bounds
 from adbench.store.records import Record
 from adbench.text import say
 
-if TYPE_CHECKING:
-    pass
 
+class CellRun:
+    """One cell that is claimed, on its way to a record."""
 
-def run_cell(
-    cell: Cell,
-    store: Store,
-    settings: Settings,
-    progress: Progress,
-    claim: Claim | None = None,
-) -> Record:
-    """Finish one claimed cell and publish its record, done, skipped or failed.
-
-    Only `StoreError` (no place to write), KeyboardInterrupt and an `Interruption` (claim lost,
-    deadline, the first time out of memory) pass through.
-    """
-    folder = store.cell(cell)
-    folder.sweep()
-    reason = cell.build().unsupported(cell.scope, cell.category_cards())
-    if reason is not None:
-        record = cell_record(cell, "skipped", reason=reason)
-    else:
-        work = _CellRun(cell, folder, settings, progress, claim)
-        try:
-            record = work.run()
-        except StoreError:
-            raise
-        except (Exception, SystemExit) as error:  # one failing cell never stops the others
-            if work.checkpoint.out_of_time:  # a method made an error of what ended its training
-                raise TimeLimitReached from error
-            if settings.batch_divisor == 1 and is_out_of_memory(error):
-                raise OutOfMemory from error
-            record = failed_record(cell, error, settings)
-    if claim is not None:
-        claim.require()
-    record = folder.write_record(record)
-    if record.status != "failed":
-        folder.tidy(keep_maps=settings.keep_maps)
-        if not settings.keep_model and folder.model.is_dir():
-            shutil.rmtree(folder.model)
-    return record
-
-
-def is_timed(record: Record) -> bool:
-    """Whether a record has an inference timing that was measured undisturbed."""
-    return record.status != "done" or bool((record.timing.get("inference") or {}).get("valid"))
-
-
-def time_again(
-    cell: Cell,
-    record: Record,
-    store: Store,
-    settings: Settings,
-    progress: Progress,
-    claim: Claim | None = None,
-) -> Record:
-    """Measure a finished cell's inference again with its kept model; scores stay as they are.
-
-    Without a model the cell is run again from the start.
-    """
-    folder = store.cell(cell)
-    if read_model_report(folder.model) is None:
-        return run_cell(cell, store, settings, progress, claim)
-    inference = _CellRun(cell, folder, settings, progress, claim).time()
-    timed = record.model_copy(update={"timing": {**record.timing, "inference": inference}})
-    if claim is not None:
-        claim.require()
-    return folder.write_record(timed)
-
-
-class _CellRun:
     def __init__(
-        self,
-        cell: Cell,
-        folder: CellFolder,
-        settings: Settings,
-        progress: Progress,
-        claim: Claim | None,
+        self, cell: Cell, folder: CellFolder, settings: Settings, progress: Progress, claim: Claim
     ) -> None:
         self.cell, self.folder, self.settings, self.progress = cell, folder, settings, progress
-        self._require_claim = claim.require if claim is not None else lambda: None
+        self._require_claim = claim.require
         self.checkpoint = FileCheckpoint(
             folder.checkpoint,
             settings.checkpoint_seconds,
-            before_save=self._require_claim,
+            before_save=claim.require,
             division=settings.division(cell),
             deadline=settings.deadline,
         )
         self.context = cell_context(cell, settings, self.checkpoint, progress)
         self._method: Method | None = None
 
-    def run(self) -> Record:
+    def finish(self) -> Record:
+        """Publish the cell's record, done, skipped or failed.
+
+        Only `StoreError` (no place to write), KeyboardInterrupt and an `Interruption` (claim lost,
+        deadline, the first time out of memory) pass through.
+        """
+        cell, folder, settings = self.cell, self.folder, self.settings
+        folder.sweep()
+        reason = cell.build().unsupported(cell.scope, cell.category_cards())
+        try:
+            skipped = None if reason is None else cell_record(cell, "skipped", reason=reason)
+            record = skipped or self._run()
+        except StoreError:
+            raise
+        except (Exception, SystemExit) as error:  # one failing cell never stops the others
+            if self.checkpoint.out_of_time:  # a method made an error of what ended its training
+                raise TimeLimitReached from error
+            if settings.batch_divisor == 1 and is_out_of_memory(error):
+                raise OutOfMemory from error
+            record = failed_record(cell, error, settings)
+        self._require_claim()
+        record = folder.write_record(record)
+        if record.status != "failed":
+            folder.tidy(keep_maps=settings.keep_maps)
+            if not settings.keep_model:
+                remove(folder.model)
+        return record
+
+    def time_again(self, record: Record) -> Record:
+        """Measure a finished cell's inference again with its kept model; scores stay as they are.
+
+        Without a model the cell is run again from the start.
+        """
+        if read_model_report(self.folder.model) is None:
+            return self.finish()
+        samples = self.cell.data.split(self.cell.categories, "test")
+        timing = {**record.timing, "inference": self._time(self._images(samples))}
+        self._require_claim()
+        return self.folder.write_record(record.model_copy(update={"timing": timing}))
+
+    def _run(self) -> Record:
         from adbench.cell.scoring import ground_truth_notes, image_columns, score_categories
 
         cell, settings = self.cell, self.settings
@@ -148,8 +122,7 @@ class _CellRun:
             name: score_categories(samples, part, masks, AUPRO_LIMITS)
             for name, part in chunks.parts().items()
         }
-        statistics = pixel_statistics_path(self.folder.path, cell.score_key)
-        write_pixel_statistics(statistics, samples, chunks, masks)
+        write_pixel_statistics(self.folder.pixels, samples, chunks, masks)
         return cell_record(
             cell,
             "done",
@@ -250,10 +223,6 @@ class _CellRun:
         kept = self.folder.timing()
         is_ours = kept and kept["device_name"] == device_name(self.settings.device)
         return kept if kept and is_ours and kept["valid"] else None
-
-    def time(self) -> dict[str, Any] | None:
-        """Time the kept model on the test images."""
-        return self._time(self._images(self.cell.data.split(self.cell.categories, "test")))
 
     def _time(self, images: Images) -> dict[str, Any] | None:
         """Timings measured before on this kind of device, else measured now."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from adbench.contracts import Images, Method
@@ -68,7 +69,7 @@ def measure_inference(method: Method, images: Images, device: str) -> dict[str, 
         "seconds_per_image": _summary(single, 1),
         "batch_size": size,
         "seconds_per_image_batched": _summary(batched, size),
-        "images_per_second": size / _median(batched),
+        "images_per_second": size / median(batched),
         "peak_rss_bytes": host_bytes,
         "peak_device_bytes": device_bytes,
         "parameters": method.num_parameters(),
@@ -112,10 +113,4 @@ def _repeat(method: Method, images: Images, size: int, device: str) -> list[floa
 def _summary(seconds: list[float], size: int) -> dict[str, float]:
     ordered = sorted(seconds)
     p95 = ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
-    return {"median": _median(seconds) / size, "p95": p95 / size, "repeats": len(seconds)}
-
-
-def _median(seconds: list[float]) -> float:
-    ordered = sorted(seconds)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    return {"median": median(seconds) / size, "p95": p95 / size, "repeats": len(seconds)}

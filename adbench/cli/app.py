@@ -62,7 +62,7 @@ def deliver(text: str, out: Path | None, *, coloured: bool = False) -> None:
     if out is None:
         show_lines(text, coloured=coloured)
         return
-    from adbench.store import atomic
+    from adbench.store import files
 
-    atomic.write_text(out, text)
+    files.write_text(out, text)
     say(f"wrote {out}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +36,7 @@ def run(
     yes: Annotated[bool, typer.Option("--yes", help="run even where it takes days")] = False,
     explain_cache: ExplainCache = False,
     as_json: Json = False,
+    worker: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Train and score every cell of a grid that is not there yet, then print the table.
 
@@ -49,6 +49,11 @@ def run(
     adbench run --methods 'lafite[tau=200|300]' --dataset mpdd:tubes --seeds 0-4 --preset fast
     adbench run --methods all --dataset mpdd --executor local --slots 4 --time-limit 8h
     """
+    if worker is not None:
+        from adbench.select.apply import chosen_by
+        from adbench.work import serve
+
+        serve(worker, request, lambda: request.plan(chosen_by(request)))
     from adbench.cli import run as commands
 
     commands.run(
@@ -57,7 +62,6 @@ def run(
         figures=figures,
         assume_yes=yes,
         as_json=as_json,
-        command=sys.argv[1:],
     )
 
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adbench.data.inspection import with_root
 from adbench.plan import Cell
+from adbench.reporter import Reporter
 from adbench.store.records import Record, mean_metrics
 from adbench.text import counted
 
@@ -23,39 +24,11 @@ PLAIN_SECONDS = 20.0
 
 _STAGES = {
     "read": "reading images",
-    "features": "features",
-    "coreset": "coreset",
     "fit": "training",
     "predict": "predicting",
     "score": "scoring",
     "time": "timing",
 }
-
-
-class SilentReporter:
-    """Says nothing; for Python callers and tests."""
-
-    def cell_started(self, cell: Cell, number: int, total: int) -> None:
-        """Nothing."""
-
-    def cell_progress(self, stage: str, done: int, total: int, **numbers: float) -> None:
-        """Nothing."""
-
-    def progress_of(self, cell: Cell) -> Callable[..., None]:
-        """Nothing, for any cell."""
-        return self.cell_progress
-
-    def cell_finished(self, cell: Cell, record: Record, number: int, total: int) -> None:
-        """Nothing."""
-
-    def cell_left(self, cell: Cell, number: int, total: int, why: str) -> None:
-        """Nothing."""
-
-    def waiting(self, count: int) -> None:
-        """Nothing."""
-
-    def timing(self, count: int) -> None:
-        """Nothing."""
 
 
 @dataclass
@@ -70,7 +43,7 @@ class _Running:
     stage: str = ""
 
 
-class ConsoleReporter:
+class ConsoleReporter(Reporter):
     """Prints to stderr, so that stdout stays a table or JSON."""
 
     def __init__(self, console: Console, work: Mapping[str, float] | None = None) -> None:
@@ -79,20 +52,18 @@ class ConsoleReporter:
         self._work = dict(work or {})
         self._worked = 0.0
         self._live: Status | None = None
-        self._began = self._printed = time.monotonic()
+        self._began = self._waited = time.monotonic()
         self._running: dict[int, _Running] = {}
         self._run = self._highest = 0
 
     def cell_started(self, cell: Cell, number: int, total: int) -> None:
         """A new live line, or a plain one."""
-        head = f"[{number:3d}/{total} {100 * (number - 1) // total:3d}%] {cell.title}"
-        now = time.monotonic()
+        head, now = _head(cell, number, total, number - 1), time.monotonic()
         self._running[id(cell)] = _Running(head, head, now, now, now)
         self._highest = max(self._highest, number)
-        if self._console.is_terminal:
-            self._refresh()
-        else:
+        if not self._console.is_terminal:
             self._say(f"{head}: started")
+        self._refresh()
 
     def cell_progress(self, stage: str, done: int, total: int, **numbers: float) -> None:
         """Progress of the cell that was started last."""
@@ -105,27 +76,24 @@ class ConsoleReporter:
 
     def _progress(self, key: int, stage: str, done: int, total: int, **numbers: float) -> None:
         """Refresh the live line; off a terminal a plain line now and then."""
-        line = self._running.get(key)
+        line, now = self._running.get(key), time.monotonic()
         if line is None:
             return
-        now = time.monotonic()
         if stage != line.stage:
             line.stage, line.stage_began = stage, now
-        text = f"{line.head}: {_STAGES.get(stage, stage)} {done}/{total}"
-        text += "".join(f", {name} {value:.4g}" for name, value in numbers.items())
+        line.text = f"{line.head}: {_STAGES.get(stage, stage)} {done}/{total}"
+        line.text += "".join(f", {name} {value:.4g}" for name, value in numbers.items())
         if 0 < done < total:
-            text += f", {_clock((now - line.stage_began) / done * (total - done))} left"
-        line.text = text
-        if self._live is not None:
+            line.text += f", {_clock((now - line.stage_began) / done * (total - done))} left"
+        if self._console.is_terminal:
             self._refresh()
         elif now - line.printed >= PLAIN_SECONDS:
             line.printed = now
-            self._say(text)
+            self._say(line.text)
 
     def cell_finished(self, cell: Cell, record: Record, number: int, total: int) -> None:
         """One line with the outcome, the time taken and the time left for the grid."""
-        began = self._end_line(cell)
-        now = time.monotonic()
+        line, now = self._end_line(cell), time.monotonic()
         self._run += 1
         self._highest = max(self._highest, number)
         self._worked += self._work.pop(cell.score_key, 0.0)
@@ -133,23 +101,22 @@ class ConsoleReporter:
         ahead = cells_left / self._run
         if self._worked and self._work:  # cells that share a fit, and methods, differ by far
             ahead = sum(self._work.values()) / self._worked
-        left = (now - self._began) * ahead
-        head = f"[{number:3d}/{total} {100 * number // total:3d}%] {cell.title}"
-        took = [] if began is None else [_clock(now - began)]
-        eta = [f"about {_clock(left)} left"] if cells_left else []
-        clocks = f" ({', '.join([*took, *eta])})" if took or eta else ""
-        self._say(f"{head}: {with_root(_outcome(record), cell.data.root)}{clocks}")
+        clocks = [] if line is None else [_clock(now - line.began)]
+        clocks += [f"about {_clock((now - self._began) * ahead)} left"] if cells_left else []
+        outcome = with_root(_outcome(record), cell.data.root)
+        told = f" ({', '.join(clocks)})" if clocks else ""
+        self._say(f"{_head(cell, number, total, number)}: {outcome}{told}")
 
     def cell_left(self, cell: Cell, number: int, total: int, why: str) -> None:
         """One line with the reason."""
         self._end_line(cell)
-        self._say(f"[{number:3d}/{total} {100 * number // total:3d}%] {cell.title}: {why}")
+        self._say(f"{_head(cell, number, total, number)}: {why}")
 
     def waiting(self, count: int) -> None:
         """Others hold the remaining cells."""
         now = time.monotonic()
-        if now - self._printed >= PLAIN_SECONDS:
-            self._printed = now
+        if now - self._waited >= PLAIN_SECONDS:
+            self._waited = now
             cells = counted(count, "cell")
             self._say(f"waiting for {cells} claimed by another run (--no-wait leaves)")
 
@@ -162,28 +129,34 @@ class ConsoleReporter:
         self._running.clear()
         self._refresh()
 
-    def _end_line(self, cell: Cell) -> float | None:
-        """Take a cell's line away; gives when it was begun."""
+    def _end_line(self, cell: Cell) -> _Running | None:
         line = self._running.pop(id(cell), None)
         self._refresh()
-        return None if line is None else line.began
+        return line
 
     def _refresh(self) -> None:
         """Show the live lines; without any, give the terminal back."""
-        if not self._running:
+        if not self._running or not self._console.is_terminal:
             if self._live is not None:
                 self._live.stop()
                 self._live = None
             return
-        text = _plain("\n".join(line.text for line in self._running.values()))
-        if self._live is None and self._console.is_terminal:
+        from rich.text import Text
+
+        lines = "\n".join(line.text for line in self._running.values())
+        text = Text(lines, no_wrap=True, overflow="ellipsis")
+        if self._live is None:
             self._live = self._console.status(text)
             self._live.start()
-        elif self._live is not None:
+        else:
             self._live.update(text)
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _head(cell: Cell, number: int, total: int, done: int) -> str:
+    return f"[{number:3d}/{total} {100 * done // total:3d}%] {cell.title}"
 
 
 def _outcome(record: Record) -> str:
@@ -206,9 +179,3 @@ def _clock(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {whole % 60:02d} s"
-
-
-def _plain(text: str) -> Any:
-    from rich.text import Text
-
-    return Text(text, no_wrap=True, overflow="ellipsis")

@@ -7,14 +7,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from adbench.cell.cell_records import data_notes
+from adbench.cell.records import data_notes
 from adbench.cli.explain import explain_cell
 from adbench.cli.progress import ConsoleReporter
 from adbench.data.inspection import with_root
 from adbench.errors import DataError, StoreError, UsageError
-from adbench.grid import GridResult
 from adbench.machine.devices import gpu_visible
 from adbench.machine.environment import package_versions
 from adbench.plan import Cell, Plan, estimate_seconds, work_of
@@ -22,44 +20,28 @@ from adbench.report.folder import tables_text
 from adbench.report.tables import part_rows, public, rows
 from adbench.request import Request, parse_executor
 from adbench.select.apply import chosen_by
-from adbench.session import execute, pending_cells
+from adbench.session import Result, execute, pending_cells
 from adbench.store.comparability import library_versions
-from adbench.store.folders import Store
 from adbench.store.records import Record, now
-from adbench.text import (
-    counted,
-    duration,
-    print_json,
-    say,
-    show,
-    show_lines,
-    stderr_console,
-)
+from adbench.text import counted, duration, print_json, say, show, show_lines
 
 MAX_HOURS_WITHOUT_GPU = 12.0
 
 
-def run(
-    request: Request,
-    *,
-    explain: bool,
-    figures: bool,
-    assume_yes: bool,
-    as_json: bool,
-    command: Sequence[str],
-) -> None:
-    """`adbench run`; exits by the outcome. `command` is what the user typed after `adbench`."""
-    store = request.store()
-    store.check_format()
-    plan = request.plan(chosen_by(request))
-    _refuse_results_in_data(plan, request.results)
-    pending = pending_cells(plan, store, request.overwrite)
-    _announce(plan, pending)
-    if explain:
-        _explain(plan, store)
+def run(request: Request, *, explain: bool, figures: bool, assume_yes: bool, as_json: bool) -> None:
+    """`adbench run`; exits by the outcome."""
+    plan, pending = _planned(request, explain=explain, quiet=False)
+    for root in {cell.data.root for cell in plan.cells}:  # nothing is ever written into a data set
+        if request.results.resolve().is_relative_to(root.resolve()):
+            raise UsageError(
+                f"--results {request.results} is inside the data set {root}: expected a folder of "
+                "its own"
+            )
     runs_here = parse_executor(request.executor)[0] in ("serial", "local")
     if pending and runs_here and not assume_yes:
-        _refuse_if_hopeless(pending, request.preset, _fast_command(command))
+        _refuse_if_hopeless(pending, request.preset)
+    from adbench.consoles import stderr_console
+
     reporter = ConsoleReporter(stderr_console(), work_of(pending))
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a method's prints are no part of the table
@@ -73,8 +55,79 @@ def run(
         from adbench.cli.figures import draw_run
 
         outcomes = [(cell, r) for (cell, _), r in zip(result.records, records, strict=True)]
-        draw_run(outcomes, store.root, request.open_cache(), request.device)
+        draw_run(outcomes, request.results, request.open_cache(), request.device)
     raise SystemExit(result.exit_code)
+
+
+def plan(request: Request, *, explain: bool, as_json: bool) -> None:
+    """`adbench plan`."""
+    planned, pending = _planned(request, explain=explain, quiet=as_json)
+    open_ = {id(cell) for cell in pending}
+    if as_json:
+        print_json(
+            [
+                {
+                    **cell.identity,
+                    "preset": cell.preset,
+                    "variant": cell.variant,
+                    "key": cell.score_key,
+                    "cached": id(cell) not in open_,
+                    "estimate_seconds": estimate_seconds([cell]),
+                }
+                for cell in planned.cells
+            ]
+        )
+        return
+    for cell in planned.cells:
+        cost = f"about {duration(estimate_seconds([cell]))}"
+        show(f"{cell.title}: {cost if id(cell) in open_ else 'there already'}")
+
+
+def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, list[Cell]]:
+    """The plan, and what of it is to be run; says both, unless it is to be `quiet`."""
+    store = request.store()
+    store.check_format()
+    plan = request.plan(chosen_by(request))
+    pending = pending_cells(plan, store, request.overwrite)
+    if not quiet:
+        _announce(plan, pending)
+    if explain:
+        records = list(store.records())
+        for cell in plan.cells:
+            say(explain_cell(cell, store, records))
+    return plan, pending
+
+
+def _announce(plan: Plan, pending: Sequence[Cell]) -> None:
+    for note in plan.notes:
+        say(f"note: {note}")
+    # One data set stands behind many cells, and two selections may share a finding.
+    findings = {
+        (c.data.name, finding, c.data.root) for c in plan.cells for finding in c.data.findings
+    }
+    for name, finding, root in sorted(findings, key=str):
+        text = with_root(str(finding).removeprefix(f"{finding.severity}: "), root)
+        say(f"{finding.severity}: {name}: {text}")
+    text = f"{counted(len(plan.cells), 'cell')}, {len(plan.cells) - len(pending)} there already"
+    if pending:
+        text += f", {len(pending)} to run, about {duration(estimate_seconds(pending))}"
+    say(text)
+
+
+def _refuse_if_hopeless(cells: Sequence[Cell], preset: str) -> None:
+    """Raise `UsageError` where no GPU is found and the estimate exceeds 12 hours."""
+    hours = estimate_seconds(cells) / 3600
+    if gpu_visible() or hours <= MAX_HOURS_WITHOUT_GPU:
+        return
+    words = [word for word in sys.argv[1:] if not word.startswith("--preset=")]
+    if "--preset" in words:
+        del words[words.index("--preset") : words.index("--preset") + 2]
+    command = shlex.join(["adbench", *words, "--preset", "fast"])
+    raise UsageError(
+        f"no GPU was found and {counted(len(cells), 'cell')} with --preset {preset} would take "
+        f"about {hours:,.0f} hours here (limit {MAX_HOURS_WITHOUT_GPU:.0f}); run `{command}`, "
+        "or the same with --yes to go ahead"
+    )
 
 
 def record_as_asked(cell: Cell, record: Record) -> Record:
@@ -88,35 +141,7 @@ def record_as_asked(cell: Cell, record: Record) -> Record:
     return record.model_copy(update={**named, "data": data})
 
 
-def plan(request: Request, *, explain: bool, as_json: bool) -> None:
-    """`adbench plan`."""
-    store = request.store()
-    store.check_format()
-    planned = request.plan(chosen_by(request))
-    pending = {id(cell) for cell in pending_cells(planned, store, request.overwrite)}
-    if as_json:
-        print_json([_cell_summary(cell, id(cell) not in pending) for cell in planned.cells])
-    else:
-        _announce(planned, [c for c in planned.cells if id(c) in pending])
-        for cell in planned.cells:
-            cost = f"about {duration(estimate_seconds([cell]))}"
-            show(f"{cell.title}: {cost if id(cell) in pending else 'there already'}")
-    if explain:
-        _explain(planned, store)
-
-
-def _cell_summary(cell: Cell, cached: bool) -> dict[str, Any]:
-    return {
-        **cell.identity,
-        "preset": cell.preset,
-        "variant": cell.variant,
-        "key": cell.score_key,
-        "cached": cached,
-        "estimate_seconds": estimate_seconds([cell]),
-    }
-
-
-def _print_outcome(records: list[Record], result: GridResult, results: Path, as_json: bool) -> None:
+def _print_outcome(records: list[Record], result: Result, results: Path, as_json: bool) -> None:
     _warn_of_other_libraries(records)
     if as_json:
         print_json(public([*rows(records), *part_rows(records)]))
@@ -124,11 +149,16 @@ def _print_outcome(records: list[Record], result: GridResult, results: Path, as_
         show_lines(tables_text(records), coloured=True)
     if records:
         say(_written(records, result, results))
-    if result.left:
-        say(_left(result, results))
+    cells = counted(result.left, "cell")
+    if result.submitted:
+        say(f"{cells} left to the jobs: adbench status --results {shlex.quote(str(results))}")
+    elif result.out_of_time:
+        say(f"{cells} left: the time limit is reached; run the same command again to go on")
+    elif result.left:
+        say(f"{cells} left to the runs that claimed them")
 
 
-def _written(records: list[Record], result: GridResult, results: Path) -> str:
+def _written(records: list[Record], result: Result, results: Path) -> str:
     """Write the tables into the results folder, and say where; a run that had nothing else to
     write does not need to."""
     from adbench.report.formats import write_reports
@@ -143,33 +173,11 @@ def _written(records: list[Record], result: GridResult, results: Path) -> str:
     return f"wrote {', '.join(map(str, written))}; records are in {results / 'cells'}"
 
 
-def _left(result: GridResult, results: Path) -> str:
-    """Where the cells without an outcome are."""
-    cells = counted(result.left, "cell")
-    if result.submitted:
-        return f"{cells} left to the jobs: adbench status --results {shlex.quote(str(results))}"
-    if result.out_of_time:
-        return f"{cells} left: the time limit is reached; run the same command again to go on"
-    return f"{cells} left to the runs that claimed them"
-
-
-def _refuse_results_in_data(plan: Plan, results: Path) -> None:
-    """Nothing is ever written into a data set."""
-    for root in {cell.data.root for cell in plan.cells}:
-        if results.resolve().is_relative_to(root.resolve()):
-            raise UsageError(
-                f"--results {results} is inside the data set {root}: expected a folder of its own"
-            )
-
-
 def _point_at_data(outcomes: Sequence[tuple[Cell, Record]]) -> None:
     """What to type where data made cells fail; each names its first flaw alone."""
-    commands = {
-        cell.data.verify_command
-        for cell, record in outcomes
-        if record.failure is not None and record.failure.exit_code == DataError.exit_code
-    }
-    for command in sorted(commands):
+    failed = [(cell, record.failure) for cell, record in outcomes if record.failure is not None]
+    code = DataError.exit_code
+    for command in sorted({c.data.verify_command for c, f in failed if f.exit_code == code}):
         say(f"to see all that is wrong with the data: {command}")
 
 
@@ -187,48 +195,3 @@ def _warn_of_other_libraries(records: Sequence[Record]) -> None:
             f"note: reused numbers were made with other libraries ({'; '.join(changes)}); "
             "--overwrite all makes them anew"
         )
-
-
-def _announce(plan: Plan, pending: Sequence[Cell]) -> None:
-    for note in plan.notes:
-        say(f"note: {note}")
-    # One data set stands behind many cells, and two selections may share a finding.
-    findings = {
-        (c.data.name, finding, c.data.root) for c in plan.cells for finding in c.data.findings
-    }
-    for name, finding, root in sorted(findings, key=str):
-        text = with_root(str(finding).removeprefix(f"{finding.severity}: "), root)
-        say(f"{finding.severity}: {name}: {text}")
-    there = len(plan.cells) - len(pending)
-    text = f"{counted(len(plan.cells), 'cell')}, {there} there already"
-    if pending:
-        text += f", {len(pending)} to run, about {duration(estimate_seconds(pending))}"
-    say(text)
-
-
-def _explain(plan: Plan, store: Store) -> None:
-    records = list(store.records())
-    for cell in plan.cells:
-        say(explain_cell(cell, store, records))
-
-
-def _refuse_if_hopeless(cells: Sequence[Cell], preset: str, command: str) -> None:
-    """Raise `UsageError` where no GPU is found and the estimate exceeds 12 hours."""
-    hours = estimate_seconds(cells) / 3600
-    if gpu_visible() or hours <= MAX_HOURS_WITHOUT_GPU:
-        return
-    raise UsageError(
-        f"no GPU was found and {counted(len(cells), 'cell')} with --preset {preset} would take "
-        f"about {hours:,.0f} hours here (limit {MAX_HOURS_WITHOUT_GPU:.0f}); run `{command}`, "
-        "or the same with --yes to go ahead"
-    )
-
-
-def _fast_command(command: Sequence[str]) -> str:
-    """The same command with `--preset fast`."""
-    words = list(command)
-    if "--preset" in words:
-        words[words.index("--preset") + 1] = "fast"
-        return shlex.join(["adbench", *words])
-    words = [w for w in words if not w.startswith("--preset=")]
-    return shlex.join(["adbench", *words, "--preset", "fast"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from adbench.cli.progress import ConsoleReporter
 from adbench.errors import UsageError
-from adbench.text import counted, duration, print_json, say, stderr_console, table_console
+from adbench.text import counted, duration, print_json, say
 
 if TYPE_CHECKING:
     from adbench.request import Request
@@ -83,6 +83,8 @@ def _show(selection: SelectionFile, tests: Tests, plot: Path | None, as_json: bo
     if as_json:
         print_json(to_json(selection, tests))
     else:
+        from adbench.consoles import table_console
+
         print_selection(selection, tests, table_console(sys.stdout))
     if plot is not None:
         write_plot(selection, tests, plot)
@@ -124,4 +126,6 @@ def _announce(request: Request, searches: Sequence[Search], assume_yes: bool) ->
             f"no GPU was found and this would take about {seconds / 3600:,.0f} hours here (limit "
             f"{MAX_HOURS_WITHOUT_GPU:.0f}); use --preset fast, or the same with --yes to go ahead"
         )
+    from adbench.consoles import stderr_console
+
     return ConsoleReporter(stderr_console(), work_of(pending))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from adbench.errors import UsageError
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.claims import ClaimWatch, Look
 from adbench.store.folders import Store
 from adbench.store.plan_files import PlannedCell, read_plans
@@ -39,11 +38,18 @@ class CellStatus:
     checkpoint_seconds_ago: float | None = None
     reason: str | None = None
 
+    def __str__(self) -> str:
+        notes = [] if self.reason is None else [self.reason]
+        if self.seconds_ago is not None:
+            notes.append(f"last sign of life {duration(self.seconds_ago)} ago")
+        if self.checkpoint_seconds_ago is not None:
+            notes.append(f"training saved {duration(self.checkpoint_seconds_ago)} ago")
+        return f"{self.state:11s} {self.title}" + (f": {', '.join(notes)}" if notes else "")
+
 
 def status(results: Path, as_json: bool) -> None:
     """Print it; raises `UsageError` for a folder in which nothing was ever started."""
-    store = Store(results)
-    store.check_format()
+    Store(results).check_format()
     cells = read_status(results)
     if not cells:
         raise UsageError(
@@ -52,44 +58,43 @@ def status(results: Path, as_json: bool) -> None:
         )
     counts = Counter(cell.state for cell in cells)
     if as_json:
-        counted_states = {state: counts[state] for state in ORDER}
-        print_json({"cells": [asdict(cell) for cell in cells], "counts": counted_states})
+        by_state = {state: counts[state] for state in ORDER}
+        print_json({"cells": [asdict(cell) for cell in cells], "counts": by_state})
         return
     parts = [f"{counts[state]} {state}" for state in ORDER if counts[state]]
     show(f"{counted(len(cells), 'cell')}: {', '.join(parts)}")
     for cell in cells:
         if cell.state not in ("finished", "waiting"):
-            show(_line(cell))
+            show(str(cell))
 
 
 def read_status(root: Path) -> list[CellStatus]:
     """The status of every cell that a run has planned, in the plans' order."""
     watch, now = ClaimWatch(), time.time()
-    cells, looks = read_plans(root), dict[str, Look]()
-    owned = _owned(root, cells, watch, looks)
-    return [_status(root, cell, looks[cell.fit], cell in owned, now) for cell in cells]
-
-
-def _owned(
-    root: Path, cells: Sequence[PlannedCell], watch: ClaimWatch, looks: dict[str, Look]
-) -> set[PlannedCell]:
-    """Of the cells that share a claim, the first that has no outcome is the one at work."""
-    found: dict[str, PlannedCell] = {}
-    for cell in cells:
+    looks: dict[str, Look] = {}
+    owned: set[str] = set()
+    found = []
+    for cell in read_plans(root):
         if cell.fit not in looks:
             looks[cell.fit] = watch.look(root / "cells" / cell.fit)
-        if looks[cell.fit].state == "live" and not _is_there(_path(root, cell, "record")):
-            found.setdefault(cell.fit, cell)
-    return set(found.values())
+        # Of the cells that share a claim, the first that has no outcome is the one at work.
+        finished = _is_there(_path(root, cell, "record"))
+        at_work = looks[cell.fit].state == "live" and not finished and cell.fit not in owned
+        if at_work:
+            owned.add(cell.fit)
+        found.append(_status(root, cell, looks[cell.fit] if at_work else None, finished, now))
+    return found
 
 
-def _status(root: Path, cell: PlannedCell, look: Look, owned: bool, now: float) -> CellStatus:
-    folder = root / "cells" / cell.fit
-    if _is_there(_path(root, cell, "record")):
+def _status(
+    root: Path, cell: PlannedCell, owner: Look | None, finished: bool, now: float
+) -> CellStatus:
+    if finished:
         return CellStatus(cell.title, "finished")
+    folder = root / "cells" / cell.fit
     saved = _age(folder / "checkpoint.pt", now)
-    if owned:
-        beat = _age(folder / look.mark.partition(":")[0], now)
+    if owner is not None:
+        beat = _age(folder / owner.mark.partition(":")[0], now)
         return CellStatus(cell.title, "running", beat, saved)
     failed = _path(root, cell, "failed")
     if _is_there(failed):
@@ -106,7 +111,7 @@ def _path(root: Path, cell: PlannedCell, kind: str) -> Path:
 def _is_there(path: Path) -> bool:
     """Whether a record is there. Its content is for others to check; but what is no file, or is
     too large, is none, and is told."""
-    return is_readable_text(path) or atomic.read_or_set_aside(path) is not None
+    return is_readable_text(path) or files.read_or_set_aside(path) is not None
 
 
 def _age(path: Path, now: float) -> float | None:
@@ -119,15 +124,6 @@ def _age(path: Path, now: float) -> float | None:
 
 def _reason(path: Path) -> str:
     try:
-        return str(atomic.read_json(path)["failure"]["message"])
+        return str(files.read_json(path)["failure"]["message"])
     except (OSError, ValueError, KeyError, TypeError):
         return "its record is damaged; the next run sets it aside"
-
-
-def _line(cell: CellStatus) -> str:
-    notes = [] if cell.reason is None else [cell.reason]
-    if cell.seconds_ago is not None:
-        notes.append(f"last sign of life {duration(cell.seconds_ago)} ago")
-    if cell.checkpoint_seconds_ago is not None:
-        notes.append(f"training saved {duration(cell.checkpoint_seconds_ago)} ago")
-    return f"{cell.state:11s} {cell.title}" + (f": {', '.join(notes)}" if notes else "")

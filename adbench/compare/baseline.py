@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adbench.errors import StoreError, shortened
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.record_blocks import Items
 from adbench.store.records import Record, now
 from adbench.store.regular_files import LARGE_TEXT_BYTES
@@ -53,7 +53,7 @@ def make_baseline(records: Sequence[Record], pixels: dict[str, dict[str, str]]) 
 
 def write_baseline(baseline: Baseline, path: Path) -> None:
     """Replace the file atomically, with a checksum."""
-    atomic.write_json(path, baseline.model_dump(mode="json"))
+    files.write_json(path, baseline.model_dump(mode="json"))
 
 
 def read_baseline(path: Path) -> Baseline:
@@ -63,7 +63,7 @@ def read_baseline(path: Path) -> Baseline:
         f"`adbench baseline save {path} --results DIR`"
     )
     try:
-        return Baseline.model_validate(atomic.read_json(path, LARGE_TEXT_BYTES))
+        return Baseline.model_validate(files.read_json(path, LARGE_TEXT_BYTES))
     except FileNotFoundError:
         raise StoreError(
             f"there is no baseline {path}: `adbench baseline save {path} --results DIR` makes one"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from adbench.compare.pairing import Incomparable
-from adbench.text import printable, table_console
+from adbench.text import printable
 
 SHOWN = 40
 """Rows of a comparison on a terminal or in Markdown, the most important first; JSON has all."""
@@ -66,6 +66,8 @@ def terminal(page: Page) -> str:
     from rich.table import Table
 
     buffer = io.StringIO()
+    from adbench.consoles import table_console
+
     console = table_console(buffer)
     for table in filter(lambda table: table.rows, page.tables):
         shown = Table(

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 from adbench.compare.baseline import read_baseline
 from adbench.errors import UnknownNameError, UsageError
 from adbench.selectors import MethodSelector, parse_methods
-from adbench.store.folders import Store
+from adbench.store.folders import CellFolder, Store
 from adbench.store.newest import latest
 from adbench.store.pixel_statistics import (
     decode_pixel_statistics,
-    pixel_statistics_path,
     read_pixel_statistics,
 )
-from adbench.store.record_blocks import key_path
 from adbench.store.records import Record
 from adbench.text import at_home
 
@@ -77,8 +75,7 @@ def folder_side(path: Path) -> Side:
     """All of a results folder; an absent one is empty."""
 
     def encoded(record: Record) -> dict[str, str]:
-        cell = key_path(path / "cells", record.keys["fit"])
-        return read_pixel_statistics(pixel_statistics_path(cell, record.keys["score"]))
+        return read_pixel_statistics(CellFolder(path, record.keys).pixels)
 
     return Side(str(path), tuple(latest(Store(path).records())), encoded)
 

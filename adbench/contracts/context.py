@@ -96,6 +96,15 @@ class Context:
     batch_parts: int = 1
     team: Team | None = None
 
+    def __getattr__(self, name: str) -> Any:
+        what = f"Context has no attribute {name!r}"
+        if name == "deadline":
+            what += (
+                " any more: checkpoint.save() ends a training that is over its time, and "
+                "checkpoint.due() is true then; a method needs no code for it"
+            )
+        raise AttributeError(what)
+
     def generator(self, *purpose: str | int, device: str = "cpu") -> torch.Generator:
         """A fresh generator for one purpose, a function of the seed and the purpose alone.
 

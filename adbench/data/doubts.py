@@ -35,10 +35,11 @@ class CategoryFiles:
     Attributes:
         contents: SHA-256 of the images that can be read.
         tags: orientation tags of images, 1 for none; None for what cannot be decoded.
-        masks: looks at masks, likewise; may hold others besides.
+        masks: looks at masks, likewise.
         of_normals: normal images to files that lie where their masks would.
-        threshold: what is greater in a mask is anomalous.
-        decided_by: who has set it for these masks; empty where nobody looked at them for it.
+        on_card, given: the card's threshold, and the user's, which goes before it.
+
+    Mappings may hold other files besides.
     """
 
     category: str
@@ -47,8 +48,20 @@ class CategoryFiles:
     tags: Mapping[str, int | None]
     masks: Mapping[str, MaskLook | None]
     of_normals: Mapping[str, str]
-    threshold: int
-    decided_by: str = ""
+    on_card: int
+    given: int | None = None
+
+    @property
+    def threshold(self) -> int:
+        """What is greater in a mask is anomalous."""
+        return self.on_card if self.given is None else self.given
+
+    @property
+    def decided_by(self) -> str:
+        """Who has set it for these masks; empty where nobody looked at them for it."""
+        if self.given is not None:
+            return f"--mask-threshold {self.given}"
+        return "the data set's card" if self.on_card else ""
 
     @cached_property
     def marked(self) -> dict[str, MaskLook]:
@@ -91,13 +104,6 @@ class CategoryFiles:
             yield finding_of(severity, self.category, check, message, paths)
 
 
-def decided_by(on_card: int, given: int | None) -> str:
-    """Who has set the threshold for these masks; empty where nobody looked at them for it."""
-    if given is not None:
-        return f"--mask-threshold {given}"
-    return "the data set's card" if on_card else ""
-
-
 def file_findings(files: CategoryFiles) -> Iterator[Finding]:
     """All that is doubtful about what the files of one category hold."""
     for check in _FILE_CHECKS:
@@ -105,10 +111,11 @@ def file_findings(files: CategoryFiles) -> Iterator[Finding]:
 
 
 def _orientation(files: CategoryFiles) -> Iterator[Finding]:
+    of_images = {s.path: files.tags.get(s.path) for s in files.samples}
     of_masks = {path: look.orientation for path, look in files.marked.items()}
     tags = {
         what: {path: tag for path, tag in own.items() if tag is not None and tag != 1}
-        for what, own in (("images", files.tags), ("masks", of_masks))
+        for what, own in (("images", of_images), ("masks", of_masks))
     }
     every = tags["images"] | tags["masks"]
     if every:
@@ -252,11 +259,12 @@ def _coverage(files: CategoryFiles) -> Iterator[Finding]:
 
 def _of_normals(files: CategoryFiles) -> Iterator[Finding]:
     flaws = []
-    for image, mask in files.of_normals.items():
+    for s in files.samples:
+        mask = files.of_normals.get(s.path, "")
         look = files.masks.get(mask)
         if look is not None and look.share_above(files.threshold) > 0:
             message = (
-                f"{mask} marks anomalous pixels, but {image} is normal by its folder, and counts "
+                f"{mask} marks anomalous pixels, but {s.path} is normal by its folder, and counts "
                 "as normal"
             )
             flaws.append(Flaw("warning", "normal mask", message, mask))

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adbench.contracts import CategoryCard, Geometry, Sample
+from adbench.contracts import CategoryCard, Dataset, Geometry, Sample
 from adbench.data.decode import ImageHeader, image_header, plain_image, room_for
-from adbench.data.doubts import other_size
+from adbench.data.doubts import CategoryFiles, other_size
 from adbench.data.findings import CategorySummary, Finding, Flaw, grouped, several
 from adbench.data.images import MaskRule, decode_mask, resize_mask
-from adbench.data.inspection import Inspected, without_root
-from adbench.data.looks import MaskLook, look_at_mask
+from adbench.data.inspection import Inspected, normal_masks, without_root
+from adbench.data.looks import MaskLook, look_at_files, look_at_mask
 from adbench.data.names import digests_match
 from adbench.errors import DataError
 from adbench.metrics.exact import count_regions
@@ -88,6 +88,32 @@ def pixel_findings(category: str, seen: Sequence[Seen], size: int) -> Iterator[F
     if len(modes) > 1:
         message = f"images of several modes ({several(modes, 'modes')}); all are read as RGB"
         yield Finding("note", category, "mode", message)
+
+
+def files_of(
+    dataset: Dataset,
+    root: Path,
+    category: str,
+    samples: Sequence[Sample],
+    seen: Sequence[Seen],
+    threshold: int | None,
+) -> CategoryFiles:
+    """What was seen of the files of one category, and a look at masks of its normal images."""
+    pairs = list(zip(samples, seen, strict=True))
+    of_normals = normal_masks(dataset, root, samples)
+    extra = sorted(set(of_normals.values()))
+    beside = look_at_files(look_at_mask, [root / path for path in extra])
+    masks = {s.mask_path: one.mask for s, one in pairs if s.mask_path}
+    return CategoryFiles(
+        category,
+        samples,
+        contents={s.path: one.content for s, one in pairs if one.content},
+        tags={s.path: one.header.orientation for s, one in pairs if one.header and one.content},
+        masks=masks | dict(zip(extra, beside, strict=True)),
+        of_normals=of_normals,
+        on_card=dataset.card.mask_threshold,
+        given=threshold,
+    )
 
 
 def summarise(

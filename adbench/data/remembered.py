@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adbench.errors import StoreError
-from adbench.store.atomic import forbids_writing, is_damage, replacing, say_damaged
-from adbench.store.cache_files import say_unkept
+from adbench.store.files import forbids_writing, is_damage, replacing, say_damaged, say_unkept
 from adbench.store.regular_files import LARGE_TEXT_BYTES, read_bounded, refuse_json_bomb
 
 

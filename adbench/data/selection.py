@@ -19,7 +19,7 @@ from adbench.data.verify import file_doubts, quick_check
 from adbench.errors import DataError, UnknownNameError, UsageError
 from adbench.registry import load_dataset, refuse_shared_names
 from adbench.selectors import parse_dataset, split_categories
-from adbench.store.atomic import digest
+from adbench.store.files import digest
 from adbench.text import is_printable
 
 if TYPE_CHECKING:

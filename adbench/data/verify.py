@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from adbench.contracts import CategoryCard, Dataset, Geometry, Sample
 from adbench.data.digests import content_digests
-from adbench.data.doubts import CategoryFiles, decided_by, file_findings
+from adbench.data.doubts import CategoryFiles, file_findings
 from adbench.data.findings import Finding, Report
 from adbench.data.inspection import (
     Inspected,
@@ -24,7 +24,7 @@ from adbench.data.inspection import (
     overlooked,
     without_root,
 )
-from adbench.data.looks import look_at_files, look_at_image, look_at_mask, remembered_looks
+from adbench.data.looks import look_at_image, look_at_mask, remembered_looks
 from adbench.data.names import name_findings, presence_findings
 from adbench.errors import DataError, UnknownNameError
 from adbench.machine.threads import in_threads
@@ -64,18 +64,8 @@ def file_doubts(
     masks = remembered_looks(look_at_mask, root, of_masks, folder)
     on_card = dataset.card.mask_threshold
     for category, own in samples.items():
-        names = [s.path for s in own]
         yield from file_findings(
-            CategoryFiles(
-                category,
-                own,
-                contents,
-                tags={path: tags[path] for path in names},
-                masks=masks,
-                of_normals={path: of_normals[path] for path in names if path in of_normals},
-                threshold=on_card if threshold is None else threshold,
-                decided_by=decided_by(on_card, threshold),
-            )
+            CategoryFiles(category, own, contents, tags, masks, of_normals, on_card, threshold)
         )
 
 
@@ -105,52 +95,33 @@ def verify(
     Raises:
         UnknownNameError: the data set has no such category.
     """
-    from adbench.data.pixels import look_at, pixel_findings, summarise
+    from adbench.data.pixels import files_of, look_at, pixel_findings, summarise
 
     layout, findings, inspected = _check_names(dataset, root, categories)
-    on_card = dataset.card.mask_threshold
-    threshold = on_card if mask_threshold is None else mask_threshold
+    threshold = dataset.card.mask_threshold if mask_threshold is None else mask_threshold
     look = partial(look_at, root, threshold, Geometry(resize=evaluation_size), mask_rule)
     total = sum(len(i.samples) for i in inspected.values())
     done = 0
     summaries = []
     for category, found in inspected.items():
-        samples, seen = found.samples, []
-        for one in in_threads(look, samples):
+        seen = []
+        for one in in_threads(look, found.samples):
             seen.append(one)
             done += 1
             if progress is not None:
                 progress(category, done, total)
         findings += pixel_findings(category, seen, evaluation_size)
-        of_normals = normal_masks(dataset, root, samples)
-        extra = sorted(set(of_normals.values()))
-        beside = look_at_files(look_at_mask, [root / path for path in extra])
-        pairs = list(zip(samples, seen, strict=True))
-        sound = [
-            (s.path, one.header, one.content) for s, one in pairs if one.header and one.content
-        ]
-        findings += file_findings(
-            CategoryFiles(
-                category,
-                samples,
-                contents={path: content for path, _, content in sound},
-                tags={path: header.orientation for path, header, _ in sound},
-                masks={s.mask_path: one.mask for s, one in pairs if s.mask_path}
-                | dict(zip(extra, beside, strict=True)),
-                of_normals=of_normals,
-                threshold=threshold,
-                decided_by=decided_by(on_card, mask_threshold),
-            )
-        )
+        files = files_of(dataset, root, category, found.samples, seen, mask_threshold)
+        findings += file_findings(files)
         card = dataset.card.categories.get(category, CategoryCard())
         summaries.append(summarise(category, card, found, seen))
     return Report(
-        dataset=dataset.card.name,
-        version=dataset.card.version,
-        layout=layout,
-        findings=tuple(findings),
-        summaries=tuple(summaries),
-        strict=strict,
+        dataset.card.name,
+        dataset.card.version,
+        layout,
+        tuple(findings),
+        tuple(summaries),
+        strict,
     )
 
 

@@ -23,7 +23,7 @@ from adbench.figures.names import file_part
 from adbench.figures.pictures import Column, Maps, Subject
 from adbench.figures.sheets import widest
 from adbench.figures.style import COLOURMAP, CONTOUR
-from adbench.store import atomic
+from adbench.store import files
 
 FORMAT = 1
 SIDE = 256  # pixels of a gallery picture
@@ -84,7 +84,7 @@ def write(folder: Path, value: dict[str, Any]) -> Path:
     """Replace the category's file below the figures' folder."""
     name = f"{file_part(value['dataset'])}-{file_part(value['category'])}.json"
     path = folder / "gallery" / name
-    atomic.write_json(path, value)
+    files.write_json(path, value)
     return path
 
 
@@ -92,7 +92,7 @@ def read(folder: Path) -> Iterator[dict[str, Any]]:
     """The entries below a figures' folder; one of another version is passed over, and a damaged
     one named and set aside, as both can be drawn again."""
     for path in sorted((folder / "gallery").glob("*.json")):
-        value = atomic.read_or_set_aside(path, "`adbench figures` draws it again")
+        value = files.read_or_set_aside(path, "`adbench figures` draws it again")
         if value is not None and value.get("format") == FORMAT:
             yield value
 

@@ -20,8 +20,8 @@ from adbench.data.selection import DataSelection, select_data
 from adbench.errors import AdbenchError, PluginError, StoreError
 from adbench.figures.cases import ImageScores
 from adbench.plan import Cell
+from adbench.store.folders import CellFolder
 from adbench.store.predictions import PredictionChunks, chunk_bounds
-from adbench.store.record_blocks import key_path
 from adbench.store.records import Record
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ class KeptMaps:
 
     def __init__(self, results: Path, record: Record) -> None:
         """Raises `StoreError` for keys that are none."""
-        cell = key_path(results / "cells", record.keys["fit"])
-        self._folder = key_path(cell, record.keys["predict"])
+        self._folder = CellFolder(results, record.keys).predictions
         self._record = record
         self._categories: list[str] = record.images.get("category", [])
         self._bounds = chunk_bounds(self._categories)

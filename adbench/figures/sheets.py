@@ -15,8 +15,8 @@ from adbench.figures.cases import describe, extreme_cases
 from adbench.figures.pictures import Column, Scale, Subject
 from adbench.figures.style import COLOURMAP, CONTOUR, folded, new_figure
 from adbench.plan import told_of
+from adbench.store.folders import CellFolder
 from adbench.store.model_files import read_model_report
-from adbench.store.record_blocks import key_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -176,8 +176,8 @@ def _intermediates(
     from adbench.store.checkpoint import FileCheckpoint
 
     record = subject.record
-    folder = key_path(results / "cells", record.keys["fit"])
-    if read_model_report(folder / "model") is None:
+    folder = CellFolder(results, record.keys)
+    if read_model_report(folder.model) is None:
         raise StoreError(
             f"{record.identity['method']} on {record.identity['dataset']}: the model was not kept, "
             "so its steps cannot be drawn; run without --no-keep-model, with --overwrite all"
@@ -186,11 +186,11 @@ def _intermediates(
         device=device,
         precision=precision,
         seed=record.identity["seed"],
-        checkpoint=FileCheckpoint(folder / "checkpoint.pt", float("inf")),
+        checkpoint=FileCheckpoint(folder.checkpoint, float("inf")),
         cache=cache,
         category_cards=told_of(subject.data.dataset.card, record.identity["categories"]),
     )
-    method = subject.build().load(folder / "model", context)
+    method = subject.build().load(folder.model, context)
     category_of = dict(zip(record.images["id"], record.images["category"], strict=True))
     pixels = np.stack([subject.image(image_id) for image_id in ids])
     return method.intermediates(Images(pixels, tuple(ids), tuple(category_of[i] for i in ids)))

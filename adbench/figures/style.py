@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adbench.store import atomic
+from adbench.store import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,7 +117,7 @@ def save_as(figure: Figure, path: Path) -> Path:
     """Write PNG, PDF or SVG by the name's ending, whole or not at all; equal figures, equal
     bytes."""
     kind = path.suffix.lower()[1:]
-    with atomic.replacing(path) as temporary:
+    with files.replacing(path) as temporary:
         figure.savefig(temporary, format=kind, dpi=150, metadata=dict.fromkeys(_UNDATED[kind]))
     return path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from adbench.errors import AdbenchError
 from adbench.hyperparameters import build_hyperparameters
@@ -19,8 +19,7 @@ UNCOMPARED = frozenset({"image_size", "crop", "backbone"})
 """Hyper-parameters that the protocol has, too, where they are compared."""
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """One reason why two numbers are not comparable, as texts."""
 
     what: str
@@ -43,7 +42,6 @@ class Beside:
 
     @property
     def name(self) -> str:
-        """Of the method, as printed."""
         return self.column.first.name
 
     @property
@@ -58,7 +56,6 @@ class Beside:
         return None if self.differences else self.run
 
     def number(self, category: str, metric: str) -> Reported | None:
-        """What the paper prints, or None."""
         return self.column.numbers.get((category, metric))
 
     def cell_difference(self, category: str, metric: str) -> Difference | None:
@@ -76,10 +73,10 @@ class Beside:
     def difference(self, category: str, metric: str) -> float | None:
         """Ours less the reported number, only where nothing sets them apart."""
         number, run = self.number(category, metric), self.compared_with
-        value = run.value(category, metric) if number is not None and run is not None else None
-        if number is None or value is None or self.cell_difference(category, metric) is not None:
+        if number is None or run is None or self.cell_difference(category, metric):
             return None
-        return value - float(number.value)
+        value = run.value(category, metric)
+        return None if value is None else value - float(number.value)
 
     def covered(self, category: str, metric: str) -> bool | None:
         """Whether the 95 % interval of ours holds the reported number, give or take the latter's
@@ -96,13 +93,12 @@ class Beside:
         number = self.number(category, metric)
         if number is None or self.compared_with is None:
             return ""
-        if (apart := self.cell_difference(category, metric)) is not None:
+        if apart := self.cell_difference(category, metric):
             return f"≠ {apart.what}"
         if (value := self.difference(category, metric)) is None:
             return "–"
         text = f"{100 * value:+.{max(0, -number.exponent - 2)}f}".replace("-", "−")
-        covered = self.covered(category, metric)
-        return text if covered is None else f"{text} {'in' if covered else 'out'}"
+        return text + {None: "", True: " in", False: " out"}[self.covered(category, metric)]
 
 
 def beside(
@@ -122,9 +118,9 @@ def _nearest(
     """With the run of the same method and ablation that differs in the least; of several, the
     newest: it is the one on the newest data."""
     theirs = column.first
-    newest_first = sorted(runs, key=lambda run: run.newness, reverse=True)
     place = theirs.dataset, theirs.method
-    own = [run for run in newest_first if (run.first["dataset"], run.first["method"]) == place]
+    own = [run for run in runs if (run.first["dataset"], run.first["method"]) == place]
+    own.sort(key=lambda run: run.newness, reverse=True)
     expected: dict[str, Any] = {}
     try:
         if own:
@@ -133,12 +129,8 @@ def _nearest(
             expected = build_hyperparameters(method, theirs.preset, options).canonical()
     except AdbenchError:  # records of a method that is not installed, or is another one by now
         own = []
-    ablated = {
-        option
-        for other in found
-        if other.first.method == theirs.method
-        for option in selector_options(other.first.selector)
-    }
+    variants = (c.first.selector for c in found if c.first.method == theirs.method)
+    ablated = {option for selector in variants for option in selector_options(selector)}
     own = [r for r in own if all(_same(r.hyperparameters, expected, name) for name in ablated)]
     pairs = [(differences(column, run, expected), run) for run in own]
     apart, nearest = min(pairs, key=lambda pair: len(pair[0]), default=((), None))
@@ -156,15 +148,12 @@ def differences(
         trained = column.categories
     elif protocol["scope"] == "separate" and trained != column.categories:
         trained = "one"
+    size = size_text(protocol["image_size"], protocol["crop"])
     found: list[tuple[str, Any, Any]] = [
         ("version", protocol["dataset_version"], theirs.dataset_version),
         ("scope", protocol["scope"], theirs.scope),
         ("trained on", trained, column.categories),
-        (
-            "image size",
-            size_text(protocol["image_size"], protocol["crop"]),
-            size_text(theirs.image_size, theirs.crop),
-        ),
+        ("image size", size, size_text(theirs.image_size, theirs.crop)),
         ("backbone", protocol.get("backbone") or "none", theirs.backbone),
         ("limit", protocol["limit"], None),
     ]

@@ -22,9 +22,7 @@ OWN = f"""@misc{{adbench,
 
 
 class Citation(NamedTuple):
-    """What to cite for one name; `kind` is method, data set or adbench."""
-
-    kind: str
+    kind: str  # method, data set or adbench
     name: str
     bibtex: str
 

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress, zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 from adbench.errors import AdbenchError
 from adbench.metrics import table as metrics_table
@@ -60,17 +60,14 @@ class Numbers:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """Ours, one a method, category and seed."""
         return rows(self.records, self.marks.versions)
 
     @cached_property
     def summaries(self) -> list[dict[str, Any]]:
-        """The same over seeds."""
         return summarise_seeds(self.rows)
 
     @cached_property
     def marks(self) -> Marks:
-        """What stands behind the names of ours."""
         return Marks(self.records)
 
     @cached_property
@@ -102,12 +99,10 @@ class Block:
 
     @cached_property
     def seeds(self) -> list[int]:
-        """Of all methods."""
         return sorted({seed for s in self.own for seed in s["seeds"]})
 
     @property
     def unit(self) -> str:
-        """What stands behind a title: percent, of which seeds."""
         return f"%, {seeds_text(self.seeds) if self.seeds else REPORTED}"
 
     def cells(self, metrics: Sequence[str]) -> dict[tuple[Group, str], Cell]:
@@ -164,10 +159,9 @@ def blocks(numbers: Numbers, metrics: Sequence[str]) -> list[Block]:
     visible = shown(numbers.beside, metrics)
     theirs = grouped(visible, lambda b: (b.column.first.dataset, b.column.first.scope))
     every = grouped(numbers.summaries, lambda s: s["dataset"])
-    keys = dict.fromkeys([*ours, *theirs])
-    datasets = list(dict.fromkeys(dataset for dataset, _ in keys))
+    datasets = grouped(dict.fromkeys([*ours, *theirs]), lambda key: key[0])
     found = []
-    for key in sorted(keys, key=lambda key: datasets.index(key[0])):
+    for key in (key for keys in datasets.values() for key in keys):
         own = ours.get(key, [])
         names = dict.fromkeys(s["category"] for s in own or every[key[0]])
         categories = [name for name in names if name != MEAN]
@@ -229,16 +223,14 @@ def _long(block: Block) -> Table:
 # ------------------------------------------------------------------------- as in papers
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """What a row is about: a category, or the mean or spread of those in `over`."""
 
     category: str
     over: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Lane:
+class Lane(NamedTuple):
     """A column: its heading in lines, and its cell at each line, None where it has nothing."""
 
     head: tuple[str, ...]
@@ -251,7 +243,6 @@ def paper_tables(
 ) -> list[Table]:
     """One table a block, with published numbers in columns of their own; `transpose` makes methods
     the rows."""
-    turn = _transposed if transpose else _upright
     tables = []
     for block in blocks(numbers, metrics):
         sets = [over for over in map(_over, block.methods.values()) if len(over) > 1]
@@ -260,11 +251,11 @@ def paper_tables(
         lines = [*map(Line, block.categories), *sums]
         if lanes := _lanes(block, lines, metrics):
             there = [any(cells) for cells in zip(*(lane.cells for lane in lanes), strict=True)]
-            lanes = [replace(lane, cells=list(compress(lane.cells, there))) for lane in lanes]
-            columns, rows = turn(list(compress(lines, there)), lanes, (Value(""),) * len(metrics))
+            lanes = [lane._replace(cells=list(compress(lane.cells, there))) for lane in lanes]
+            kept, empty = list(compress(lines, there)), (Value(""),) * len(metrics)
+            columns, rows = _grid(kept, lanes, empty, transpose)
             title, caption = _titles(block, metrics)
-            key = f"{block.dataset}-{block.scope}"
-            tables.append(Table(title, columns, rows, caption, key))
+            tables.append(Table(title, columns, rows, caption, f"{block.dataset}-{block.scope}"))
     return tables
 
 
@@ -308,38 +299,34 @@ def _heading(summary: Summary, marks: Marks, with_preset: bool) -> tuple[str, ..
     return (title, *options, *preset, *([f"({mark})"] if mark else []))
 
 
-def _upright(
-    lines: Sequence[Line], lanes: Sequence[Lane], empty: Cell
+def _grid(
+    lines: Sequence[Line], lanes: Sequence[Lane], empty: Cell, transpose: bool
 ) -> tuple[tuple[Column, ...], tuple[Row, ...]]:
-    theirs = any(lane.reported for lane in lanes)
-    columns = [Column("category", is_name=True)]
-    for lane in lanes:
-        group = (REPORTED if lane.reported else OURS) if theirs else ""
-        columns.append(Column("\n".join(lane.head), False, group, lane.reported))
-    last = sum(not line.over for line in lines) - 1
-    found = [
-        Row(
-            ((Value(label),), *(lane.cells[number] or empty for lane in lanes)),
-            ends=number == last < len(lines) - 1,
+    """Columns and rows: lanes and lines, or turned the other way round."""
+    names, cells = _labels(lines), [[cell or empty for cell in lane.cells] for lane in lanes]
+    theirs = [lane.reported for lane in lanes]
+    if transpose:
+        columns = columns_of(["method"], names)
+        names, last, reported = [" ".join(lane.head) for lane in lanes], theirs.count(False), theirs
+    else:
+        kinds = (REPORTED if is_theirs else OURS for is_theirs in theirs)
+        groups = kinds if any(theirs) else [""] * len(lanes)
+        columns = (
+            Column("category", is_name=True),
+            *(
+                Column("\n".join(lane.head), False, group, lane.reported)
+                for lane, group in zip(lanes, groups, strict=True)
+            ),
         )
-        for number, label in enumerate(_labels(lines))
-    ]
-    return tuple(columns), tuple(found)
-
-
-def _transposed(
-    lines: Sequence[Line], lanes: Sequence[Lane], empty: Cell
-) -> tuple[tuple[Column, ...], tuple[Row, ...]]:
-    last = sum(not lane.reported for lane in lanes) - 1
-    found = [
-        Row(
-            ((Value(" ".join(lane.head)),), *(cell or empty for cell in lane.cells)),
-            ends=number == last < len(lanes) - 1,
-            reported=lane.reported,
+        cells = [list(row) for row in zip(*cells, strict=True)]
+        last, reported = sum(not line.over for line in lines), [False] * len(lines)
+    rows = [
+        Row(((Value(name),), *own), ends=number == last < len(names), reported=is_reported)
+        for number, (name, own, is_reported) in enumerate(
+            zip(names, cells, reported, strict=True), 1
         )
-        for number, lane in enumerate(lanes)
     ]
-    return columns_of(["method"], _labels(lines)), tuple(found)
+    return columns, tuple(rows)
 
 
 def _labels(lines: Sequence[Line]) -> list[str]:

@@ -18,7 +18,7 @@ from adbench.store.comparability import newness
 from adbench.store.folders import Store
 from adbench.store.newest import latest
 from adbench.store.records import Record, mean_metrics
-from adbench.text import json_text, table_console
+from adbench.text import json_text
 
 FORMATS = ("terminal", "markdown", "csv", "latex", "html")
 LAYOUTS = ("long", "paper")
@@ -75,6 +75,8 @@ def tables_text(records: Sequence[Record]) -> str:
 
 def _terminal(report: Report) -> str:
     buffer = io.StringIO()
+    from adbench.consoles import table_console
+
     formats.print_report(report, table_console(buffer))
     return buffer.getvalue()
 

@@ -95,8 +95,8 @@ def _ground_truth(records: Sequence[Record]) -> Iterable[str]:
         for category, truth in record.data.get("ground_truth", {}).items()
     ]
     changed = (t for t in truths if t[2]["regions"] != t[2]["regions_after_resize"])
-    for (dataset, rule, size), own in grouped(changed, _resize).items():
-        yield _lost(dataset, f"the {rule} resize to {size}", {c: truth for _, c, truth in own})
+    for (dataset, resize), own in grouped(changed, lambda t: _resize(t[0])).items():
+        yield _lost(dataset, resize, {category: truth for _, category, truth in own})
     for record, category, truth in truths:
         empty, findings = truth["empty_masks"], record.data.get("findings", [])
         told = {f["check"] for f in findings if f.get("category") == category}
@@ -109,22 +109,22 @@ def _ground_truth(records: Sequence[Record]) -> Iterable[str]:
             )
 
 
-def _resize(truth: tuple[Record, str, Any]) -> tuple[str, str, int]:
-    protocol = truth[0].protocol
-    return truth[0].identity["dataset"], protocol["mask_rule"], protocol["evaluation_size"]
+def _resize(record: Record) -> tuple[str, str]:
+    rule, size = (record.protocol[name] for name in ("mask_rule", "evaluation_size"))
+    return record.identity["dataset"], f"the {rule} resize to {size}"
 
 
 def _lost(dataset: str, resize: str, truths: dict[str, dict[str, Any]]) -> str:
     lost = sum(len(truth["masks_lost_in_resize"]) for truth in truths.values())
     images = f" ({counted(lost, 'image')} lost every region)" if lost else ""
-    counts = {c: (t["regions"], t["regions_after_resize"]) for c, t in truths.items()}
+    counts = [(c, t["regions"], t["regions_after_resize"]) for c, t in truths.items()]
     if len(counts) == 1:
-        (category, (before, after)), *_ = counts.items()
+        category, before, after = counts[0]
         return (
             f"{dataset}:{category}: {before} anomalous regions at native size, {after} after "
             f"{resize}{images}."
         )
-    each = ", ".join(f"{c} {before} and {after}" for c, (before, after) in counts.items())
+    each = ", ".join(f"{category} {before} and {after}" for category, before, after in counts)
     return f"{dataset}: anomalous regions at native size and after {resize}: {each}{images}."
 
 
@@ -159,8 +159,7 @@ def _undefined(records: Sequence[Record]) -> Iterable[str]:
 
 def timing_notes(records: Sequence[Record]) -> list[str]:
     """How many cells have no place in the timing table, and why."""
-    of = counted(len(records), "cell")
-    reasons = {
+    texts = {
         "inference": (
             "Timing left out for {} of {}: other work used the machine. "
             "On an idle machine, the same command with --overwrite timing measures again."
@@ -170,8 +169,6 @@ def timing_notes(records: Sequence[Record]) -> list[str]:
             "during training, or features or coresets came from the cache."
         ),
     }
-    disturbed = {
-        part: sum((r.timing.get(part) or {}).get("valid") is False for r in records)
-        for part in reasons
-    }
-    return [text.format(disturbed[part], of) for part, text in reasons.items() if disturbed[part]]
+    parts = {p: [(r.timing.get(p) or {}).get("valid") for r in records].count(False) for p in texts}
+    of = counted(len(records), "cell")
+    return [texts[part].format(disturbed, of) for part, disturbed in parts.items() if disturbed]

@@ -12,7 +12,7 @@ from adbench.report import spreadsheet
 from adbench.report.report import Report
 from adbench.report.tables import COLUMNS, public
 from adbench.report.text_table import PAIR, Cell, Table, joined, panels
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.records import Record
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def write_reports(records: Sequence[Record], folder: Path, stem: str) -> list[Pa
     report = Report(records)
     targets = {folder / f"{stem}.md": markdown(report), folder / f"{stem}.csv": csv(report)}
     for path, text in targets.items():
-        atomic.write_text(path, text)
+        files.write_text(path, text)
     return list(targets)
 
 

@@ -14,7 +14,7 @@ from itertools import groupby
 from adbench.report.latex_text import latex_text
 from adbench.report.report import Report
 from adbench.report.tables import grouped
-from adbench.report.text_table import Cell, Table, Value, pages, panels
+from adbench.report.text_table import Table, Value, pages, panels
 
 PACKAGES = "booktabs,graphicx,siunitx"
 WIDTH, ROWS = 200, 40
@@ -53,16 +53,9 @@ def _tables(report: Report) -> list[tuple[Table, list[str]]]:
     for records in grouped(report.records, lambda r: str(r.identity["dataset"])).values():
         own = replace(report, records=records)
         for table in own.tables:
-            kinds = (
-                *(("protocol", "ours") if table.has_own else ()),
-                *(("published",) if table.has_reported else ()),
-            )
-            # Those on published numbers come last.
-            notes = sorted(
-                (note for note in own.notes if note.about in kinds),
-                key=lambda note: note.about == "published",
-            )
-            found.append((table, [note.text for note in notes]))
+            notes = [n.text for n in own.notes if table.has_own and n.about in ("protocol", "ours")]
+            notes += [n.text for n in own.notes if table.has_reported and n.about == "published"]
+            found.append((table, notes))
         found += [(table, []) for table in own.parts]
     if report.timing is not None:
         about_time = [note.text for note in report.notes if note.about == "timing"]
@@ -75,11 +68,11 @@ def _tables(report: Report) -> list[tuple[Table, list[str]]]:
 
 
 def environment(table: Table, notes: Sequence[str] = ()) -> str:
-    """One table environment, with the notes below."""
     caption = rf"\caption{{{latex_text(table.caption or table.title)}}}\label{{{label(table)}}}"
     slash = r" @{\,}c@{\,} "  # has a column of its own, because a pair may be empty
     names = [column.is_name for column in table.columns]
-    columns = [list(zip(*cells, strict=True)) for cells in zip(*_cells(table), strict=True)]
+    cells = zip(*(row.cells for row in table.rows), strict=True)
+    columns = [list(zip(*own, strict=True)) for own in cells]
     spec = " ".join(
         slash.join("l" if is_name else _specification(values) for values in halves)
         for is_name, halves in zip(names, columns, strict=True)
@@ -99,10 +92,6 @@ def environment(table: Table, notes: Sequence[str] = ()) -> str:
 def label(table: Table) -> str:
     """`tab:adbench-` and the table's key in letters, digits and hyphens."""
     return "tab:adbench-" + re.sub(r"[^a-z0-9]+", "-", table.key.lower()).strip("-")
-
-
-def _cells(table: Table) -> list[tuple[Cell, ...]]:
-    return [row.cells for row in table.rows]
 
 
 def _specification(values: Sequence[Value]) -> str:
@@ -165,8 +154,8 @@ def _body(table: Table) -> list[str]:
         parts = []
         for column, cell in zip(table.columns, row.cells, strict=True):
             slash = " & / & " if any(value.text for value in cell) else " &  & "
-            show = latex_text if column.is_name else None
-            parts.append(slash.join(show(v.text) if show else _number(v) for v in cell))
+            texts = (latex_text(v.text) if column.is_name else _number(v) for v in cell)
+            parts.append(slash.join(texts))
         name = row.texts[0]
         if sum(column.is_name for column in table.columns) > 1 and name == previous:
             parts[0] = ""

@@ -5,58 +5,23 @@ from __future__ import annotations
 import unicodedata
 
 _SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    # Named commands for these two exist in some font encodings only.
-    '"': r"\char34{}",
-    "`": r"{}\char96{}",  # as it is, ?` and !` would print as turned marks
-    "'": r"{'}",
-    # At the start of a row these would be arguments of the \\ before it.
-    "[": r"{[}",
-    "]": r"{]}",
-    "*": r"{*}",
-    "±": r"$\pm$",
-    "−": r"$-$",
-    "≠": r"$\neq$",
-    "·": r"$\cdot$",
-    "×": r"$\times$",
-    "µ": r"$\mu$",
-    "–": r"\textendash{}",
-    "ß": r"\ss{}",
-    "ø": r"\o{}",
-    "Ø": r"\O{}",
-    "æ": r"\ae{}",
-    "Æ": r"\AE{}",
-    "œ": r"\oe{}",
-    "Œ": r"\OE{}",
-    "ł": r"\l{}",
-    "Ł": r"\L{}",
+    character: form.replace("?", name)
+    for form, characters, names in (
+        (r"\?", "{}$&#%_", "{ } $ & # % _"),
+        ("{?}", "'[]*", "' [ ] *"),  # [ and * after a \\ would be its arguments
+        (r"\text?{}", r"\^~<>|–", "backslash asciicircum asciitilde less greater bar endash"),
+        (r"$\?$", "±≠·×µ", "pm neq cdot times mu"),
+        ("$?$", "−", "-"),
+        (r"\?{}", "ßøØæÆœŒłŁ", "ss o O ae AE oe OE l L"),
+        # Named commands for these two exist in some font encodings only; the backtick as it is
+        # would make turned marks of ?` and !`.
+        (r"\char?{}", '"', "34"),
+        (r"{}\char?{}", "`", "96"),
+    )
+    for character, name in zip(characters, names.split(), strict=True)
 }
-_ACCENTS = {
-    "\u0300": "`",
-    "\u0301": "'",
-    "\u0302": "^",
-    "\u0303": "~",
-    "\u0304": "=",
-    "\u0306": "u",
-    "\u0307": ".",
-    "\u0308": '"',
-    "\u030a": "r",
-    "\u030b": "H",
-    "\u030c": "v",
-    "\u0327": "c",
-}
+_COMBINING = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327"
+_ACCENTS = dict(zip(_COMBINING, "`'^~=u.\"rHvc", strict=True))
 
 
 def latex_text(text: str) -> str:
@@ -73,13 +38,10 @@ def latex_text(text: str) -> str:
 
 
 def _character(character: str) -> str:
-    if character in _SPECIAL:
-        return _SPECIAL[character]
-    if " " <= character <= "~":
-        return character
+    if character in _SPECIAL or " " <= character <= "~":
+        return _SPECIAL.get(character, character)
     letters = unicodedata.normalize("NFD", character)
     if len(letters) == 2 and letters[0].isascii() and letters[0].isalpha():
-        accent = _ACCENTS.get(letters[1])
-        if accent is not None:
-            return rf"\{accent}{{{letters[0]}}}"
+        if letters[1] in _ACCENTS:
+            return rf"\{_ACCENTS[letters[1]]}{{{letters[0]}}}"
     return f"{{[}}U+{ord(character):04X}{{]}}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adbench.report.tables import grouped
+from adbench.report.tables import facts, grouped
 from adbench.store.comparability import PART_WORDS, data_versions, is_known, place_of
 from adbench.store.records import Record
 from adbench.text import counted
@@ -50,14 +50,7 @@ class Marks:
 
     def of_record(self, record: Record) -> str:
         """The same for a finished record; nothing for others."""
-        row = {
-            "protocol": record.protocol_digest,
-            "data": self.versions[record.keys["score"]],
-            "data_known": is_known(record),
-            "dataset": record.identity["dataset"],
-            "status": record.status,
-        }
-        return self.of(row) if record.status == "done" else ""
+        return self.of(facts(record, self.versions))
 
     def data_notes(self) -> list[str]:
         """What sets the versions of a data set apart, and which records do not know theirs."""
@@ -73,22 +66,18 @@ class Marks:
                     f"{f' ({apart})' if apart else ''}; they are neither ranked nor averaged "
                     "together."
                 )
-        return notes + self._unknown()
+        unknown = grouped((r for _, r in every if not is_known(r)), lambda r: r.identity["dataset"])
+        for dataset in [name for name in unknown if name in self.unsure]:
+            runs = dict.fromkeys(f"{r.method} {r.preset}" for r in unknown[dataset])
+            notes.append(
+                f"{dataset}: {', '.join(runs)} (marked {UNKNOWN}): made before records kept "
+                "digests of their files, so whether they saw the same data as the others is "
+                "unknown."
+            )
+        return notes
 
     def _letters_of(self, label: str) -> str:
         return "/".join(self.letter(*s) for s in self.standards if s[1] == label)
-
-    def _unknown(self) -> list[str]:
-        """Records that keep no digests of their files, where others of the data set do."""
-        unknown = (r for own in self.standards.values() for r in own if not is_known(r))
-        found = grouped(unknown, lambda record: str(record.identity["dataset"]))
-        return [
-            f"{dataset}: {', '.join(dict.fromkeys(f'{r.method} {r.preset}' for r in own))} (marked "
-            f"{UNKNOWN}): made before records kept digests of their files, so whether they saw the "
-            "same data as the others is unknown."
-            for dataset, own in found.items()
-            if dataset in self.unsure
-        ]
 
 
 def _apart(base: Sequence[Record], other: Sequence[Record]) -> str:

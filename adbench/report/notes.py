@@ -18,12 +18,14 @@ from adbench.report.text_table import run_name
 from adbench.store.records import Record
 from adbench.text import printable
 
+About = Literal["protocol", "ours", "published", "timing"]
+
 
 @dataclass(frozen=True)
 class Note:
     """One sentence or two, and whether about a protocol, our numbers, published ones or times."""
 
-    about: Literal["protocol", "ours", "published", "timing"]
+    about: About
     text: str
 
     def __post_init__(self) -> None:
@@ -33,30 +35,24 @@ class Note:
 def notes(numbers: Numbers, metrics: Sequence[str] = SHOWN) -> list[Note]:
     """All that tables with these metrics need below them, most important first."""
     records, marks = numbers.records, numbers.marks
-    protocols = _protocols(marks)
+    protocols: dict[str, dict[str, Any]] = {}
+    for (digest, _), own in marks.standards.items():
+        protocols.setdefault(digest, own[0].protocol)
     about_time = timing_notes(records)
-    said = [note for note in footnotes(records) if note not in about_time]
-    return [
-        *(
-            Note("protocol", f"Protocol {marks.letter(digest)}".rstrip() + f": {describe(own)}")
-            for digest, own in protocols.items()
-        ),
-        *(Note("ours", text) for text in _protocol_differences(protocols, marks)),
-        *(Note("ours", text) for text in marks.data_notes()),
-        *(Note("published", text) for text in _published(numbers.beside, metrics)),
-        *(Note("ours", text) for text in _categories(records, numbers.summaries)),
-        *(Note("ours", text) for text in said),
-        *(Note("timing", text) for text in about_time),
+    named = ((f"Protocol {marks.letter(d)}".rstrip(), own) for d, own in protocols.items())
+    texts: list[tuple[About, Iterable[str]]] = [
+        ("protocol", (f"{head}: {describe(own)}" for head, own in named)),
+        ("ours", _protocol_differences(protocols, marks)),
+        ("ours", marks.data_notes()),
+        ("published", _published(numbers.beside, metrics)),
+        ("ours", _categories(records, numbers.summaries)),
+        ("ours", (note for note in footnotes(records) if note not in about_time)),
+        ("timing", about_time),
     ]
+    return [Note(about, text) for about, own in texts for text in own]
 
 
 # ---------------------------------------------------------------------------- protocols
-
-
-def _protocols(marks: Marks) -> dict[str, dict[str, Any]]:
-    """By digest, in order of appearance."""
-    standards = grouped(marks.standards.items(), lambda standard: standard[0][0])
-    return {digest: own[0][1][0].protocol for digest, own in standards.items()}
 
 
 def describe(protocol: Mapping[str, Any]) -> str:
@@ -169,8 +165,7 @@ def _published(found: Sequence[Beside], metrics: Sequence[str]) -> Iterable[str]
             "of ours holds the reported number, give or take its rounding; out: it does not. "
             "Intervals: image metrics by resampling test images, others over seeds."
         )
-    left_out = Counter(b.name.split(" ")[0] for b in found if b not in visible)
-    if left_out:
+    if left_out := Counter(b.name.split(" ")[0] for b in found if b not in visible):
         each = ", ".join(f"{name} {count}" for name, count in left_out.items())
         yield (
             f"Reported variants that we have no run of, or that have none of these metrics, are "
@@ -179,7 +174,8 @@ def _published(found: Sequence[Beside], metrics: Sequence[str]) -> Iterable[str]
 
 
 def _source(mark: str, group: Sequence[Beside]) -> str:
-    sources = (s.rpartition(", ") for b in group for s in b.column.sources)
+    numbers = (number for b in group for number in b.column.numbers.values())
+    sources = (number.source.rpartition(", ") for number in numbers)
     tables = grouped(dict.fromkeys(sources), lambda source: source[0])
     named = "; ".join(f"{paper}, {', '.join(s[2] for s in own)}" for paper, own in tables.items())
     first = group[0].column.first

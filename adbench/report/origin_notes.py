@@ -16,22 +16,7 @@ def origin_notes(records: Sequence[Record]) -> Iterable[str]:
     """Notes about numbers that stand together and were not made by the same."""
     yield from dict.fromkeys(note for record in records for note in record.left_out)
     done = [record for record in records if record.status == "done"]
-    datasets = grouped(done, lambda record: str(record.identity["dataset"]))
-    yield from _methods(done, data_versions(records))
-    for place, there in datasets.items():
-        yield from _codes(place, there, max(record.format for record in records))
-    for place, there in datasets.items():
-        yield from _libraries(place, there)
-    # What is newest is told by the numbers of records all the same.
-    if ahead := [record for record in records if record.is_ahead]:
-        yield (
-            f"{counted(len(ahead), 'record')} made in the future by a clock that was wrong "
-            f"({ahead[0].method} on {ahead[0].place}: {ahead[0].created})."
-        )
-
-
-def _methods(done: Sequence[Record], versions: dict[str, str]) -> Iterable[str]:
-    """Means over numbers of two versions of a method's code."""
+    versions, newest = data_versions(records), max((r.format for r in records), default=0)
     means = grouped(
         done,
         lambda r: (
@@ -45,6 +30,15 @@ def _methods(done: Sequence[Record], versions: dict[str, str]) -> Iterable[str]:
                 f"{where}: means mix versions of the method's code: {parted}; --overwrite all runs "
                 "all with the present one."
             )
+    datasets = grouped(done, lambda record: str(record.identity["dataset"])).items()
+    yield from (note for place, there in datasets for note in _codes(place, there, newest))
+    yield from (note for place, there in datasets for note in _libraries(place, there))
+    # What is newest is told by the numbers of records all the same.
+    if ahead := [record for record in records if record.is_ahead]:
+        yield (
+            f"{counted(len(ahead), 'record')} made in the future by a clock that was wrong "
+            f"({ahead[0].method} on {ahead[0].place}: {ahead[0].created})."
+        )
 
 
 def _codes(place: str, there: Sequence[Record], newest: int) -> Iterable[str]:
@@ -79,9 +73,10 @@ def _libraries(place: str, there: Sequence[Record]) -> Iterable[str]:
 
 def libraries_apart(pairs: Sequence[tuple[Record, Record]]) -> list[str]:
     """Libraries that differ between the sides of a comparison, where both records name theirs."""
+    kept = ((library_versions(base), library_versions(head)) for base, head in pairs)
     changes = dict.fromkeys(
         f"{name} {old.get(name, 'absent')} → {new.get(name, 'absent')}"
-        for old, new in ((library_versions(b), library_versions(h)) for b, h in pairs)
+        for old, new in kept
         if old and new
         for name in LIBRARIES
         if old.get(name) != new.get(name)

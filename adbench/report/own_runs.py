@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from adbench.metrics.table import image_names
 from adbench.report.marks import Marks
-from adbench.report.tables import MEAN, SPREAD, Group, group_of, grouped, spread
+from adbench.report.tables import MEAN, SPREAD, facts, group_of, grouped, spread
 from adbench.report.text_table import marked, run_name
 from adbench.store.comparability import newness
 from adbench.store.records import Record
@@ -42,24 +42,20 @@ class OwnRun:
 
     @property
     def name(self) -> str:
-        """As its rows are called."""
         return marked(run_name(self.first), self.mark)
 
     @property
     def newness(self) -> tuple[int, str]:
-        """Of its newest record."""
         return max(map(newness, self.records))
 
     @property
     def protocol(self) -> Mapping[str, Any]:
-        """Of the first record; a separate model's trained categories are its own."""
+        """Of the first; a separate model's trained categories are its own."""
         return self.records[0].protocol
 
     @property
-    def hyperparameters(self) -> Mapping[str, Any]:
-        """Of every record alike."""
-        own: Mapping[str, Any] = self.records[0].identity["hyperparameters"]
-        return own
+    def hyperparameters(self) -> Any:
+        return self.records[0].identity["hyperparameters"]
 
     @property
     def categories(self) -> frozenset[str]:
@@ -73,16 +69,21 @@ class OwnRun:
         summary = self.summaries.get(category)
         if summary is None or summary["status"] != "done" or summary[metric] is None:
             return None
-        if category == MEAN and summary["undefined"]:
-            return None
-        mean: float = summary[metric]["mean"]
-        return mean
+        is_partial = category == MEAN and summary["undefined"]
+        return None if is_partial else float(summary[metric]["mean"])
 
     def interval(self, category: str, metric: str) -> Interval | None:
         """95 % interval of `value`: image metrics by resampling the test images, which the record
         keeps the scores of; others from two seeds on by Student's t over seeds; else None."""
         if category != SPREAD and metric in image_names() and self._has_images:
-            return self._image_interval(category, metric)
+            import numpy as np
+
+            from adbench.stats.bootstrap import percentiles
+
+            over = sorted(self.categories) if category == MEAN else [category]
+            draws = np.mean([self._resamples[c][metric] for c in over], axis=0)
+            low, high = percentiles(draws, LEVEL)
+            return None if math.isnan(low) else (low, high)
         value = self.summaries.get(category, {}).get(metric)
         if value is None or value["std"] is None:
             return None
@@ -110,44 +111,33 @@ class OwnRun:
         names = ({tuple(i[:2] for i in own) for own in seeds} for seeds in self._images.values())
         return all(len(images) == 1 and () not in images for images in names)
 
-    def _image_interval(self, category: str, metric: str) -> Interval | None:
-        import numpy as np
-
-        from adbench.stats.bootstrap import percentiles
-
-        over = sorted(self.categories) if category == MEAN else [category]
-        low, high = percentiles(np.mean([self._resamples(c)[metric] for c in over], axis=0), LEVEL)
-        return None if math.isnan(low) else (low, high)
-
     @cached_property
-    def _resampled(self) -> dict[str, dict[str, NDArray[np.float64]]]:
-        return {}
-
-    def _resamples(self, category: str) -> dict[str, NDArray[np.float64]]:
-        """Every image metric of every resample of a category, averaged over seeds."""
+    def _resamples(self) -> dict[str, dict[str, NDArray[np.float64]]]:
+        """Of each category, every image metric of every resample, averaged over seeds."""
         import numpy as np
 
         from adbench.metrics.resampled import stratified_weights
         from adbench.stats.bootstrap import RESAMPLES, image_resamples, seed_of
 
-        if category not in self._resampled:
-            seeds = self._images[category]
+        found = {}
+        for category, seeds in self._images.items():
             labels = np.array([label != 0 for _, label, _ in seeds[-1]])
             rng = np.random.default_rng(seed_of(self.records[0].identity["dataset"], category))
             weights = stratified_weights(labels, RESAMPLES, rng)
             scores = (np.array([score for _, _, score in own]) for own in seeds)
             each = [image_resamples(labels, own, weights) for own in scores]
-            self._resampled[category] = {
+            found[category] = {
                 name: np.mean([draws[name] for draws in each], axis=0) for name in image_names()
             }
-        return self._resampled[category]
+        return found
 
 
 def own_runs(
     records: Sequence[Record], summaries: Sequence[Mapping[str, Any]], marks: Marks
 ) -> list[OwnRun]:
     """Every run of ours with a done record, in the tables' order."""
-    done = grouped((r for r in records if r.status == "done"), lambda r: _group(r, marks.versions))
+    finished = (record for record in records if record.status == "done")
+    done = grouped(finished, lambda record: group_of(facts(record, marks.versions)))
     return [
         OwnRun(
             tuple(done[group]),
@@ -157,14 +147,3 @@ def own_runs(
         for group, own in grouped(summaries, group_of).items()
         if group in done
     ]
-
-
-def _group(record: Record, versions: Mapping[str, str]) -> Group:
-    derived = {
-        "variant": record.variant,
-        "preset": record.preset,
-        "protocol": record.protocol_digest,
-        "settings": record.settings,
-        "data": versions[record.keys["score"]],
-    }
-    return group_of({**record.identity, **derived})

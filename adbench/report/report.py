@@ -28,24 +28,19 @@ class Report(Numbers):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that the tables show."""
         return self.cells if self.layout == "paper" else SHOWN
 
     @cached_property
     def tables(self) -> list[Table]:
-        """The comparison."""
-        if self.layout == "paper":
-            return paper_tables(self, self.cells, self.transpose)
-        return comparison(self)
+        is_paper = self.layout == "paper"
+        return paper_tables(self, self.cells, self.transpose) if is_paper else comparison(self)
 
     @cached_property
     def parts(self) -> list[Table]:
-        """What parts of methods score alone."""
         return parts_tables(self, self.metrics)
 
     @cached_property
     def timing(self) -> Table | None:
-        """What methods cost, if any was timed undisturbed."""
         return timing_table(self)
 
     @cached_property
@@ -55,7 +50,6 @@ class Report(Numbers):
 
     @cached_property
     def notes(self) -> list[Note]:
-        """What stands below the tables."""
         return notes(self, self.metrics)
 
     @cached_property

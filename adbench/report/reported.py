@@ -63,9 +63,7 @@ class Reported(BaseModel):
     @property
     def exponent(self) -> int:
         """Of ten, of the last digit of the fraction."""
-        exponent = self.value.as_tuple().exponent
-        assert isinstance(exponent, int)
-        return exponent
+        return int(self.value.as_tuple().exponent)
 
     @property
     def rounding(self) -> float:
@@ -84,11 +82,6 @@ class ReportedColumn:
     first: Reported
     numbers: Mapping[tuple[str, str], Reported] = field(hash=False, compare=False)
     categories: frozenset[str]
-
-    @property
-    def sources(self) -> list[str]:
-        """The tables that the numbers come from."""
-        return list(dict.fromkeys(number.source for number in self.numbers.values()))
 
 
 @cache
@@ -125,15 +118,7 @@ def columns(numbers: Sequence[Reported], datasets: Iterable[str]) -> list[Report
 def _absolute(number: Reported, numbers: Sequence[Reported]) -> Reported:
     if number.kind != "difference":
         return number
-    full = next(
-        n for n in numbers
-        if n.kind == "value" and not n.selector
-        and (n.paper, n.method, n.dataset, n.category, n.metric)
-        == (number.paper, number.method, number.dataset, number.category, number.metric)
-    )  # fmt: skip
+    same = {"kind": "value", "selector": ""}
+    same |= {n: getattr(number, n) for n in ("paper", "method", "dataset", "category", "metric")}
+    full = next(n for n in numbers if all(getattr(n, k) == v for k, v in same.items()))
     return number.model_copy(update={"value": full.value + number.value, "kind": "value"})
-
-
-def times(numbers: Sequence[Reported]) -> list[Reported]:
-    """Inference times of single images."""
-    return [n for n in numbers if n.metric == SECONDS]

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from adbench.report.comparison import Numbers
-from adbench.report.reported import times
+from adbench.report.reported import SECONDS
 from adbench.report.tables import MEAN, TITLES, group_of, grouped, part_rows, rows, summarise_seeds
 from adbench.report.text_table import (
     Table,
@@ -23,10 +23,6 @@ from adbench.store.records import Record
 
 WHOLE = "whole"
 """The method itself, beside its parts."""
-_COSTS = (
-    "cells", "fit, s", "ms/image", "p95", "images/s", "peak RSS, GB", "device mem., GB",
-    "parameters, M", "GFLOP/image",
-)  # fmt: skip
 
 
 def parts_tables(numbers: Numbers, metrics: Sequence[str]) -> list[Table]:
@@ -77,11 +73,15 @@ def timing_table(numbers: Numbers) -> Table | None:
     Of published times, those of papers that time a method of ours.
     """
     timed = (r for r in numbers.records if r.status == "done" and _inference(r).get("valid"))
-    groups = grouped(timed, _timed)
+    groups = grouped(
+        timed,
+        lambda r: (r.identity["dataset"], f"{r.method} {r.preset}", _inference(r)["device_name"]),
+    )
     if not groups:
         return None
+    costs = {key: _costs(group) for key, group in groups.items()}
     ours = {record.identity["method"] for record in numbers.records}
-    published = times(numbers.published)
+    published = [number for number in numbers.published if number.metric == SECONDS]
     papers = {number.paper for number in published if number.method in ours}
     theirs = [
         (n.dataset, f"{n.name}, reported", n.device, "–", "–", f"{1000 * n.value:.1f}", *["–"] * 6)
@@ -89,12 +89,12 @@ def timing_table(numbers: Numbers) -> Table | None:
         if n.paper in papers
     ]
     lines = [
-        row_of((*key, *_costs(group)), ends=bool(theirs) and number == len(groups))
-        for number, (key, group) in enumerate(groups.items(), 1)
+        row_of((*key, *own.values()), ends=bool(theirs) and number == len(costs))
+        for number, (key, own) in enumerate(costs.items(), 1)
     ]
     return Table(
         "Timing (batch 1: ms/image and p95; the method's batch: images/s)",
-        columns_of(("data set", "method", "device"), _COSTS),
+        columns_of(("data set", "method", "device"), next(iter(costs.values()))),
         (*lines, *(row_of(line, reported=True) for line in theirs)),
         key="timing",
     )
@@ -104,24 +104,20 @@ def _inference(record: Record) -> dict[str, Any]:
     return record.timing.get("inference") or {}
 
 
-def _timed(record: Record) -> tuple[str, str, str]:
-    run = {**record.identity, "variant": record.variant, "preset": record.preset}
-    return record.identity["dataset"], run_name(run), _inference(record)["device_name"]
-
-
-def _costs(group: Sequence[Record]) -> tuple[str, ...]:
-    fit = [r.timing["fit"] for r in group]
-    seconds = [f["seconds"] for f in fit if f.get("valid")]
+def _costs(group: Sequence[Record]) -> dict[str, str]:
+    """By the heads of their columns."""
+    fit = [r.timing["fit"]["seconds"] for r in group if r.timing["fit"].get("valid")]
     inference = [r.timing["inference"] for r in group]
     device = [i["peak_device_bytes"] for i in inference if i["peak_device_bytes"] is not None]
-    return (
-        str(len(group)),
-        f"{median(seconds):.1f}" if seconds else "–",
-        f"{1e3 * median([i['seconds_per_image']['median'] for i in inference]):.1f}",
-        f"{1e3 * median([i['seconds_per_image']['p95'] for i in inference]):.1f}",
-        f"{median([i['images_per_second'] for i in inference]):.2f}",
-        f"{max(i['peak_rss_bytes'] for i in inference) / 1e9:.2f}",
-        f"{max(device) / 1e9:.2f}" if device else "–",
-        f"{median([i['parameters'] for i in inference]) / 1e6:.2f}",
-        f"{median([i['flops_per_image'] for i in inference]) / 1e9:.2f}",
-    )
+    latency = [i["seconds_per_image"] for i in inference]
+    return {
+        "cells": str(len(group)),
+        "fit, s": f"{median(fit):.1f}" if fit else "–",
+        "ms/image": f"{1e3 * median([seconds['median'] for seconds in latency]):.1f}",
+        "p95": f"{1e3 * median([seconds['p95'] for seconds in latency]):.1f}",
+        "images/s": f"{median([i['images_per_second'] for i in inference]):.2f}",
+        "peak RSS, GB": f"{max(i['peak_rss_bytes'] for i in inference) / 1e9:.2f}",
+        "device mem., GB": f"{max(device) / 1e9:.2f}" if device else "–",
+        "parameters, M": f"{median([i['parameters'] for i in inference]) / 1e6:.2f}",
+        "GFLOP/image": f"{median([i['flops_per_image'] for i in inference]) / 1e9:.2f}",
+    }

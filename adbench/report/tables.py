@@ -17,7 +17,6 @@ MEAN = "/mean"
 SPREAD = "/inter_category_std"
 """In place of a category's name: the mean over categories, and the standard deviation over them
 (ddof 0) that papers print. No category can have such a name; readers see it without the slash."""
-MIXED = "mixed"
 GROUP = (
     "method", "variant", "preset", "dataset", "scope", "protocol", "limit", "settings", "data"
 )  # fmt: skip
@@ -63,10 +62,9 @@ def rows(
     """
     given = list(records)
     labels = data_versions(given) if versions is None else versions
-    siblings = {_run(r, labels): r for r in given if r.status == "done"}
-    own = (
-        row for r in given for row in _category_rows(r, labels, siblings.get(_run(r, labels), r))
-    )
+    runs = [(_run(record, labels), record) for record in given]
+    siblings = {run: record for run, record in runs if record.status == "done"}
+    own = (row for run, r in runs for row in _category_rows(r, labels, siblings.get(run, r)))
     groups = grouped(own, lambda row: (*group_of(row), row["seed"]))
     return [row for group in groups.values() for row in (*group, _mean_row(group))]
 
@@ -136,20 +134,16 @@ def _run(record: Record, versions: Mapping[str, str]) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _category_rows(
-    record: Record, versions: Mapping[str, str], sibling: Record
-) -> list[dict[str, Any]]:
-    """A failed cell has no protocol of its own, nor names of what was selected: it has those of a
-    finished `sibling`, where there is one, and counts with it."""
-    identity = record.identity
-    told = record if record.status == "done" else sibling
-    common = {
-        "method": identity["method"],
+def facts(record: Record, versions: Mapping[str, str]) -> dict[str, Any]:
+    """What the rows of a record say, whatever their category."""
+    is_done = record.status == "done"
+    return {
+        "method": record.identity["method"],
         "variant": record.variant,
         "preset": record.preset,
-        **{name: identity[name] for name in ("dataset", "scope", "seed", "limit")},
-        "protocol": told.protocol_digest if told.status == "done" else None,
-        "settings": told.settings if record.settings is None else record.settings,
+        **{name: record.identity[name] for name in ("dataset", "scope", "seed", "limit")},
+        "protocol": record.protocol_digest if is_done else None,
+        "settings": record.settings,
         "data": versions[record.keys["score"]],
         "data_known": is_known(record),
         "code": code_of(record),
@@ -159,14 +153,26 @@ def _category_rows(
         "categories": 1,
         "undefined": 0,
     }
+
+
+def _category_rows(
+    record: Record, versions: Mapping[str, str], sibling: Record
+) -> list[dict[str, Any]]:
+    """A failed cell has no protocol of its own, nor names of what was selected: it has those of a
+    finished `sibling`, where there is one, and counts with it."""
+    common = facts(record, versions)
+    if record.status != "done":
+        theirs = facts(sibling, versions)
+        common |= {n: theirs[n] for n in ("protocol", "settings") if common[n] is None}
     return [
         {**common, "category": c, **_metric_values(record.metrics.get(c, {}))}
-        for c in identity["categories"]
+        for c in record.identity["categories"]
     ]
 
 
 def _mean_row(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     values, undefined = mean_metrics({row["category"]: row for row in group})
+    made_by = {name: {row[name] for row in group} for name in ("code", "libraries")}
     return {
         **group[0],
         "category": MEAN,
@@ -175,13 +181,9 @@ def _mean_row(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "undefined": undefined["image_auroc"],
         "created": max(row["created"] for row in group),
         "data_known": all(row["data_known"] for row in group),
-        **{name: _one_of({row[name] for row in group}) for name in ("code", "libraries")},
+        **{name: own.pop() if len(own) == 1 else "mixed" for name, own in made_by.items()},
         **_metric_values(values),
     }
-
-
-def _one_of(values: set[str | None]) -> str | None:
-    return values.pop() if len(values) == 1 else MIXED
 
 
 def _worst(group: Sequence[Mapping[str, Any]]) -> str:

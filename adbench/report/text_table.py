@@ -58,7 +58,6 @@ class Row:
 
     @property
     def texts(self) -> list[str]:
-        """The cells as plain text."""
         return [joined([value.text for value in cell]) for cell in self.cells]
 
 
@@ -82,13 +81,11 @@ class Table:
 
     @property
     def has_reported(self) -> bool:
-        """Whether any number is one that a paper reports."""
         columns = any(column.reported for column in self.columns)
         return columns or any(row.reported for row in self.rows)
 
     @property
     def has_own(self) -> bool:
-        """Whether any number is ours."""
         columns = any(not c.is_name and not c.reported for c in self.columns)
         return columns and any(not row.reported for row in self.rows)
 

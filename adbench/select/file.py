@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, FailFast, ValidationError
 
 from adbench.errors import UsageError
-from adbench.store import atomic
+from adbench.store import files
 from adbench.store.records import mean_metrics
 
 FORMAT = 1
@@ -116,19 +116,19 @@ class SelectionFile(_Part):
     def digest(self) -> str:
         """SHA-256 (hex) of what was found: the same search later or elsewhere has the same."""
         found = self.model_dump(mode="json", exclude={"adbench", "created"})
-        return atomic.digest(found)
+        return files.digest(found)
 
 
 def write_selection(path: Path, selection: SelectionFile) -> None:
     """Replace `path` atomically; raises `StoreError` where it cannot be written."""
-    atomic.write_json(path, selection.model_dump(mode="json"))
+    files.write_json(path, selection.model_dump(mode="json"))
 
 
 def read_selection(path: Path) -> SelectionFile:
     """Read and check what `write_selection` wrote; raises `UsageError` that names the file."""
     again = "; make it again with `adbench select`"
     try:
-        value = atomic.read_json(path)
+        value = files.read_json(path)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file{again}, or give the one it wrote") from None
     except ValueError as error:

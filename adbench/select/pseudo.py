@@ -27,7 +27,7 @@ from adbench.data.images import MaskRule, Masks
 from adbench.data.selection import DataSelection, find_categories
 from adbench.errors import DataError, UsageError
 from adbench.select.shapes import random_mask
-from adbench.store.atomic import digest
+from adbench.store.files import digest
 from adbench.text import counted
 
 FRACTION = 0.1

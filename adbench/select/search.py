@@ -13,8 +13,8 @@ from adbench.contracts import Hyperparameters, Method
 from adbench.data.cache import default_cache_folder
 from adbench.data.selection import refuse_shared_dataset_names
 from adbench.errors import DataError, MethodError, UnknownNameError, UsageError
-from adbench.grid import Reporter
 from adbench.plan import Cell, Plan, make_plan, variants
+from adbench.reporter import Reporter
 from adbench.request import Request
 from adbench.select.file import CRITERION, TOLERANCE, Choice, Curve, HeldOut, Point, SelectionFile
 from adbench.select.pseudo import (

@@ -27,16 +27,17 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from adbench.contracts import JSON
-from adbench.errors import StoreError
+from adbench.errors import StoreError, shortened
 from adbench.store import files
 from adbench.store.claims import ClaimWatch
-from adbench.store.record_blocks import Inference, key_path, shaped
+from adbench.store.record_blocks import Inference, shaped
 from adbench.store.record_files import OUTCOME, read_heads, read_record, scan
 from adbench.store.records import FORMAT, MAX_NUMBER, Record
 from adbench.store.regular_files import move_command
 
 MARKER = "adbench.json"
 _KEY: Final = "[0-9a-f]{24}"
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OURS: Final = re.compile(
     rf"(checkpoint\.pt|model|{_KEY}|timing(-[0-9a-f]+)?\.json|(record|failed|pixels)-{_KEY}\.json)"
     r"(\.damaged-[0-9a-f]{8})?"
@@ -67,13 +68,13 @@ class CellFolder:
     def __init__(
         self, root: Path, keys: Mapping[str, str], options: Mapping[str, JSON] | None = None
     ) -> None:
-        self.path = key_path(root / "cells", keys["fit"])
+        self.path = _named(root / "cells", keys["fit"])
         self.checkpoint = self.path / "checkpoint.pt"
         self.model = self.path / "model"
-        self.predictions = key_path(self.path, keys["predict"])
-        self.pixels = key_path(self.path, keys["score"], "pixels-{}.json")
-        self._record = key_path(self.path, keys["score"], "record-{}.json")
-        self._failed = key_path(self.path, keys["score"], "failed-{}.json")
+        self.predictions = _named(self.path, keys["predict"])
+        self.pixels = _named(self.path, keys["score"], "pixels-{}.json")
+        self._record = _named(self.path, keys["score"], "record-{}.json")
+        self._failed = _named(self.path, keys["score"], "failed-{}.json")
         self._options = options or {}
         self._timing = self.path / _timing_name(self._options)
 
@@ -294,6 +295,19 @@ def read_timing(path: Path) -> dict[str, Any]:
 
 def _timing_name(options: Mapping[str, JSON]) -> str:
     return f"timing-{files.digest(options)[:12]}.json" if options else "timing.json"
+
+
+def _named(folder: Path, key: str, form: str = "{}") -> Path:
+    """What a record's key names in `folder`: no other way leads from a record to a path.
+
+    Raises `StoreError` for a key that could lead elsewhere.
+    """
+    if _NAME.fullmatch(key) is None:
+        raise StoreError(
+            f"a record names {shortened(repr(key))} below {folder}; expected a key of letters, "
+            "digits, - and _: adbench did not write that record, remove it"
+        )
+    return folder / form.format(key)
 
 
 def _refuse_other(folder: Path) -> None:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from adbench.contracts import Sample
 from adbench.store.files import checked, read_json, write_json
-from adbench.store.record_blocks import key_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,11 +24,6 @@ if TYPE_CHECKING:
     from adbench.store.predictions import PredictionChunks
 
 _FORMAT = 1
-
-
-def pixel_statistics_path(cell_folder: Path, score_key: str) -> Path:
-    """Where the statistics of one record lie; raises `StoreError` for what is no key."""
-    return key_path(cell_folder, score_key, "pixels-{}.json")
 
 
 class _Masks(Protocol):

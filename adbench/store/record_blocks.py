@@ -6,10 +6,8 @@ refused when it is read, and never half-way through a table.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -22,11 +20,10 @@ from pydantic import (
     field_validator,
 )
 
-from adbench.errors import StoreError, shortened
+from adbench.errors import shortened
 from adbench.text import is_printable
 
 T = TypeVar("T")
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def _printable(text: str) -> str:
@@ -89,19 +86,6 @@ class Keys(_Block):
     fit: str
     predict: str
     score: str
-
-
-def key_path(folder: Path, key: str, form: str = "{}") -> Path:
-    """What a record's key names in `folder`: no other way leads from a record to a path.
-
-    Raises `StoreError` for a key that could lead elsewhere.
-    """
-    if _PLAIN.fullmatch(key) is None:
-        raise StoreError(
-            f"a record names {shortened(repr(key))} below {folder}; expected a key of letters, "
-            "digits, - and _: adbench did not write that record, remove it"
-        )
-    return folder / form.format(key)
 
 
 class Protocol(_Block):

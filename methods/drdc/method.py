@@ -111,17 +111,17 @@ class DRDC(DeepMethod):
         def clean(chosen: Tensor) -> Tensor:
             return to_unit_range(pixels[seen[chosen].numpy()], own.inner_size, context.device)
 
-        plan = training.plan_of(own, own.steps, context, own.ema_decay)
+        precision = training.chosen_precision(own, context)
         loss = losses.noise_loss(network, clean, own)
-        values = training.train(network, loss, len(seen), plan, context)
+        values = training.train(network, loss, len(seen), own, own.steps, context, own.ema_decay)
         record: dict[str, JSON] = training.loss_record(values, len(seen))
         count = len(self.calibration_)
-        record |= {"calibration_images": count, "precision": plan.precision}
+        record |= {"calibration_images": count, "precision": precision}
         if count:
             some = self.calibration_[evenly_spread(torch.arange(count), MAX_PROBED).numpy()]
             probed = to_unit_range(some, own.inner_size, context.device)
             record["held_out_noise_mse"] = losses.held_out_error(
-                network, probed, own, plan.precision, context
+                network, probed, own, precision, context
             )
         return record
 
@@ -222,25 +222,14 @@ def unet_flops(
     attention_factors: Sequence[int],
     blocks: int,
 ) -> float:
-    """Of one evaluation of the UNet on one image of `size` x `size` pixels.
-
-    Convolutions and attention; what is elementwise, and the time embedding, is left out.
-    """
-    pixels = [(size / 2**level) ** 2 for level in range(len(multipliers))]
-    widths = [base_width * multiplier for multiplier in multipliers]
-    attention = [2**level in attention_factors for level in range(len(widths))]
+    """Of one evaluation of the UNet on one image of `size` x `size` pixels."""
     block = costs.residual_block
-    ends = 9 if model_condition else 6
-    total = costs.convolution(pixels[0], ends, widths[0])
-    channels = widths[0]
-    for level, (n, c) in enumerate(zip(pixels, widths, strict=True)):
-        above = widths[max(level - 1, 0)]
-        under = widths[min(level + 1, len(widths) - 1)]
-        down = [(channels, c), *[(c, c)] * (blocks - 1)]
-        up = [(under + c, c), *[(2 * c, c)] * (blocks - 1), (c + above, c)]
-        total += sum(block(n, i, o, attention[level]) for i, o in down + up)
-        if level > 0:  # the blocks that change the resolution: from above, and back to it
-            total += block(n, above, above, False) + block(pixels[level - 1], c, c, False)
-        channels = c
-    deepest, c = pixels[-1], widths[-1]
-    return total + block(deepest, c, c, True) + block(deepest, c, c, False)
+    return costs.unet(
+        size,
+        [base_width * multiplier for multiplier in multipliers],
+        [2**level in attention_factors for level in range(len(multipliers))],
+        blocks,
+        ends=9 if model_condition else 6,
+        resample=lambda n, m, c, d: block(m, c, c, False) + block(n, d, d, False),
+        narrows=False,
+    )

@@ -6,8 +6,7 @@ B, C, H, W; N = H W tokens; D = width of the time embedding.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from typing import Literal, TypeVar
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adbench.methods.group_norm import SmallMapGroupNorm
+from adbench.methods.unet import UNet, in_full_precision
 
 Resample = Literal["none", "down", "up"]
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
@@ -24,18 +24,14 @@ HEAD_CHANNELS = 64
 IMAGE_CHANNELS = 3
 
 
-class ConditionalUNet(nn.Module):
+class ConditionalUNet(UNet):
     """Predicts the noise of an image from the noisy image and, beside it, the condition I_in.
 
     At 256 pixels with width 256 and without condition this is ADM's network: 552.8 million
     parameters, 1120 GMAC. guided-diffusion finds its attention levels by dividing the side by
     32, 16 and 8; at 224 pixels that gives 7, 14 and 28, none a power of two, and silently no
-    level has attention. Here the factors are what is given. Each level halves the sides and has
-    `blocks` residual blocks on the way down and one more on the way up.
+    level has attention. Here the factors are what is given.
     """
-
-    memory_format = torch.channels_last
-    """Of the features: convolutions are faster on it."""
 
     def __init__(
         self,
@@ -52,12 +48,16 @@ class ConditionalUNet(nn.Module):
         inputs = IMAGE_CHANNELS * (2 if model_condition else 1)
         self.time_embedding = TimeEmbedding(base_width)
         self.stem = nn.Conv2d(inputs, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(_down_path(widths, attention, blocks, time_dim))
-        deepest = widths[-1]
-        self.middle = nn.ModuleList(
-            [Block(deepest, deepest, time_dim, True), ResidualBlock(deepest, deepest, time_dim)]
+        self.add_levels(
+            widths,
+            attention,
+            blocks,
+            residual=lambda inputs, outputs: ResidualBlock(inputs, outputs, time_dim),
+            attend=Attention,
+            halve=lambda width: ResidualBlock(width, width, time_dim, "down"),
+            double=lambda width: ResidualBlock(width, width, time_dim, "up"),
+            narrows=False,
         )
-        self.up = nn.ModuleList(_up_path(widths, attention, blocks, time_dim))
         self.norm = nn.GroupNorm(NORM_GROUPS, widths[0])
         self.head = zeroed(nn.Conv2d(widths[0], IMAGE_CHANNELS, 3, padding=1))
 
@@ -70,57 +70,11 @@ class ConditionalUNet(nn.Module):
             t: integers (B,), 0-based timesteps.
         """
         embedding = self.time_embedding(t)
-        x = self.stem(inputs.contiguous(memory_format=self.memory_format))
-        skips = [x]
-        for module in self.down:
-            x = module(x, embedding)
-            skips.append(x)
-        for module in self.middle:
-            x = module(x, embedding)
-        for module in self.up:
-            if isinstance(module, Block):
-                x = torch.cat([x, skips.pop()], 1)
-            x = module(x, embedding)
+        x = self.decode(*self.encode(inputs, embedding), embedding)
         # Under autocast, rounding the noise to bfloat16 would show in the reconstruction.
-        with _without_autocast(x.device.type):
+        with in_full_precision(x.device.type):
             noise: Tensor = self.head(F.silu(self.norm(x.float())))
         return noise
-
-
-def _without_autocast(device_type: str) -> AbstractContextManager[object]:
-    """A block in full precision; "meta", on which networks are only counted, knows no other."""
-    if not torch.amp.is_autocast_available(device_type):
-        return nullcontext()
-    return torch.autocast(device_type, enabled=False)
-
-
-def _down_path(
-    widths: Sequence[int], attention: Sequence[bool], blocks: int, time_dim: int
-) -> Iterable[nn.Module]:
-    """Each module leaves one skip connection."""
-    channels = widths[0]
-    for level, width in enumerate(widths):
-        for _ in range(blocks):
-            yield Block(channels, width, time_dim, attention[level])
-            channels = width
-        if level < len(widths) - 1:
-            yield ResidualBlock(width, width, time_dim, "down")
-
-
-def _up_path(
-    widths: Sequence[int], attention: Sequence[bool], blocks: int, time_dim: int
-) -> Iterable[nn.Module]:
-    """Each `Block` takes the latest skip connection that is left."""
-    channels = widths[-1]
-    for level in reversed(range(len(widths))):
-        width = widths[level]
-        # The last block of a level meets what came down into the level.
-        skips = [width] * blocks + [widths[max(level - 1, 0)]]
-        for skip in skips:
-            yield Block(channels + skip, width, time_dim, attention[level])
-            channels = width
-        if level > 0:
-            yield ResidualBlock(width, width, time_dim, "up")
 
 
 class TimeEmbedding(nn.Module):
@@ -190,19 +144,6 @@ class Attention(nn.Module):
         mixed = F.scaled_dot_product_attention(query, key, value)
         restored = self.output(mixed.transpose(1, 2).flatten(2))  # (B, N, C)
         return x + restored.unflatten(1, (height, width)).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
-
-
-class Block(nn.Module):
-    """A residual block and, where the level has it, attention."""
-
-    def __init__(self, in_channels: int, out_channels: int, time_dim: int, attention: bool) -> None:
-        super().__init__()
-        self.residual = ResidualBlock(in_channels, out_channels, time_dim)
-        self.attention = Attention(out_channels) if attention else nn.Identity()
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        mixed: Tensor = self.attention(self.residual(x, embedding))
-        return mixed
 
 
 def resampled(x: Tensor, kind: Resample) -> Tensor:

@@ -27,7 +27,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from adbench.contracts import MethodCard
 from adbench.methods.reconstruction.method import ReconstructionSettings
-from adbench.methods.settings import BackboneSettings, OptimiserSettings
+from adbench.methods.settings import BackboneSettings, HeldOutSettings
 
 CARD = MethodCard(
     name="drdc",
@@ -173,7 +173,7 @@ Numbers = Annotated[tuple[Positive, ...], Text, Field(min_length=1)]
 Timesteps = Annotated[tuple[Timestep, ...], Text, Field(min_length=1)]
 
 
-class DRDCSettings(OptimiserSettings, BackboneSettings):
+class DRDCSettings(HeldOutSettings, BackboneSettings):
     """Everything that a run of DRDC can vary."""
 
     prediction_only: ClassVar[frozenset[str]] = frozenset(

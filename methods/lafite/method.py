@@ -82,8 +82,8 @@ class LafitE(FeatureMethod):
         self.network_ = network = self._create_network(context)
         scheduler = cosine_scheduler(prediction_type=own.prediction_type)
         loss = denoising_loss(network, scheduler, lambda indices: clean(seen[indices]))
-        plan = training.plan_of(own, own.num_steps(len(seen)), context, own.ema_decay)
-        losses = training.train(network, loss, len(seen), plan, context)
+        steps = own.optimiser_steps(len(seen))
+        losses = training.train(network, loss, len(seen), own, steps, context, own.ema_decay)
         record: dict[str, JSON] = training.loss_record(losses, len(seen))
         record["held_out_images"] = len(held_out)
         if len(held_out):
@@ -205,7 +205,7 @@ class LafitE(FeatureMethod):
             total += self.search_estimate(num_train, own.num_centers(num_train, own.map_size))
         if own.reconstruction:
             # A backward pass costs twice the forward one.
-            total += 3 * own.num_steps(num_train) * own.batch_size * self._network_flops()
+            total += 3 * own.optimiser_steps(num_train) * own.batch_size * self._network_flops()
         return total
 
     def inference_flops(self, num_train: int) -> float:

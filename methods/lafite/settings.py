@@ -12,7 +12,12 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from adbench.contracts import GridStep, MethodCard, SelectionCard
-from adbench.methods.settings import BackboneSettings, EditingSettings, TrainingSettings
+from adbench.methods.settings import (
+    BackboneSettings,
+    EditingSettings,
+    HeldOutSettings,
+    StepSettings,
+)
 
 # Section 4.5: tau first, by LafitE without feature editing, then K. The paper shows neither grid
 # in numbers. Equally good values: the smaller tau denoises less, the smaller K edits less.
@@ -117,7 +122,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-class LafitESettings(EditingSettings, TrainingSettings, BackboneSettings):
+class LafitESettings(EditingSettings, StepSettings, HeldOutSettings, BackboneSettings):
     """Everything that a run of LafitE can vary."""
 
     prediction_only: ClassVar[frozenset[str]] = frozenset(

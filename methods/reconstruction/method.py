@@ -12,7 +12,12 @@ from pydantic import Field, model_validator
 
 from adbench.contracts import JSON, Context, Images, Prediction
 from adbench.methods.deep import FeatureMethod, below, fill, named
-from adbench.methods.settings import BackboneSettings, EditingSettings, TrainingSettings
+from adbench.methods.settings import (
+    BackboneSettings,
+    EditingSettings,
+    HeldOutSettings,
+    StepSettings,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,7 +29,7 @@ BATCH = 8
 """Images in one pass of the network."""
 
 
-class ReconstructionSettings(EditingSettings, TrainingSettings, BackboneSettings):
+class ReconstructionSettings(EditingSettings, StepSettings, HeldOutSettings, BackboneSettings):
     """The defaults are the paper's and the official configuration's."""
 
     prediction_only: ClassVar[frozenset[str]] = frozenset(
@@ -111,8 +116,8 @@ class FeatureReconstruction(FeatureMethod):
         loss = losses.reconstruction_loss(
             self.network_, lambda i: batch(seen[i]), own.jitter_scale, own.jitter_probability
         )
-        plan = training.plan_of(own, own.num_steps(len(seen)), context)
-        values = training.train(self.network_, loss, len(seen), plan, context)
+        steps = own.optimiser_steps(len(seen))
+        values = training.train(self.network_, loss, len(seen), own, steps, context)
         done: dict[str, JSON] = training.loss_record(values, len(seen))
         done["held_out_images"] = len(held_out)
         if len(held_out):
@@ -199,7 +204,7 @@ class FeatureReconstruction(FeatureMethod):
     def training_flops(self, num_train: int) -> float:
         own = self.hyperparameters
         # A backward pass costs twice the forward one.
-        total = 3 * own.num_steps(num_train) * own.batch_size * self.transformer_flops()
+        total = 3 * own.optimiser_steps(num_train) * own.batch_size * self.transformer_flops()
         return total + num_train * self.feature_flops() + self._editing_flops(num_train, num_train)
 
     def inference_flops(self, num_train: int) -> float:

@@ -6,18 +6,18 @@ over all elements of the batch, clean samples included.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Collection
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from adbench.methods.transfusion.process import step
+from adbench.methods.transfusion.synthesis import SynthesisBatch
 
 SSIMRange = Literal["data", "fixed"]
-Term = Literal["anomaly", "mask", "normal", "consistency"]
-TERMS: tuple[Term, ...] = ("anomaly", "mask", "normal", "consistency")
+TERMS = ("anomaly", "mask", "normal", "consistency")
 
 FOCAL_WEIGHT = 5.0
 FOCAL_GAMMA = 2.0
@@ -26,74 +26,31 @@ FOCAL_ALPHA = 0.25
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 
 
-class Outputs(NamedTuple):
-    """What the network gives, float32 or lower: its three heads, in the official order."""
-
-    anomaly_scaled: Tensor
-    """(B, 3, H, W), predicted beta_t M A."""
-    normal: Tensor
-    """(B, 3, H, W), predicted x_0."""
-    mask_logit: Tensor
-    """(B, 1, H, W)."""
-
-
-class Targets(NamedTuple):
-    """What one training batch should give. B samples; everything is already rotated."""
-
-    anomaly_scaled: Tensor
-    """float32 (B, 3, H, W): beta_t M A over the whole image, 0 outside M."""
-    normal: Tensor
-    """float32 (B, 3, H, W): x_0, in [-1, 1]."""
-    mask: Tensor
-    """float32 (B, 1, H, W): M, in {0, 1}."""
-    x_t: Tensor
-    """float32 (B, 3, H, W): what the network saw."""
-    t: Tensor
-    """int64 (B,), in 1..T-1."""
-
-
-class LossTerms(NamedTuple):
-    """The four terms, scalars; one that is switched off is zero."""
-
-    anomaly: Tensor
-    mask: Tensor
-    normal: Tensor
-    consistency: Tensor
-
-    @property
-    def total(self) -> Tensor:
-        """L = L_a + L_m + L_n + L_c, all with weight 1."""
-        return self.anomaly + self.mask + self.normal + self.consistency
-
-
 def transfusion_loss(
-    outputs: Outputs | tuple[Tensor, Tensor, Tensor],
-    targets: Targets,
+    outputs: tuple[Tensor, Tensor, Tensor],
+    batch: SynthesisBatch,
     schedule: Tensor,
     *,
-    terms: Collection[Term] = TERMS,
+    terms: Collection[str] = TERMS,
     ssim_range: SSIMRange = "data",
-) -> LossTerms:
-    """All terms of the loss.
+) -> dict[str, Tensor]:
+    """Those of the four terms that are asked for, scalars; L is their sum, all with weight 1.
 
     Args:
-        outputs: of the network, see `Outputs`.
-        targets: see `Targets`.
+        outputs: of the network, float32 or lower.
+        batch: the targets.
         schedule: float32 (T,).
-        terms: those that count.
         ssim_range: see `ssim`.
     """
-    with torch.autocast(targets.x_t.device.type, enabled=False):
-        own = Outputs(*(output.float() for output in outputs))
-        zero = own.normal.new_zeros(())
-        return LossTerms(
-            anomaly_loss(own.anomaly_scaled, targets.anomaly_scaled)
-            if "anomaly" in terms
-            else zero,
-            mask_loss(own.mask_logit, targets.mask) if "mask" in terms else zero,
-            normal_loss(own.normal, targets.normal, ssim_range) if "normal" in terms else zero,
-            consistency_loss(own, targets, schedule) if "consistency" in terms else zero,
-        )
+    with torch.autocast(batch.x_t.device.type, enabled=False):
+        anomaly, normal, mask_logit = (output.float() for output in outputs)
+        every: dict[str, Callable[[], Tensor]] = {
+            "anomaly": lambda: anomaly_loss(anomaly, batch.anomaly_scaled),
+            "mask": lambda: mask_loss(mask_logit, batch.mask),
+            "normal": lambda: normal_loss(normal, batch.normal, ssim_range),
+            "consistency": lambda: consistency_loss(anomaly, normal, mask_logit, batch, schedule),
+        }
+        return {term: every[term]() for term in TERMS if term in terms}
 
 
 def anomaly_loss(anomaly_scaled: Tensor, target: Tensor) -> Tensor:
@@ -126,16 +83,20 @@ def normal_loss(normal: Tensor, x0: Tensor, ssim_range: SSIMRange = "data") -> T
     return 1 - ssim(normal, x0, ssim_range) + F.l1_loss(normal, x0)
 
 
-def consistency_loss(outputs: Outputs, targets: Targets, schedule: Tensor) -> Tensor:
+def consistency_loss(
+    anomaly_scaled: Tensor,
+    normal: Tensor,
+    mask_logit: Tensor,
+    batch: SynthesisBatch,
+    schedule: Tensor,
+) -> Tensor:
     """L_c: squared error of x_{t-1} by prediction against x_{t-1} by ground truth (eq. 4).
 
     `step` binarises the mask, so that no gradient reaches the mask head through this term.
     """
-    x_t, t = targets.x_t, targets.t
-    predicted = step(
-        x_t, outputs.mask_logit.sigmoid(), outputs.normal, outputs.anomaly_scaled, t, schedule
-    )
-    actual = step(x_t, targets.mask, targets.normal, targets.anomaly_scaled, t, schedule)
+    x_t, t = batch.x_t, batch.t
+    predicted = step(x_t, mask_logit.sigmoid(), normal, anomaly_scaled, t, schedule)
+    actual = step(x_t, batch.mask, batch.normal, batch.anomaly_scaled, t, schedule)
     return F.mse_loss(predicted, actual)
 
 

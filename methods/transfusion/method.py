@@ -52,13 +52,12 @@ class TransFusion(DeepMethod):
         own = self.hyperparameters
         self._take_network(context)
         if own.weights is not None:
-            state, digest = weights.read_checkpoint(own.weights)
-            weights.load_official_state_dict(self.network_, state)
+            digest = weights.load_checkpoint(self.network_, own.weights)
             self.protocol_ = {"weights_sha256": digest}
             self.diagnostics_ = {"training": "none: weights were given"}
         else:
             self.protocol_, self.diagnostics_ = training.train_network(
-                self.network_, own, self.precision_, train, context
+                self.network_, own, train, context
             )
         self.network_.eval()
         return self
@@ -103,7 +102,7 @@ class TransFusion(DeepMethod):
         schedule = process.transparency_schedule(own.num_steps, own.schedule)
         for start in range(0, len(images), self.batch_size):
             pixels = images.pixels[start : start + self.batch_size]
-            batch = process.to_unit_range(pixels, device)
+            batch = process.images_of(pixels, device)
             with torch.inference_mode(), autocast(device, self.precision_):
                 sampling = process.sample(
                     self.network_,
@@ -138,11 +137,11 @@ class TransFusion(DeepMethod):
         """The network that the hyper-parameters describe, with random weights."""
         import torch
 
-        from adbench.methods.training import seeded
+        from adbench.methods.training import chosen_precision, seeded
         from adbench.methods.transfusion.network import TransFusionUNet
 
         own = self.hyperparameters
-        self.precision_ = context.precision if own.precision == "auto" else own.precision
+        self.precision_ = chosen_precision(own, context)
         with seeded(context, "network"):
             network = TransFusionUNet(
                 own.width, own.levels, own.blocks, own.attention_levels, own.positional_encoding

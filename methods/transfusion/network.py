@@ -5,7 +5,7 @@ B, C, H, W; N = H W tokens; D = width of the time embedding."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import OrderedDict
 from typing import Literal
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adbench.methods.group_norm import GroupNorm
+from adbench.methods.unet import UNet, in_full_precision
 
 NORM_GROUPS = 32
 
@@ -79,71 +80,6 @@ class Attention(nn.Module):
         return x + restored.permute(0, 3, 1, 2)  # type: ignore[no-any-return]
 
 
-class Block(nn.Module):
-    """A residual block and, on the deep levels, attention."""
-
-    def __init__(self, in_channels: int, out_channels: int, time_dim: int, attention: bool) -> None:
-        super().__init__()
-        self.residual = ResidualBlock(in_channels, out_channels, time_dim)
-        self.attention = Attention(out_channels) if attention else nn.Identity()
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        mixed: Tensor = self.attention(self.residual(x, embedding))
-        return mixed
-
-
-class Downsample(nn.Module):
-    """Halves the sides."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        halved: Tensor = self.conv(x)
-        return halved
-
-
-class Upsample(nn.Module):
-    """Doubles the sides."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1)
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        doubled: Tensor = self.conv(x)
-        return doubled
-
-
-class Middle(nn.Module):
-    """Residual block, attention, residual block at the lowest resolution."""
-
-    def __init__(self, channels: int, time_dim: int) -> None:
-        super().__init__()
-        self.residual1 = ResidualBlock(channels, channels, time_dim)
-        self.attention = Attention(channels)
-        self.residual2 = ResidualBlock(channels, channels, time_dim)
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        x = self.attention(self.residual1(x, embedding))
-        mixed: Tensor = self.residual2(x, embedding)
-        return mixed
-
-
-class MaskHead(nn.Module):
-    """Mask logit; the only batch normalisation of the network."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm2d(channels)
-        self.conv = nn.Conv2d(channels, 1, 3, padding=1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        logit: Tensor = self.conv(F.silu(self.norm(features)))
-        return logit
-
-
 PositionalEncoding = Literal["row", "2d", "none"]
 
 INPUT_CHANNELS = 5
@@ -151,21 +87,15 @@ INPUT_CHANNELS = 5
 ANOMALY_NORM_GROUPS = 8
 
 
-class TransFusionUNet(nn.Module):
+class TransFusionUNet(UNet):
     """UNet over x_t, the previous mask and a positional encoding.
 
     Args:
-        width: channels at full resolution; a multiple of 32. Each further level has twice the
-            channels of the one above.
-        levels: resolutions.
-        blocks: residual blocks on each level on the way down; one more on the way up.
+        width: channels at full resolution, a multiple of 32; each further level has twice as many.
         attention_levels: how many of the deepest levels have attention after each block.
         positional_encoding: "row" is the code's, sin(row index); "2d" alternates rows and
             columns; "none" feeds zeros.
     """
-
-    memory_format = torch.channels_last
-    """Of the features: convolutions are faster on it."""
 
     def __init__(
         self,
@@ -182,13 +112,22 @@ class TransFusionUNet(nn.Module):
         self.time_embedding = TimeEmbedding(time_dim)
         widths = [width * 2**level for level in range(levels)]
         attention = [level >= levels - attention_levels for level in range(levels)]
-        self.down = nn.ModuleList(_down_path(widths, attention, blocks, time_dim))
-        self.middle = Middle(widths[-1], time_dim)
-        self.up = nn.ModuleList(_up_path(widths, attention, blocks, time_dim))
+        self.add_levels(
+            widths,
+            attention,
+            blocks,
+            residual=lambda inputs, outputs: ResidualBlock(inputs, outputs, time_dim),
+            attend=Attention,
+            halve=lambda width: nn.Conv2d(width, width, 3, stride=2, padding=1),
+            double=lambda width: nn.ConvTranspose2d(width, width, 4, stride=2, padding=1),
+            narrows=True,
+        )
         self.anomaly_norm = nn.GroupNorm(ANOMALY_NORM_GROUPS, width)
         self.anomaly_head = nn.Conv2d(width, 3, 3, padding=1)
         self.normal_head = nn.Conv2d(width, 3, 3, padding=1)
-        self.mask_head = MaskHead(width)
+        norm = nn.BatchNorm2d(width)  # the only one of the network
+        conv = nn.Conv2d(width, 1, 3, padding=1)
+        self.mask_head = nn.Sequential(OrderedDict(norm=norm, silu=nn.SiLU(), conv=conv))
 
     def forward(self, images_and_mask: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The three heads.
@@ -203,32 +142,19 @@ class TransFusionUNet(nn.Module):
             all float32 and unbounded.
         """
         embedding = self.time_embedding(t)
-        features = self.decode(*self.encode(images_and_mask, embedding), embedding)
+        inputs = self.with_positions(images_and_mask)
+        features = self.decode(*self.encode(inputs, embedding), embedding)
         # Under autocast, rounding the outputs to bfloat16 would show in the reconstruction.
-        with torch.autocast(features.device.type, enabled=False):
+        with in_full_precision(features.device.type):
             features = features.float()
             anomaly = self.anomaly_head(F.silu(self.anomaly_norm(features)))
             return anomaly, self.normal_head(features), self.mask_head(features)
 
-    def encode(self, images_and_mask: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The stem, the way down and the middle; features and the skip connections."""
+    def with_positions(self, images_and_mask: Tensor) -> Tensor:
+        """The channels that the stem reads."""
         batch, _, height, width = images_and_mask.shape
         position = encode_positions(self.positional_encoding, height, width, images_and_mask.device)
-        x = torch.cat([images_and_mask, position.expand(batch, -1, -1, -1)], 1)
-        x = self.stem(x.contiguous(memory_format=self.memory_format))
-        skips = [x]
-        for module in self.down:
-            x = module(x, embedding)
-            skips.append(x)
-        return self.middle(x, embedding), skips
-
-    def decode(self, x: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
-        """The way up; each block takes the latest skip connection."""
-        for module in self.up:
-            if isinstance(module, Block):
-                x = torch.cat([x, skips.pop()], 1)
-            x = module(x, embedding)
-        return x
+        return torch.cat([images_and_mask, position.expand(batch, -1, -1, -1)], 1)
 
 
 def encode_positions(
@@ -247,27 +173,3 @@ def encode_positions(
         columns = torch.arange(width, device=device)
         rows = torch.where(columns % 2 == 0, rows, columns.sin())
     return rows[None, None]
-
-
-def _down_path(
-    widths: list[int], attention: list[bool], blocks: int, time_dim: int
-) -> Iterable[nn.Module]:
-    channels = widths[0]
-    for level, width in enumerate(widths):
-        for _ in range(blocks):
-            yield Block(channels, width, time_dim, attention[level])
-            channels = width
-        if level < len(widths) - 1:
-            yield Downsample(width)
-
-
-def _up_path(
-    widths: list[int], attention: list[bool], blocks: int, time_dim: int
-) -> Iterable[nn.Module]:
-    for level in reversed(range(len(widths))):
-        width, above = widths[level], widths[max(level - 1, 0)]
-        for _ in range(blocks):
-            yield Block(2 * width, width, time_dim, attention[level])
-        yield Block(width + above, above, time_dim, attention[level])
-        if level > 0:
-            yield Upsample(above)

@@ -173,10 +173,14 @@ def final_map(m_disc: Tensor, m_recon: Tensor, weight: float = 0.95, kernel: int
     return F.avg_pool2d(combined[:, None], kernel, stride=1, padding=kernel // 2)[:, 0]
 
 
-def to_unit_range(pixels: NDArray[np.uint8], device: str) -> Tensor:
+def to_unit_range(levels: Tensor) -> Tensor:
+    """uint8 to float32 in [-1, 1]."""
+    return (levels.float() / 255 - 0.5) * 2
+
+
+def images_of(pixels: NDArray[np.uint8], device: str) -> Tensor:
     """uint8 (B, H, W, 3) to float32 (B, 3, H, W) in [-1, 1] on `device`."""
-    images = torch.from_numpy(np.array(pixels)).to(device).permute(0, 3, 1, 2)
-    return (images.float() / 255 - 0.5) * 2
+    return to_unit_range(torch.from_numpy(np.array(pixels)).to(device).permute(0, 3, 1, 2))
 
 
 def _per_sample(values: Tensor) -> Tensor:

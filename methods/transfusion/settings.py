@@ -14,14 +14,14 @@ the command line, each `adbench run --methods "..."`:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, DirectoryPath, Field, FilePath, model_validator
 
-from adbench import contracts
 from adbench.contracts import MethodCard
+from adbench.methods import costs
+from adbench.methods.settings import StepSettings
 
 CARD = MethodCard(
     name="transfusion",
@@ -110,7 +110,7 @@ def _none_is_a_name(value: Any) -> Any:
     return "none" if value is None else value
 
 
-class TransFusionHyperparameters(contracts.Hyperparameters):
+class TransFusionHyperparameters(StepSettings):
     """Everything that a run of TransFusion can vary."""
 
     image_size: int = Field(
@@ -173,17 +173,12 @@ class TransFusionHyperparameters(contracts.Hyperparameters):
         None, description="checkpoint of the official code (.pkl) to score without training"
     )
     epochs: int = Field(1500, ge=1, description="training epochs, where steps is not given")
-    steps: int | None = Field(None, ge=1, description="optimiser steps; overrides epochs")
-    batch_size: int = Field(8, ge=1, description="images in one optimiser step")
     learning_rate: float = Field(1e-5, gt=0, le=1, description="of AdamW")
     learning_rate_drop: float = Field(
         800 / 1500, gt=0, le=1, description="fraction of steps after which the rate falls to 0.1"
     )
     weight_decay: float = Field(0.01, ge=0, le=1, description="of AdamW")
     gradient_clip: float = Field(0.0, ge=0, description="largest gradient norm; 0: no limit")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="of the network's passes; auto takes what is fast on the device"
-    )
 
     final_mask: Literal["both", "disc", "recon", "last"] = Field(
         "both", description="map from M_disc and M_recon, one of them, or the last mask M_1"
@@ -216,48 +211,19 @@ class TransFusionHyperparameters(contracts.Hyperparameters):
         return self.crop or self.image_size
 
     def optimiser_steps(self, num_train: int) -> int:
-        """Optimiser steps for so many images; none with given weights."""
-        if self.weights is not None:
-            return 0
-        return self.steps or self.epochs * math.ceil(num_train / self.batch_size)
+        """None with given weights."""
+        return 0 if self.weights is not None else super().optimiser_steps(num_train)
 
 
 def forward_flops(size: int, width: int, levels: int, blocks: int, attention_levels: int) -> float:
-    """Of one evaluation on one image of `size` x `size` pixels.
-
-    Convolutions, attention and its linear maps; what is elementwise is left out.
-    """
-    pixels = [(size / 2**level) ** 2 for level in range(levels)]
-    widths = [width * 2**level for level in range(levels)]
-    attention = [level >= levels - attention_levels for level in range(levels)]
-    total = convolution(pixels[0], 5, width) + convolution(pixels[0], width, 7)  # ends
-    channels = width
-    for level in range(levels):
-        n, c = pixels[level], widths[level]
-        above = widths[max(level - 1, 0)]
-        inputs = [(channels, c), *[(c, c)] * (blocks - 1)]  # down
-        inputs += [*[(2 * c, c)] * blocks, (c + above, above)]  # up
-        total += sum(block(n, i, o, attention[level]) for i, o in inputs)
-        if level < levels - 1:
-            total += convolution(pixels[level + 1], c, c)  # 3 x 3, stride 2
-            total += convolution(pixels[level + 1], c, c) * 16 / 9  # 4 x 4, transposed
-        channels = c
-    deepest, c = pixels[-1], widths[-1]
-    return total + block(deepest, c, c, True) + block(deepest, c, c, False)
-
-
-def convolution(pixels: float, in_channels: float, out_channels: float, kernel: int = 3) -> float:
-    """Of a kernel x kernel convolution with so many output pixels."""
-    return 2 * pixels * in_channels * out_channels * kernel**2
-
-
-def block(pixels: float, in_channels: int, out_channels: int, attention: bool) -> float:
-    """Of a residual block and its attention."""
-    total = convolution(pixels, in_channels, out_channels)
-    total += convolution(pixels, out_channels, out_channels)
-    if in_channels != out_channels:
-        total += convolution(pixels, in_channels, out_channels, 1)
-    if attention:
-        total += 4 * pixels**2 * out_channels  # q k^T and its product with v
-        total += 8 * pixels * out_channels**2  # q, k, v and output maps
-    return total
+    """Of one evaluation on one image of `size` x `size` pixels."""
+    return costs.unet(
+        size,
+        [width * 2**level for level in range(levels)],
+        [level >= levels - attention_levels for level in range(levels)],
+        blocks,
+        ends=12,
+        # 3 x 3 with stride 2, and 4 x 4 transposed
+        resample=lambda n, m, c, d: costs.convolution(m, c, c) * (1 + 16 / 9),
+        narrows=True,
+    )

@@ -1,4 +1,4 @@
-"""The official checkpoints: their names for the network's tensors, and how they are read."""
+"""The official checkpoints: their names for the network's tensors."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from adbench.errors import MethodError
+from adbench.methods.weight_files import read_state_dict
 
 _RENAMES = (
+    (r"^((module|model)\.)*", ""),  # the official training wraps the UNet
     (r"^image_proj\.", "stem."),
     (r"^time_emb\.linear_1\.", "time_embedding.expand."),
     (r"^time_emb\.linear_2\.", "time_embedding.project."),
-    (r"\.res(\d?)\.", r".residual\1."),
+    (r"^middle\.(res1|attn)\.", r"middle.0.\1."),
+    (r"^middle\.res2\.", "middle.1."),
+    (r"\.res1?\.", ".residual."),
     (r"\.attn\.", ".attention."),
     (r"\.time_emb\.", ".time."),
+    (r"^(down|up)\.(\d+)\.conv\.", r"\1.\2."),
     (r"^norm\.", "anomaly_norm."),
     (r"^final\.", "anomaly_head."),
     (r"^final_mean\.", "normal_head."),
     (r"^final_seg\.", "mask_head."),
 )
 """Patterns of the official UNet's names and what replaces them, applied in this order."""
-
-_WRAPPERS = ("module.", "model.")
-"""The official training wraps the UNet, so that its saved names begin with "model."."""
 
 _NOT_THE_NETWORK = ("pos_emb.", "ssim_loss.", "noise_generator.")
 """Buffers that follow from the code."""
@@ -38,7 +38,7 @@ _NOT_THE_NETWORK = ("pos_emb.", "ssim_loss.", "noise_generator.")
 def own_name(official: str) -> str:
     """Our name of a tensor of the official UNet.
 
-    >>> own_name("down.6.attn.projection.weight")
+    >>> own_name("model.down.6.attn.projection.weight")
     'down.6.attention.projection.weight'
     """
     name = official
@@ -47,17 +47,24 @@ def own_name(official: str) -> str:
     return name
 
 
-def load_official_state_dict(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Fill `network` with a state dict under the official names.
+def load_checkpoint(network: nn.Module, file: Path) -> str:
+    """Fill `network` from an official checkpoint, whole or as written half-way through training;
+    the file's SHA-256 (hex). Raises `MethodError`."""
+    advice = (
+        "expected the official <category>_model.pkl, or a .safetensors file with the same names"
+    )
+    load_official_state_dict(network, read_state_dict(file, "net_state_dict", advice))
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
-    Args:
-        network: a `TransFusionUNet` of the official size.
-        state: of the official UNet, with or without the name of its wrapper in front.
+
+def load_official_state_dict(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Fill a `TransFusionUNet` of the official size with a state dict under the official names.
 
     Raises:
         MethodError: a tensor is missing, left over or of another shape.
     """
-    renamed = {own_name(name): tensor for name, tensor in _network_part(state).items()}
+    named = {own_name(name): tensor for name, tensor in state.items()}
+    renamed = {name: t for name, t in named.items() if not name.startswith(_NOT_THE_NETWORK)}
     expected = network.state_dict()
     # Older BatchNorms do not count their batches, and nothing depends on the count.
     renamed.setdefault("mask_head.norm.num_batches_tracked", torch.tensor(0))
@@ -72,44 +79,3 @@ def load_official_state_dict(network: nn.Module, state: Mapping[str, Tensor]) ->
             "64 with 4 levels, 2 blocks and 2 attention_levels"
         )
     network.load_state_dict(renamed)
-
-
-def read_checkpoint(file: Path) -> tuple[dict[str, Tensor], str]:
-    """The state dict of a .pkl, .pth or .safetensors file, and the file's SHA-256 (hex).
-
-    No pickled code runs. What the official training writes half-way is accepted as well.
-
-    Raises:
-        MethodError: the file holds no state dict.
-    """
-    try:
-        content = file.read_bytes()
-        state: Any = (
-            load_file(file)
-            if file.suffix == ".safetensors"
-            else torch.load(file, map_location="cpu", weights_only=True)
-        )
-    except Exception as error:  # torch raises a dozen kinds for a damaged file
-        raise MethodError(
-            f"cannot read weights from {file.name}: {' '.join(str(error).split())[:160]}; expected "
-            "a state dict of tensors, like the official <category>_model.pkl"
-        ) from error
-    if isinstance(state, dict):
-        state = state.get("net_state_dict", state)
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise MethodError(
-            f"{file.name} holds no state dict (names to tensors): expected the official "
-            "<category>_model.pkl or a .safetensors file with the same names"
-        )
-    return state, hashlib.sha256(content).hexdigest()
-
-
-def _network_part(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The UNet's own tensors, without the wrappers' names."""
-    part = {}
-    for name, tensor in state.items():
-        for wrapper in _WRAPPERS:
-            name = name.removeprefix(wrapper)
-        if not name.startswith(_NOT_THE_NETWORK):
-            part[name] = tensor
-    return part

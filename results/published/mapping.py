@@ -19,7 +19,7 @@ from pathlib import Path
 
 from adbench.errors import UsageError
 from adbench.report.reported import Reported
-from adbench.store import atomic
+from adbench.store.files import write_text
 
 COLUMNS = tuple(name for name in Reported.model_fields if name != "paper")
 EFFICIENTNET = "tf_efficientnet_b4.aa_in1k"
@@ -155,9 +155,7 @@ def convert(rows: Iterable[Mapping[str, str]]) -> dict[str, list[dict[str, str]]
 
 
 def _convert_row(row: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    beginning = next((b for b in PAPERS if row["source"].startswith(b)), None)
-    if beginning is None:
-        raise KeyError(row["source"])
+    beginning = next((b for b in PAPERS if row["source"].startswith(b)), row["source"])
     paper = PAPERS[beginning]
     method, selector, name = _method(row["method"], row["variant"])
     metric, kind = METRICS[row["metric"]]
@@ -221,7 +219,7 @@ def main(arguments: list[str]) -> None:
     with source.open(encoding="utf-8", newline="") as stream:
         files = convert(csv.DictReader(stream))
     for stem, rows in files.items():
-        atomic.write_text(folder / f"{stem}.csv", csv_text(rows))
+        write_text(folder / f"{stem}.csv", csv_text(rows))
         print(f"{stem}.csv: {len(rows)} rows")
 
 

@@ -23,7 +23,7 @@ sys.path.append(str(Path(__file__).parents[1] / "support"))
 
 from toy import PIXEL, TOY_CARD, Toy, write_toy  # noqa: E402
 
-from adbench.cli.progress import SilentReporter  # noqa: E402
+from adbench.reporter import Reporter  # noqa: E402
 from adbench.request import Request
 from adbench.session import execute, pending_cells  # noqa: E402
 
@@ -94,7 +94,7 @@ def execute_all(
         data_root=toy.folder, results=folder / name, cache_folder=folder / "cache",
         timing=False, keep_model=False, **options,
     )  # fmt: skip
-    result = execute(request, request.plan(), SilentReporter())
+    result = execute(request, request.plan(), Reporter())
     assert result.exit_code == 0 and result.reused == 0
 
 

@@ -31,7 +31,7 @@ from scored import write_results  # noqa: E402
 from adbench.hyperparameters import build_hyperparameters  # noqa: E402
 from adbench.metrics.table import METRICS  # noqa: E402
 from adbench.registry import load_dataset, load_method  # noqa: E402
-from adbench.store.atomic import digest  # noqa: E402
+from adbench.store.files import digest  # noqa: E402
 from adbench.store.records import Record  # noqa: E402
 
 DATASETS = ("mpdd", "mvtec", "visa", "btad")

@@ -36,12 +36,12 @@ from adbench.methods.transfusion.synthesis import (
 
 STAGES = {
     "lattice noise": (noise, "gradient_noise"),
-    "noise rotation": (noise, "rotate_bilinear"),
+    "noise rotation": (noise, "turned"),
     "masks": (anomalies, "anomaly_mask"),
     "previous masks": (anomalies, "simulate_previous_mask"),
     "ten augmentations": (anomalies, "augment"),
     "structural shuffle": (anomalies, "shuffle_patches"),
-    "sample rotation": (anomalies, "rotate_nearest"),
+    "sample rotation": (anomalies, "turned"),
     "composition": (anomalies, "_compose"),
 }
 

@@ -31,14 +31,14 @@ def run(invoke: Invoke, folder: Path, *more: str, methods: str = "uniad"):
     )  # fmt: skip
 
 
-def training(tmp_path: Path, steps: int, *more: str) -> Warm:
-    """A run into `tmp_path / "results"` of its own process, once it has saved a training state."""
+def training(tmp_path: Path, steps: int, *more: str, begun: bool = True) -> Warm:
+    """A run into `tmp_path / "results"` of its own process; `begun`: once it has saved a state."""
     results = tmp_path / "results"
     process = spawn(
         "run", "--methods", "uniad", *SMALL, "--set", f"uniad.steps={steps}", "--results",
         str(results), "--cache", str(tmp_path / "cache"), *more, cwd=tmp_path,
     )  # fmt: skip
-    until(lambda: list(results.glob("cells/*/checkpoint*")))
+    until(lambda: not begun or list(results.glob("cells/*/checkpoint*")))
     return process
 
 
@@ -79,40 +79,67 @@ def test_what_cannot_be_shared_is_refused(
     assert said in the_error(done, 2)
 
 
-def test_a_partner_that_cannot_come_is_one_failed_cell_with_what_it_said(
-    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def partners(pid: int) -> list[int]:
+    """The processes that train along with the first."""
+    lines = {child: Path(f"/proc/{child}/cmdline").read_text() for child in children(pid)}
+    return [child for child, line in lines.items() if '"rank": 1' in line]
+
+
+DESERTER = """
+import os
+import torch
+from adbench.testing import PixelGaussian
+
+
+class Deserter(PixelGaussian):
+    card = PixelGaussian.card.model_copy(update={"name": "deserter"})
+    splits_batches = True
+
+    def fit(self, train, context):
+        if context.team.rank == 1:
+            os.write(2, b"I was never here\\n")
+            os._exit(3)
+        context.team.sum(torch.zeros(3))
+        return super().fit(train, context)
+"""
+
+
+def test_a_partner_that_dies_each_time_is_one_failed_cell_with_what_it_said(
+    invoke: Invoke, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("adbench.data_parallel.leader.FOLLOWER", "adbench.no_such_module")
-    done = run(invoke, tmp_path / "results", "--fit-devices", "2")
-    assert done.code == 3
+    file = tmp_path / "deserter.py"
+    file.write_text(DESERTER)
+    done = run(invoke, tmp_path / "results", "--fit-devices", "2", methods=f"{file}:Deserter")
+    assert done.code == 3, done.err
     (failure,) = [record["failure"] for record in records(tmp_path / "results", "failed")]
-    assert "ended with exit code 1" in failure["message"]
-    assert "no_such_module" in failure["message"]
+    assert "shared the training ended with exit code 3" in failure["message"]
+    assert "I was never here" in failure["traceback"]
+    assert claims(tmp_path / "results") == []
 
 
 def test_an_interrupt_takes_the_partners_along(tmp_path: Path) -> None:
     process = training(tmp_path, 100_000, "--fit-devices", "2", "--checkpoint-every", "1")
-    partners = children(process.pid)
-    assert len(partners) == 1
+    found = children(process.pid)
+    assert len(partners(process.pid)) == 1
     interrupt(process, signal.SIGINT)
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in partners))
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in found))
     assert claims(tmp_path / "results") == []
 
 
-def test_a_partner_that_dies_is_one_failed_cell_that_says_how(tmp_path: Path) -> None:
+def test_a_partner_that_is_killed_is_replaced_and_training_goes_on(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    process = training(tmp_path, 100_000, "--fit-devices", "2", "--checkpoint-every", "1")
-    (partner,) = children(process.pid)
+    process = training(tmp_path, 400, "--fit-devices", "2", "--checkpoint-every", "0")
+    (partner,) = partners(process.pid)
     os.kill(partner, signal.SIGKILL)
     _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 3, err
-    (failure,) = [record["failure"] for record in records(results, "failed")]
-    assert "shared the training ended with exit code -9" in failure["message"]
-    assert claims(results) == []
+    assert process.returncode == 0, err
+    assert "shared the training was killed by SIGKILL" in err and "tried once more" in err
+    (record,) = records(results)
+    assert record["timing"]["fit"]["resumes"] == 1 and claims(results) == []
 
 
 def test_the_time_limit_ends_the_leader_and_lets_the_partners_go(tmp_path: Path) -> None:
-    more = ("--fit-devices", "2", "--checkpoint-every", "3600", "--time-limit", "10s")
+    more = ("--fit-devices", "2", "--checkpoint-every", "3600", "--time-limit", "20s")
     process = training(tmp_path, 100_000, *more)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0 and "1 cell left: the time limit is reached" in err, err

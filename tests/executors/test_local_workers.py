@@ -1,131 +1,90 @@
-"""Workers of `local` that do not get as far as their first ticket."""
+"""Workers of this machine that die, before their first cell or in it."""
 
 from __future__ import annotations
 
-import errno
-import subprocess
+import signal
 import sys
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from toy import PIXEL
 
+from adbench.crew import DEATHS, Agenda, Crew
 from adbench.errors import AdbenchError
-from adbench.executors import local, worker
-from adbench.executors.attempt import Ticket
-from adbench.executors.base import Ended, Event
-from adbench.executors.local import LocalExecutor
-from adbench.executors.slots import whole_machine
+from adbench.launch.processes import Machine, Place
+from adbench.launch.slots import whole_machine
+from adbench.request import Request
 
-WORKS = """
-from multiprocessing.connection import Connection
-from adbench.executors.base import Ended
-from adbench.executors.worker import Ready
-parent = Connection({descriptor})
-parent.recv()
-parent.send(Ready())
-index = parent.recv().index
-parent.send(Ended(index, "finished", spoiled=True))  # the next ticket gets another worker
-parent.poll(None)
+SAYS = """
+import os
+from pathlib import Path
+from adbench.crew import Crew, Duty, Status
+from dataclasses import asdict
+duty = Duty.read({word!r})
+Crew(Path(duty.crew)).write(duty.name + ".status", asdict(Status({status})))
 """
+LEAVES = SAYS.replace("{status}", "end='done'")
+SPOILED = SAYS.replace("{status}", "ended=[('a', '')], end='spoiled'")
+DIES_IN_A = SAYS.replace("{status}", "cell='a'") + "os.kill(os.getpid(), 9)"
 IS_KILLED = "import os; os.kill(os.getpid(), 9)"
 EXITS = "raise SystemExit('the driver is too old')"
 
-
-class Pool:
-    """An executor whose workers run these scripts, one after the other."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, slots: int, *scripts: str) -> None:
-        self.left = list(scripts)
-        self.heard: list[Event] = []
-        monkeypatch.setattr(local, "spawn", self._spawn)
-        machine = [whole_machine() for _ in range(slots)]
-        self.executor = LocalExecutor(None, machine)  # type: ignore[arg-type]
-        self.executor.open(self.heard.append)
-
-    def run(self, *indices: int) -> list[Event]:
-        """Events until all these tickets have ended."""
-        self.heard.clear()
-        for index in indices:
-            self.executor.submit(Ticket(index, "key", "fit"))
-        while len(self.heard) < len(indices):
-            self.executor.wait(1.0)
-        return self.heard
-
-    def _spawn(self, module: str, descriptor: int, slot: object) -> subprocess.Popen[str]:
-        script = self.left.pop(0).format(descriptor=descriptor)
-        return subprocess.Popen(
-            [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}\n{script}"],
-            pass_fds=[descriptor], stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+Run = Callable[..., tuple[Crew, Machine]]
 
 
 @pytest.fixture
-def pools(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    made: list[Pool] = []
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Keep workers alive that run these scripts, one after the other."""
 
-    def make(slots: int, *scripts: str) -> Pool:
-        made.append(Pool(monkeypatch, slots, *scripts))
-        return made[-1]
+    def keep(*scripts: str) -> tuple[Crew, Machine]:
+        left = list(scripts)
 
-    yield make
-    for pool in made:
-        pool.executor.close(abort=True)
+        def command(_place: Place, _request: Request, duty: object) -> list[str]:
+            script = left.pop(0).replace("{word!r}", repr(duty.word()))  # type: ignore[attr-defined]
+            return [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}\n{script}"]
+
+        monkeypatch.setattr(Place, "command", command)
+        crew = Crew.gather(tmp_path, Agenda({"a": []}))
+        request = Request(PIXEL, ("toy",))
+        machine = Machine(crew, request, Place.here(), [whole_machine()], "alone")
+        for _ in machine.run():
+            pass
+        assert not left
+        return crew, machine
+
+    return keep
 
 
-def test_a_worker_killed_at_its_start_gets_a_successor(pools: Any) -> None:
-    pool = pools(2, WORKS, IS_KILLED, IS_KILLED, WORKS)
-    events = sorted(pool.run(0, 1), key=lambda event: event.index)
-    assert events == [Ended(index, "finished", spoiled=True) for index in (0, 1)]
-
-
-def test_no_successor_lives_and_it_is_that_cells_matter_alone(pools: Any) -> None:
-    pool = pools(1, WORKS, IS_KILLED, IS_KILLED, IS_KILLED, WORKS)
-    assert pool.run(0)[0].outcome == "finished"
-    (crashed,) = pool.run(1)
-    assert crashed.outcome == "crashed" and "SIGKILL" in crashed.crash.what
-    assert pool.run(2)[0].outcome == "finished"
+def test_a_worker_killed_at_its_start_gets_a_successor(run: Run) -> None:
+    _, machine = run(IS_KILLED, SPOILED, IS_KILLED, IS_KILLED, LEAVES)
+    assert machine.ends == {0: "done"}
 
 
 @pytest.mark.parametrize(
     ("scripts", "said"),
     [
         ([IS_KILLED] * 3, "could not start: its process was killed by SIGKILL"),
-        ([WORKS, EXITS], "could not start: .* exit code 1 .*: the driver is too old"),
+        ([SPOILED, EXITS], "could not start: .* exit code 1 .*: the driver is too old"),
     ],
 )
-def test_where_workers_cannot_start_the_grid_ends(
-    pools: Any, scripts: list[str], said: str
-) -> None:
-    pool = pools(1, *scripts)
+def test_where_workers_cannot_start_the_run_ends(run: Run, scripts: list[str], said: str) -> None:
     with pytest.raises(AdbenchError, match=said):
-        for index in range(2):
-            pool.run(index)
-    assert pool.left == []
+        run(*scripts)
 
 
-def test_a_folder_that_cannot_be_written_is_told_as_one_line(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("memory", [False, True])
+def test_a_death_is_noted_for_the_cell(
+    run: Run, monkeypatch: pytest.MonkeyPatch, memory: bool
 ) -> None:
-    class Place:
-        def __init__(self, _job: object) -> None:
-            pass
-
-        def attempt(self, *_: object) -> None:
-            raise PermissionError(errno.EACCES, "Permission denied", "results/cells/x/model")
-
-    class Parent:
-        to_come: ClassVar = [(None, whole_machine()), Ticket(0, "key", "fit")]
-        told: ClassVar[list[Any]] = []
-
-        def recv(self) -> Any:
-            return self.to_come.pop(0)
-
-        def send(self, message: Any) -> None:
-            self.told.append(message)
-
-    monkeypatch.setattr(worker, "Workplace", Place)
-    worker._serve(Parent())  # type: ignore[arg-type]
-    refused = Parent.told[-1]
-    assert isinstance(refused, worker.Refused) and refused.exit_code == 2
-    assert "cannot write results/cells/x/model: the folder is not writable" in refused.message
+    """One for want of memory is forgiven once: then it is tried with half a batch."""
+    counted = iter(range(100))
+    monkeypatch.setattr(
+        "adbench.launch.processes.memory_kills", lambda: next(counted) if memory else 0
+    )
+    crew, _ = run(DIES_IN_A, DIES_IN_A, LEAVES)
+    note = crew.note("a")
+    assert note.starved == memory and note.deaths == DEATHS
+    assert note.crash.what.startswith(f"its process was killed by {signal.SIGKILL.name}")
+    whys = [why for worker in crew.workers() for _, why in crew.status(worker).ended]
+    assert len(whys) == 1 and ("out of memory" in whys[0] or "once more" in whys[0])

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adbench.errors import UsageError
-from adbench.executors import slots
-from adbench.executors.slots import Slot, make_slots, usable_cores, visible_gpus
+from adbench.launch import slots
+from adbench.launch.slots import Slot, make_slots, usable_cores, visible_gpus
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ from ends import (
 from outcomes import the_error
 from toy import PIXEL, Invoke, Toy, spawn, spawn_cold
 
-from adbench.executors.attempt import Ticket
-from adbench.executors.job import Job
-from adbench.executors.submitit_share import ShareTask, requeue_signal
+from adbench.crew import Agenda, Crew
+from adbench.launch.processes import Place
+from adbench.launch.slurm import JobTask, requeue_signal
 from adbench.request import Request
 
 pytest.importorskip("submitit", reason="needs the extra 'submitit'")
@@ -38,6 +38,12 @@ def _status(invoke: Invoke, results: Path) -> dict[str, int]:
         "counts"
     ]
     return counts
+
+
+def _job(results: Path) -> int:
+    """The process of the first job that was sent."""
+    (jobs,) = results.glob("workers/*/jobs")
+    return int(json.loads(jobs.read_text())["jobs"][0][0])
 
 
 def test_the_table_is_that_of_serial_and_a_crash_spares_its_share(
@@ -67,8 +73,7 @@ def test_a_preempted_job_is_requeued_and_its_cell_goes_on(
     slow = f"{PIXEL}[steps=30,step_seconds=0.1,noise=0.5]"
     process = spawn(*arguments(toy, slow, results, *JOBS, "--slots", "1"), cwd=tmp_path)
     until(lambda: list(results.glob("cells/*/checkpoint.pt")))
-    share = json.loads(next(results.glob("jobs/share-*.json")).read_text())
-    (job,) = children(int(share["job"]))
+    (job,) = children(_job(results))
     os.kill(job, requeue_signal())
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
@@ -79,38 +84,33 @@ def test_a_preempted_job_is_requeued_and_its_cell_goes_on(
     assert table(invoke, results) == table(invoke, whole)
 
 
-def test_a_share_that_its_time_ends_asks_to_be_requeued(
-    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_that_its_time_ends_asks_to_be_requeued(toy: Toy, tmp_path: Path) -> None:
     request = Request(
-        PIXEL, (toy.reference,), preset="smoke", data_root=toy.folder, results=tmp_path / "r",
-        timing=False,
+        PIXEL, (f"{toy.reference}:a",), preset="smoke", data_root=toy.folder,
+        results=tmp_path / "r", timing=False,
     )  # fmt: skip
-    cells = request.plan().cells
-    tickets = [
-        Ticket(i, c.score_key, c.fit_key, seconds_left=0.0 if i else 1e6)
-        for i, c in enumerate(cells)
-    ]
-    task = ShareTask(Job.here(request), tickets, tmp_path / "end.json")
-    left: list[tuple[Ticket, ...]] = []
-    settled: list[dict[str, str]] = []
+    (cell,) = request.plan().cells
+    crew = Crew.gather(request.results, Agenda.of([cell], request.store()))
+    left: list[JobTask] = []
 
     def requeue(_number: int, _frame: object) -> None:
-        next_job = task.checkpoint().function
-        left.append(next_job.tickets)
-        settled.append(next_job.settled)
+        left.append(late.checkpoint().function)
         raise SystemExit
 
-    previous = signal.signal(requeue_signal(), requeue)
+    late = JobTask(request, Place.here(), str(crew.folder), seconds=0.0)
+    kept = {n: signal.signal(n, requeue) for n in (requeue_signal(), signal.SIGTERM)}
     try:
         with pytest.raises(SystemExit):
-            task()
+            late()
+        assert left == [late], "with the time that a new job has"
+        JobTask(request, Place.here(), str(crew.folder), seconds=1e6)()
     finally:
-        signal.signal(requeue_signal(), previous)
-    assert left == [(tickets[1],)], "with the time that a new job has"
-    assert settled[0][cells[0].score_key] == "finished", "the next job tells of it too"
-    assert request.store().cell(cells[0]).record() is not None
-    assert not (tmp_path / "end.json").exists()
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+    assert len(left) == 1 and request.store().cell(cell).record() is not None
+    crew.disband()
+    late()  # nobody wants it any more: it does not begin, and is not requeued
+    assert len(left) == 1
 
 
 def test_the_launcher_may_leave_and_come_back(invoke: Invoke, toy: Toy, tmp_path: Path) -> None:
@@ -135,9 +135,9 @@ def test_an_interrupted_launcher_stops_no_job(invoke: Invoke, toy: Toy, tmp_path
     until(lambda: claims(results))
     code, _ = interrupt(process, signal.SIGINT)
     assert code == 130
+    job = _job(results)
     until(lambda: _status(invoke, results)["finished"] == 2)
-    share = json.loads(next(results.glob("jobs/share-*.json")).read_text())
-    until(lambda: is_gone(int(share["job"])))
+    until(lambda: is_gone(job))
 
 
 def test_an_option_that_submitit_does_not_know_is_told(

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from toy import PIXEL, Toy
 
-from adbench.executors import submitit_arrays
-from adbench.executors.attempt import Ticket
-from adbench.executors.base import Ended, Event
-from adbench.executors.job import Job
-from adbench.executors.shares import Share, ShareEnd
-from adbench.executors.submitit_arrays import SubmititExecutor
-from adbench.executors.submitit_share import ShareTask
+from adbench.crew import Agenda, Crew, Status
+from adbench.errors import AdbenchError
+from adbench.launch import slurm as launcher
+from adbench.launch.slurm import Jobs, launch_jobs
+from adbench.launch.watch import Watch
+from adbench.reporter import Reporter
 from adbench.request import Request
-from adbench.store import atomic
 from adbench.store.owners import process_start
 
 submitit = pytest.importorskip("submitit", reason="needs the extra 'submitit'")
 
-ELSEWHERE = Ticket(7, "key", "fit")
-"""The cell, as a launcher with another plan knows it."""
-
 
 @pytest.fixture
-def job(toy: Toy, tmp_path: Path) -> Job:
-    request = Request(
-        PIXEL, (toy.reference,), preset="smoke", data_root=toy.folder, results=tmp_path / "r",
-        timing=False,
+def request_(toy: Toy, tmp_path: Path) -> Request:
+    return Request(
+        PIXEL, (f"{toy.reference}:a",), preset="smoke", data_root=toy.folder,
+        results=tmp_path / "r", timing=False, slots=1,
     )  # fmt: skip
-    return Job.here(request)
 
 
 class Slurm:
@@ -70,91 +65,93 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slurm:
     return Slurm(tmp_path / "bin")
 
 
-def leave_behind(job: Job, number: str, start: str | None) -> Path:
-    """What a launcher wrote of a job with one cell; gives the file in which that tells its end."""
-    jobs = job.request.results / "jobs"
-    share = {"job": number, "start": start, "end": "end-1.json", "cells": [ELSEWHERE.key]}
-    atomic.write_json(jobs / "share-1.json", share)
-    return jobs / "end-1.json"
+def parts(request: Request) -> tuple[Agenda, Watch]:
+    store, plan = request.store(), request.plan()
+    agenda = Agenda.of(plan.cells, store)
+    return agenda, Watch(request, plan, agenda, Reporter())
 
 
-def launch(job: Job, cluster: str) -> tuple[SubmititExecutor, list[Event]]:
-    """A launcher that needs the cell, and what it hears."""
-    heard: list[Event] = []
-    executor = SubmititExecutor(job, None, 1, {"cluster": cluster})
-    executor.open(heard.append)
-    executor.submit(ELSEWHERE)
-    return executor, heard
+def leave_behind(request: Request, number: str, start: str | None) -> Crew:
+    """What a launcher wrote of a job with the cell."""
+    crew = Crew.gather(request.results, parts(request)[0])
+    crew.write("jobs", {"jobs": [[number, start]]})
+    return crew
+
+
+def launch(request: Request, cluster: str) -> int:
+    """A launcher that does not wait; the cells that it leaves to jobs."""
+    agenda, watch = parts(request)
+    return launch_jobs(replace(request, wait=False), {"cluster": cluster}, agenda, watch)
 
 
 @pytest.mark.parametrize("state", ["PREEMPTED", "UNKNOWN"])
-def test_a_cell_whose_job_is_gone_gets_a_new_one(job: Job, slurm: Slurm, state: str) -> None:
+def test_a_cell_whose_job_is_gone_gets_a_new_one(
+    request_: Request, slurm: Slurm, state: str
+) -> None:
     slurm.says(state, queue="")
-    leave_behind(job, "7", None)
-    executor, heard = launch(job, "slurm")
-    executor.wait(0)
-    assert slurm.sent() == 1 and heard == []
+    crew = leave_behind(request_, "7", None)
+    assert launch(request_, "slurm") == 1
+    assert slurm.sent() == 1 and not crew.is_there()
 
 
 @pytest.mark.parametrize("state", ["PREEMPTED", "UNKNOWN", "RUNNING"])
 @pytest.mark.parametrize("queue", ["echo 6; echo 7", "echo no controller >&2; exit 1"])
 def test_a_job_that_may_still_run_is_waited_for(
-    job: Job, slurm: Slurm, state: str, queue: str, monkeypatch: pytest.MonkeyPatch
+    request_: Request, slurm: Slurm, state: str, queue: str
 ) -> None:
     """Also where accounting is off: all jobs that wait are unknown to it."""
-    monkeypatch.setattr(submitit_arrays, "LOST_SECONDS", 0.0)
     slurm.says(state, queue)
-    leave_behind(job, "7", None)
-    executor, heard = launch(job, "slurm")
-    executor.wait(0)
-    assert slurm.sent() == 0 and heard == []
+    crew = leave_behind(request_, "7", None)
+    assert launch(request_, "slurm") == 1
+    assert slurm.sent() == 0 and crew.is_there()
 
 
-@pytest.mark.parametrize(("state", "outcome"), [("PREEMPTED", "busy"), ("UNKNOWN", "crashed")])
+@pytest.mark.parametrize(("state", "deaths"), [("PREEMPTED", 0), ("UNKNOWN", 1)])
 def test_a_job_that_vanishes_while_it_is_waited_for(
-    job: Job, slurm: Slurm, state: str, outcome: str, monkeypatch: pytest.MonkeyPatch
+    request_: Request, slurm: Slurm, state: str, deaths: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    executor, heard = launch(job, "slurm")
+    """Its cell gets another job, and who loses it for no good reason is counted."""
+    agenda, watch = parts(request_)
+    crew = Crew.gather(request_.results, agenda)
+    jobs = Jobs(request_, {"cluster": "slurm"})
+    jobs.send(crew, list(watch.free()))
+    (key,) = agenda.over
+    crew.write("w.status", vars(Status(cell=key)))
     slurm.says(state, queue="")
-    executor.wait(0)
-    assert slurm.sent() == 1 and heard == [], "it may be late in telling of its end"
-    monkeypatch.setattr(submitit_arrays, "LOST_SECONDS", 0.0)
-    executor.wait(0)
-    (ended,) = heard
-    assert isinstance(ended, Ended) and ended.outcome == outcome
-    assert ended.crash is None or f"(state {state})" in ended.crash.what
+    jobs.follow(crew, watch)
+    assert slurm.sent() == 1, "it may be late in telling of its end"
+    monkeypatch.setattr(launcher, "LOST_SECONDS", 0.0)
+    jobs.follow(crew, watch)
+    note = crew.note(key)
+    assert slurm.sent() == 2 and note.deaths == deaths
+    assert not deaths or f"(state {state})" in note.crash.what
 
 
-def test_the_number_of_a_process_that_is_gone_may_be_anothers(job: Job) -> None:
-    end = leave_behind(job, str(os.getpid()), process_start(os.getpid()))
-    share = end.with_name("share-1.json")
-    launch(job, "local")
-    assert share.exists(), "that one runs"
-    leave_behind(job, str(os.getpid()), "1")
-    launch(job, "local")
-    assert not share.exists()
-
-
-def test_a_launcher_with_another_plan_is_told_of_the_cell(
-    job: Job, monkeypatch: pytest.MonkeyPatch
+def test_jobs_that_do_not_begin_end_the_run(
+    request_: Request, slurm: Slurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The job knows the cell by its own plan's index."""
-    end = leave_behind(job, str(os.getpid()), process_start(os.getpid()))
-    executor, heard = launch(job, "local")
-    outcomes = {0: "finished", 7: "late"}
-    monkeypatch.setattr(Share, "run", lambda _: ShareEnd(outcomes))
-    monkeypatch.setattr(Share, "unfinished", lambda _: ())
-    ShareTask(job, [Ticket(0, ELSEWHERE.key, "fit"), Ticket(7, "other", "fit")], end)()
-    executor.wait(0)
-    assert heard == [Ended(7, "finished")]
+    monkeypatch.setattr(launcher, "LOST_SECONDS", 0.0)
+    agenda, watch = parts(request_)
+    crew = Crew.gather(request_.results, agenda)
+    jobs = Jobs(request_, {"cluster": "slurm"})
+    jobs.send(crew, list(watch.free()))
+    with pytest.raises(AdbenchError, match=r"a job did not begin: .*\(state UNKNOWN\)"):
+        jobs.follow(crew, watch)
 
 
-def test_an_end_that_cannot_be_read_is_no_crash(
-    job: Job, capsys: pytest.CaptureFixture[str]
-) -> None:
-    end = leave_behind(job, str(os.getpid()), process_start(os.getpid()))
-    executor, heard = launch(job, "local")
-    end.write_text("{")
-    executor.wait(0)
-    assert heard == [Ended(7, "busy")], "the grid looks again"
-    assert end.name in capsys.readouterr().err and not end.exists()
+def test_the_number_of_a_process_that_is_gone_may_be_anothers(request_: Request) -> None:
+    mine = str(os.getpid())
+    crew = leave_behind(request_, mine, process_start(os.getpid()))
+    jobs = Jobs(request_, {"cluster": "local"})
+    jobs.find(crew)
+    assert jobs.crews == [crew], "that one runs"
+    other = leave_behind(request_, mine, "1")
+    jobs.find(other)
+    assert jobs.crews == [crew] and not other.is_there()
+
+
+def test_jobs_that_cannot_be_read_are_none(request_: Request, slurm: Slurm) -> None:
+    crew = leave_behind(request_, "7", None)
+    slurm.says("RUNNING", queue="echo 7")
+    (crew.folder / "jobs").write_text("{")
+    assert launch(request_, "slurm") == 1 and slurm.sent() == 1

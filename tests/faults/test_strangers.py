@@ -19,7 +19,7 @@ from finished import RUN, numbers, words
 from sandbox import Hang, Outcome, call
 from toy import Toy
 
-from adbench import grid
+from adbench import work
 from adbench.datasets.synthetic import generate
 from adbench.errors import StoreError
 from adbench.figures import gallery
@@ -208,7 +208,7 @@ def cell(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path / "x")
     monkeypatch.setattr(claims, "UNREADABLE_SECONDS", 0.0)
     monkeypatch.setattr(claims, "STALE_SECONDS", 0.0)
-    monkeypatch.setattr(grid, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(work, "POLL_SECONDS", 0.05)
     (folder,) = (tmp_path / "x").glob("results/cells/*")
     next(folder.glob("record-*.json")).unlink()
     return folder

@@ -142,7 +142,8 @@ def _check_look(path: Path, mask: Any, threshold: int) -> None:
     assert sum(count for _, count in look.levels) == mask.size
     sample = Sample("a", "test", "d", "image.png", path.name, 1)
     masks, of_normals = {path.name: look}, {"good.png": path.name}
-    for decided_by in ("", "--mask-threshold 1"):
-        files = CategoryFiles("a", [sample], {}, {}, masks, of_normals, threshold, decided_by)
+    samples = [sample, Sample("a", "test", "good", "good.png", None, 0)]
+    for given in (None, threshold):
+        files = CategoryFiles("a", samples, {}, {}, masks, of_normals, threshold, given)
         for finding in file_findings(files):
             assert finding.message and "\n" not in finding.message and finding.count == 1

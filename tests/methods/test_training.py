@@ -8,11 +8,10 @@ from fits import MemoryCheckpoint, make_context
 from torch import nn
 
 from adbench.errors import MethodError
-from adbench.methods.settings import OptimiserSettings
+from adbench.methods.settings import HeldOutSettings, OptimiserSettings
 from adbench.methods.training import (
     MAX_HELD_OUT,
     StageCheckpoint,
-    TrainingPlan,
     accumulate_gradients,
     batch_indices,
     held_out_split,
@@ -21,10 +20,7 @@ from adbench.methods.training import (
 )
 
 DATA = torch.linspace(-1, 1, 24)[:, None]
-PLAN = TrainingPlan(
-    steps=25, batch_size=7, learning_rate=1e-2, weight_decay=1e-4, drop_at=0.8,
-    gradient_clip=1.0, ema_decay=0.99,
-)  # fmt: skip
+OWN = OptimiserSettings(batch_size=7, learning_rate=1e-2)
 
 
 def make_network(context):
@@ -40,21 +36,21 @@ def noisy_loss(network):
     return loss
 
 
-def fit(context, plan=PLAN, loss=None, network=None):
+def fit(context, loss=None, network=None, own=OWN, steps=25, ema_decay=0.99):
     network = network or make_network(context)
-    losses = train(network, loss or noisy_loss(network), len(DATA), plan, context)
+    loss = loss or noisy_loss(network)
+    losses = train(network, loss, len(DATA), own, steps, context, ema_decay)
     return losses, torch.cat([p.flatten() for p in network.state_dict().values()])
 
 
 @pytest.mark.parametrize("ema_decay", [0.99, 0.0])
 @pytest.mark.parametrize("killed_at", [1, 13, 24])
 def test_a_killed_run_resumes_bit_for_bit(ema_decay, killed_at):
-    plan = TrainingPlan(**{**vars(PLAN), "ema_decay": ema_decay})
-    losses, weights = fit(make_context(), plan)
+    losses, weights = fit(make_context(), ema_decay=ema_decay)
     checkpoint = MemoryCheckpoint(due=True, dies_at=killed_at)
     with pytest.raises(InterruptedError):
-        fit(make_context(checkpoint=checkpoint), plan)
-    resumed_losses, resumed_weights = fit(make_context(checkpoint=checkpoint), plan)
+        fit(make_context(checkpoint=checkpoint), ema_decay=ema_decay)
+    resumed_losses, resumed_weights = fit(make_context(checkpoint=checkpoint), ema_decay=ema_decay)
     assert resumed_losses == losses and len(losses) == 25
     assert torch.equal(resumed_weights, weights)
 
@@ -97,7 +93,7 @@ def test_each_epoch_sees_each_image_once():
 
 def test_held_out_images_are_apart_and_never_all():
     for count in (1, 2, 7, 1000):
-        own = OptimiserSettings(held_out_fraction=0.5)
+        own = HeldOutSettings(held_out_fraction=0.5)
         held_out, seen = held_out_split(count, own, make_context())
         assert sorted([*held_out.tolist(), *seen.tolist()]) == list(range(count))
         assert len(held_out) == min(-(-count // 2), count - 1, MAX_HELD_OUT)
@@ -116,9 +112,9 @@ def test_a_later_stage_writes_again_what_earlier_ones_finished():
 # -------------------------------------------------------------------------- parts and teams
 
 
-TEAM_PLAN = TrainingPlan(
-    steps=12, batch_size=7, learning_rate=1e-2, weight_decay=1e-2, gradient_clip=1.0, ema_decay=0.9
-)
+TEAM = {"own": OptimiserSettings(
+    batch_size=7, learning_rate=1e-2, learning_rate_drop=1, weight_decay=1e-2
+), "steps": 12, "ema_decay": 0.9}  # fmt: skip
 
 
 class Room:
@@ -149,7 +145,7 @@ def fit_as_a_team(size, parts):
 
     def member(rank):
         context = make_context(team=room.member(rank), batch_parts=parts)
-        results[rank] = fit(context, TEAM_PLAN, network=networks[rank])
+        results[rank] = fit(context, network=networks[rank], **TEAM)
 
     run_all(member, size)
     return results
@@ -207,7 +203,7 @@ def test_each_part_draws_its_own_numbers():
 
 @pytest.mark.parametrize(("size", "parts"), [(2, 2), (3, 3), (2, 4), (3, 5)])
 def test_a_team_trains_the_network_that_one_process_trains(size, parts):
-    losses, weights = fit(make_context(batch_parts=parts), TEAM_PLAN)
+    losses, weights = fit(make_context(batch_parts=parts), **TEAM)
     team = fit_as_a_team(size, parts)
     assert len(team) == size
     for own_losses, own_weights in team.values():

@@ -13,7 +13,8 @@ from adbench.methods.reconstruction.losses import (
 )
 from adbench.methods.reconstruction.network import FeatureTransformer
 from adbench.methods.scoring import pooled_maximum, upsample
-from adbench.methods.training import TrainingPlan, train
+from adbench.methods.settings import OptimiserSettings
+from adbench.methods.training import train
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_impossible_hyperparameters(options, message):
 
 def test_paper_preset_is_the_official_configuration():
     own = build("uniad", "paper").hyperparameters
-    assert own.num_steps(3629) == 454_000 and own.num_steps(888) == 111_000
+    assert own.optimiser_steps(3629) == 454_000 and own.optimiser_steps(888) == 111_000
     assert (own.image_size, own.feature_size, own.pool_kernel) == (224, 14, 16)
     assert (own.hidden, own.heads, own.ffn, own.layers, own.dropout) == (256, 8, 1024, 4, 0.1)
     assert (own.neighbour_window, own.jitter_scale, own.jitter_probability) == (7, 20, 1)
@@ -195,8 +196,10 @@ def test_training_learns_what_the_distant_tokens_tell():
         torch.manual_seed(0)
         network = FeatureTransformer(12, 8, 32, 2, 64, 1, dropout=0, neighbour_window=3)
     loss = reconstruction_loss(network, lambda indices: training[indices], scale=1)
-    plan = TrainingPlan(steps=250, batch_size=16, learning_rate=1e-2, weight_decay=1e-4)
-    train(network, loss, len(training), plan, make_context())
+    own = OptimiserSettings(
+        batch_size=16, learning_rate=1e-2, learning_rate_drop=1, gradient_clip=0
+    )
+    train(network, loss, len(training), own, 250, make_context())
     means = training.mean(0).expand_as(held_out)
     errors = held_out_error(network, held_out, training, means)
     assert errors["position_mean"] > 0.9 and errors["network"] < 0.4

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fits import build, fit, fit_once, make_context, make_images
 
 from adbench.code_digest import method_code
-from adbench.contracts import Context, Images, Prediction
-from adbench.data.cache import DiskCache
+from adbench.contracts import Images, Prediction
 from adbench.methods.lafite import settings
 from adbench.methods.lafite.method import LafitE
 from adbench.methods.lafite.settings import SELECTION
@@ -26,37 +25,17 @@ OTHERS = {
 }  # fmt: skip
 
 
-class _Checkpoint:
-    def load(self) -> dict[str, Any] | None:
-        return None
-
-    def due(self) -> bool:
-        return False
-
-    def save(self, state: Mapping[str, Any]) -> None:
-        raise AssertionError("never due")
-
-
-def _images(count: int, seed: int) -> Images:
-    pixels = np.random.default_rng(seed).integers(60, 200, (count, 64, 64, 3), dtype=np.uint8)
-    names = tuple(f"a/{seed}/{i}.png" for i in range(count))
-    return Images(pixels, names, ("a",) * count)
-
-
-def _build(**options: Any) -> LafitE:
-    return LafitE(LafitE.Hyperparameters(**{**LafitE.presets["smoke"], **options}))
+pytestmark = pytest.mark.usefixtures("shared_models")
 
 
 @pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
-    return Context(
-        "cpu", "fp32", 0, _Checkpoint(), DiskCache(tmp_path_factory.mktemp("cache"), None)
-    )
+def fitted(shared_models: None) -> Any:
+    return fit_once("lafite")
 
 
 @pytest.fixture(scope="module")
-def fitted(context: Context) -> LafitE:
-    return _build().fit(_images(8, 0), context)
+def test_images() -> Any:
+    return make_images(3, seed=1)
 
 
 def _saved(method: LafitE, folder: Path) -> dict[str, str]:
@@ -71,29 +50,27 @@ def _equal(one: Prediction, two: Prediction) -> None:
 
 
 def test_what_lafite_calls_prediction_only_changes_nothing_that_fit_saves(
-    fitted: LafitE, context: Context, tmp_path: Path
+    fitted: LafitE, test_images: Images, tmp_path: Path
 ) -> None:
     assert set(OTHERS) == LafitE.Hyperparameters.prediction_only
     for name, value in OTHERS.items():
         assert getattr(fitted.hyperparameters, name) != value, name
-    fresh = _build(**OTHERS).fit(_images(8, 0), context)
+    fresh = fit("lafite", **OTHERS)
     assert _saved(fresh, tmp_path / "fresh") == _saved(fitted, tmp_path / "base")
-    loaded = _build(**OTHERS).load(tmp_path / "base", context)
-    test = _images(3, 1)
-    _equal(loaded.predict(test), fresh.predict(test))
-    assert (loaded.predict(test).scores != fitted.predict(test).scores).any()
+    loaded = build("lafite", **OTHERS).load(tmp_path / "base", make_context())
+    _equal(loaded.predict(test_images), fresh.predict(test_images))
+    assert (loaded.predict(test_images).scores != fitted.predict(test_images).scores).any()
 
 
 @pytest.mark.parametrize("name", sorted(SELECTION.fit_serves))
 def test_a_fit_with_both_parts_serves_one_part_alone(
-    name: str, fitted: LafitE, context: Context, tmp_path: Path
+    name: str, fitted: LafitE, test_images: Images, tmp_path: Path
 ) -> None:
     assert SELECTION.fit_serves[name] is getattr(fitted.hyperparameters, name) is True
     _saved(fitted, tmp_path / "both")
-    fresh = _build(**{name: False}).fit(_images(8, 0), context)
-    loaded = _build(**{name: False}).load(tmp_path / "both", context)
-    test = _images(3, 1)
-    _equal(loaded.predict(test), fresh.predict(test))
+    fresh = fit("lafite", **{name: False})
+    loaded = build("lafite", **{name: False}).load(tmp_path / "both", make_context())
+    _equal(loaded.predict(test_images), fresh.predict(test_images))
 
 
 def test_the_grid_is_no_part_of_the_methods_keys() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from adbench.report.marks import Marks
 from adbench.report.notes import describe
 from adbench.report.tables import TITLES, grouped
-from adbench.store.atomic import canonical_json
+from adbench.store.files import canonical_json
 from adbench.store.records import Record, mean_metrics
 
 MAX_DIAGNOSTICS = 300
@@ -53,7 +53,8 @@ def differences(protocols: Iterable[View]) -> list[View]:
 
 def shared_facts(records: Sequence[Record]) -> tuple[dict[str, View], dict[str, View]]:
     """Environments and settings that several cells share, described once and linked to."""
-    environments = grouped((r for r in records if r.environment), _environment_key)
+    told = (record for record in records if record.environment)
+    environments = grouped(told, lambda record: canonical_json(record.environment))
     settings = grouped(records, _settings_key)
     return (
         {
@@ -62,7 +63,7 @@ def shared_facts(records: Sequence[Record]) -> tuple[dict[str, View], dict[str, 
             for number, (key, own) in enumerate(environments.items(), 1)
         },
         {
-            key: _named("settings", number, _run(own[0]))
+            key: _named("settings", number, f"{own[0].method} {own[0].preset}")
             | {"facts": [(n, _plain(v)) for n, v in own[0].identity["hyperparameters"].items()]}
             for number, (key, own) in enumerate(settings.items(), 1)
         },
@@ -73,17 +74,9 @@ def _named(kind: str, number: int, summary: str) -> View:
     return {"anchor": f"{kind}-{number}", "name": f"{kind} {number}", "summary": summary}
 
 
-def _run(record: Record) -> str:
-    return f"{record.method} {record.preset}"
-
-
 def _settings_key(record: Record) -> str:
     own = record.identity
     return canonical_json([own["method"], record.variant, record.preset, own["hyperparameters"]])
-
-
-def _environment_key(record: Record) -> str:
-    return canonical_json(record.environment)
 
 
 def _versions(environment: Mapping[str, Any]) -> str:
@@ -110,11 +103,11 @@ def cell_views(
             "anchor": f"cell-{number}",
             "record": record,
             "where": f"{record.identity['dataset']}: {record.place.partition(':')[2]}",
-            "run": _run(record),
+            "run": f"{record.method} {record.preset}",
             "mark": marks.of_record(record),
             "headline": _headline(record),
             "protocol": protocols[record.protocol_digest] if record.status == "done" else None,
-            "environment": environments.get(_environment_key(record)),
+            "environment": environments.get(canonical_json(record.environment)),
             "settings": settings[_settings_key(record)],
             "scores": [
                 (category, [_percent(own.get(name)) for name in TITLES])
@@ -132,20 +125,22 @@ def _percent(value: float | None) -> str:
 
 
 def _headline(record: Record) -> str:
-    mean, _ = mean_metrics(record.metrics)
-    shown = [(n, mean.get(n)) for n in ("image_auroc", "aupro@0.3")]
-    return ", ".join(f"{TITLES[n]} {_percent(v)}" for n, v in shown if v is not None)
+    mean = mean_metrics(record.metrics)[0]
+    shown = [n for n in ("image_auroc", "aupro@0.3") if mean.get(n) is not None]
+    return ", ".join(f"{TITLES[n]} {_percent(mean[n])}" for n in shown)
 
 
 def _facts(record: Record) -> list[tuple[str, str]]:
-    facts = [("keys", ", ".join(f"{name} {key}" for name, key in record.keys.items()))]
-    for part, values in record.timing.items():
-        if values:
-            facts.append((f"timing: {part}", ", ".join(f"{n} {v}" for n, v in _flat(values))))
-    for name in ("layout", "complete", "train_images", "test_images"):
-        if name in record.data:
-            facts.append((name.replace("_", " "), _plain(record.data[name])))
-    return facts
+    told = ("layout", "complete", "train_images", "test_images")
+    return [
+        ("keys", ", ".join(f"{name} {key}" for name, key in record.keys.items())),
+        *(
+            (f"timing: {part}", ", ".join(f"{n} {v}" for n, v in _flat(values)))
+            for part, values in record.timing.items()
+            if values
+        ),
+        *((n.replace("_", " "), _plain(record.data[n])) for n in told if n in record.data),
+    ]
 
 
 def _flat(values: Mapping[str, Any], head: str = "") -> list[tuple[str, str]]:

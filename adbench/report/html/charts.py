@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -41,7 +40,6 @@ def category_charts(records: Sequence[Record], pixel: PixelCurves, notes: list[s
 
 
 def _category(dataset: str, category: str, group: dict[str, Record], pixel: PixelCurves) -> View:
-    """The charts of one category and the key to their lines."""
     shown = dict(list(group.items())[:MAX_METHODS])
     by_key = pixel.get((dataset, category), {})
     kept = {label: by_key.get(record.keys["score"], {}) for label, record in shown.items()}
@@ -49,11 +47,11 @@ def _category(dataset: str, category: str, group: dict[str, Record], pixel: Pixe
     panels = []
     for unit, kind, metric, title, x, y in PANELS:
         if (unit, kind) in curves:
-            own = curves[unit, kind]
-            values = [r.metrics[category].get(metric) for r in shown.values()]
-            named = zip(shown, values, strict=True)
-            texts = [n if value is None else f"{n} {100 * value:.2f}" for n, value in named]
-            drawn = [(text, own.get(n)) for n, text in zip(shown, texts, strict=True)]
+            drawn = []
+            for label, record in shown.items():
+                value = record.metrics[category].get(metric)
+                text = label if value is None else f"{label} {100 * value:.2f}"
+                drawn.append((text, curves[unit, kind].get(label)))
             panels.append(_curves(title, x, y, kind, drawn))
     labels = image_scores(next(iter(shown.values())), category).labels
     left_out = f"Drawn: the first {len(shown)} of {len(group)} methods."
@@ -70,12 +68,6 @@ def _category(dataset: str, category: str, group: dict[str, Record], pixel: Pixe
     }
 
 
-def _panel(title: str, description: str, x: str, y: str, **more: Any) -> View:
-    """One small chart: `x_ticks` and `y_ticks` are (place, text)."""
-    empty: View = {"lines": [], "bars": [], "diagonal": ""}
-    return {"title": title, "description": description, "x": x, "y": y, **empty, **more}
-
-
 def _curves(
     title: str, x: str, y: str, kind: str, drawn: Sequence[tuple[str, Curve | None]]
 ) -> View:
@@ -84,13 +76,13 @@ def _curves(
     ticks = [0, limit / 3, 2 * limit / 3, limit] if kind == "pro" else quarters
     there = [(label, style, c) for style, (label, c) in enumerate(drawn) if c is not None]
     lines = [(label, style, _path(c, limit, steps=kind == "pr")) for label, style, c in there]
-    return _panel(
-        title, f"{title}: {'; '.join(label for label, *_ in lines)}", x, y,
-        x_ticks=[(_x(t / limit), f"{t:g}") for t in ticks],
-        y_ticks=[(_y(t), f"{t:g}") for t in quarters],
-        lines=lines,
-        diagonal=_path(Curve.from_json([[0, 1], [0, 1]]), 1.0) if kind == "roc" else "",
-    )  # fmt: skip
+    return {
+        "title": title, "description": f"{title}: {'; '.join(label for label, *_ in lines)}",
+        "x": x, "x_ticks": [(_x(t / limit), f"{t:g}") for t in ticks],
+        "y": y, "y_ticks": [(_y(t), f"{t:g}") for t in quarters],
+        "lines": lines, "bars": [],
+        "diagonal": _path(Curve.from_json([[0, 1], [0, 1]]), 1.0) if kind == "roc" else "",
+    }  # fmt: skip
 
 
 def _histogram(label: str, record: Record, category: str) -> View:
@@ -104,20 +96,26 @@ def _histogram(label: str, record: Record, category: str) -> View:
         counts[kind, min(_BINS - 1, int((score - low) / span * _BINS))] += 1
     most = max(1, int(counts.max()))
     bars = [
-        (("normal", "anomalous")[kind], _x(place / _BINS), _y(count / most), _height(count / most))
-        for (kind, place), count in np.ndenumerate(counts)
-        if count
+        (
+            ("normal", "anomalous")[kind],
+            _x(place / _BINS),
+            _y(share),
+            _number(share * (BOTTOM - TOP)),
+        )
+        for (kind, place), share in np.ndenumerate(counts / most)
+        if share
     ]
     anomalous, lost = sum(images.labels), len(images.scores) - len(finite)
     endless = f", {lost} scores not finite" if lost else ""
     kinds = f"{len(images.labels) - anomalous} normal, {anomalous} anomalous images{endless}"
-    return _panel(
-        label, f"Scores of {label}: {kinds}, from {low:.4g} to {high:.4g}",
-        f"score ({lost} not finite)" if lost else "score", "images",
-        x_ticks=[(_x(p), f"{low + p * span:.3g}") for p in (0, 0.5, 1)],
-        y_ticks=[(_y(0), "0"), (_y(1), str(most))],
-        bars=bars, bar_width=_number((RIGHT - LEFT) / _BINS),
-    )  # fmt: skip
+    return {
+        "title": label,
+        "description": f"Scores of {label}: {kinds}, from {low:.4g} to {high:.4g}",
+        "x": f"score ({lost} not finite)" if lost else "score",
+        "x_ticks": [(_x(p), f"{low + p * span:.3g}") for p in (0, 0.5, 1)],
+        "y": "images", "y_ticks": [(_y(0), "0"), (_y(1), str(most))],
+        "lines": [], "bars": bars, "bar_width": _number((RIGHT - LEFT) / _BINS), "diagonal": "",
+    }  # fmt: skip
 
 
 def _path(curve: Curve, limit: float, *, steps: bool = False) -> str:
@@ -135,10 +133,6 @@ def _x(share: float) -> str:
 
 def _y(share: float) -> str:
     return _number(BOTTOM - share * (BOTTOM - TOP))
-
-
-def _height(share: float) -> str:
-    return _number(share * (BOTTOM - TOP))
 
 
 def _number(value: float) -> str:

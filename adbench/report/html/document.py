@@ -89,7 +89,9 @@ def _render(**page: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["indented"] = partial(json.dumps, indent=1)
-    style, script = _asset("report.css"), _asset("report.js")
+    assets = resources.files("adbench.report.html").joinpath("assets")
+    names = ("report.css", "report.js")
+    style, script = (assets.joinpath(name).read_text(encoding="utf-8") for name in names)
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_source(style)}'; "
         f"script-src '{_source(script)}'; base-uri 'none'; form-action 'none'"
@@ -104,11 +106,6 @@ def _without_controls(value: Any) -> Any:
     if type(value) is not str:
         return value
     return "\n".join(map(printable, value.split("\n")))
-
-
-def _asset(name: str) -> str:
-    path = resources.files("adbench.report.html").joinpath("assets", name)
-    return path.read_text(encoding="utf-8")
 
 
 def _source(text: str) -> str:
@@ -140,13 +137,9 @@ def _facts(records: Sequence[Record]) -> list[tuple[str, str]]:
 
 def _banners(records: Sequence[Record]) -> list[str]:
     """What nobody may overlook."""
-    banners = []
-    if any(record.preset == "smoke" for record in records):
-        banners.append(
-            "Smoke preset: these runs prove that everything works. Their scores mean nothing."
-        )
-    if any(record.identity["limit"] is not None for record in records):
-        banners.append(
-            "--limit: some cells saw a part of the images only. Their scores compare with nothing."
-        )
-    return banners
+    smoke = "Smoke preset: these runs prove that everything works. Their scores mean nothing."
+    limit = "--limit: some cells saw a part of the images only. Their scores compare with nothing."
+    return [
+        *([smoke] if any(record.preset == "smoke" for record in records) else []),
+        *([limit] if any(record.identity["limit"] is not None for record in records) else []),
+    ]

@@ -66,9 +66,10 @@ def gallery_views(
             keys[label]: {kind: Curve.from_json(c) for kind, c in kinds.items()}
             for label, kinds in entry["pixel_curves"].items()
         }
-        view = _view(entry, shown, folder, budget)
-        views += [view] if view else []
-        full += [] if view else [name]
+        if view := _view(entry, shown, folder, budget):
+            views.append(view)
+        else:
+            full.append(name)
     if full:
         budget.notes.append(
             f"Left out, as the file would be too large for a mail: pictures of {', '.join(full)}. "
@@ -90,15 +91,16 @@ def _view(
         {**case, "maps": [m for m in case["maps"] if m["method"] in shown]}
         for case in entry["cases"]
     ]
-    pictures = (
-        (case["image"], case["mask"], *(m["picture"] for m in case["maps"])) for case in cases
+    size = sum(
+        len(case["image"]) + len(case["mask"]) + sum(len(m["picture"]) for m in case["maps"])
+        for case in cases
     )
-    if not budget.take(sum(len(picture) for own in pictures for picture in own)):
+    if not budget.take(size):
         return None
     name = f"{entry['dataset']}: {entry['category']}"
     files = [(f"Contact sheet, {name}", entry["sheet"])] if entry.get("sheet") else []
     files += [(f"Steps of {s['method']}, {name}", s["file"]) for s in entry.get("steps", ())]
-    sheets = [_sheet(title, folder / Path(file).name, budget) for title, file in files]
+    sheets = (_sheet(title, folder / Path(file).name, budget) for title, file in files)
     rest = [label for label in entry["drawn_from"] if label not in shown]
     return {
         **{name: entry[name] for name in ("dataset", "category", "seed", "chosen_by")},
@@ -161,14 +163,11 @@ def _ranks(records: Sequence[Record]) -> list[View]:
             if isinstance(outcome, Ranking):
                 title = f"Critical differences: {TITLES[metric]}, {scope}"
                 source = _svg_uri(critical_difference_figure, outcome, metric)
-                found.append(_plot(title, alt=f"{title}. {_in_words(outcome)}", source=source))
+                ranks = zip(outcome.labels, outcome.ranks, strict=True)
+                listed = ", ".join(f"{label} {rank:.2f}" for label, rank in ranks)
+                words = f"Average ranks: {listed}; critical difference {outcome.difference:.2f}."
+                found.append(_plot(title, alt=f"{title}. {words}", source=source))
     return found
-
-
-def _in_words(found: Ranking) -> str:
-    ranks = zip(found.labels, found.ranks, strict=True)
-    listed = ", ".join(f"{label} {rank:.2f}" for label, rank in ranks)
-    return f"Average ranks: {listed}; critical difference {found.difference:.2f}."
 
 
 def _svg_uri(draw: Callable[..., Figure | None], *arguments: Any) -> str:

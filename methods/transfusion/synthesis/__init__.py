@@ -7,7 +7,6 @@ images -> noise -> masks ─┐
 
 from adbench.methods.transfusion.synthesis.anomalies import SynthesisBatch as SynthesisBatch
 from adbench.methods.transfusion.synthesis.anomalies import synthesise as synthesise
-from adbench.methods.transfusion.synthesis.foreground import ForegroundMasks as ForegroundMasks
 from adbench.methods.transfusion.synthesis.foreground import foreground_masks as foreground_masks
 from adbench.methods.transfusion.synthesis.textures import FolderTextures as FolderTextures
 from adbench.methods.transfusion.synthesis.textures import ProceduralTextures as ProceduralTextures

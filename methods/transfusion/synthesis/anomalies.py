@@ -12,13 +12,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from adbench.methods.transfusion.process import compose
+from adbench.methods.transfusion.process import compose, to_unit_range
 from adbench.methods.transfusion.synthesis.augmentations import augment
 from adbench.methods.transfusion.synthesis.noise import (
     integers,
     permutations,
     random_noise,
-    rotate_nearest,
+    turned,
     uniform,
 )
 from adbench.methods.transfusion.synthesis.textures import TextureBank
@@ -153,11 +153,6 @@ def to_levels(images: Tensor) -> Tensor:
     return ((images / 2 + 0.5) * 255).clamp(0, 255).to(torch.uint8)
 
 
-def to_unit_range(levels: Tensor) -> Tensor:
-    """uint8 to float32 in [-1, 1]."""
-    return (levels.float() / 255 - 0.5) * 2
-
-
 PreviousMask = Literal["simulated", "none"]
 
 
@@ -201,7 +196,7 @@ def synthesise(
         guide = guide * guided[:, None, None, None]
         # Rotation to the nearest pixel and composition commute: x_t itself need not be rotated.
         stack = torch.cat([images, anomaly, mask, guide], dim=1)  # (B, 3 + 3 + 1 + 1, S, S)
-        return _compose(rotate_nearest(stack, angles.to(images.device)), t, schedule)
+        return _compose(turned(stack, angles.to(images.device), "nearest"), t, schedule)
 
 
 def _compose(stack: Tensor, t: Tensor, schedule: Tensor) -> SynthesisBatch:

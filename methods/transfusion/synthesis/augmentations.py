@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from adbench.methods.transfusion.synthesis.noise import permutations, rotate_bilinear, uniform
+from adbench.methods.transfusion.synthesis.noise import permutations, turned, uniform
 
 
 def look_up(levels: Tensor, tables: Tensor) -> Tensor:
@@ -277,7 +277,7 @@ def equalize(levels: Tensor, draws: Tensor) -> Tensor:
 def rotate(levels: Tensor, draws: Tensor) -> Tensor:
     """Rotate by U(-45, 45) degrees, bilinear, black outside."""
     degrees = (90 * draws[:, 0] - 45).to(levels.device)
-    return rotate_bilinear(levels.float(), degrees).round().to(torch.uint8)
+    return turned(levels.float(), degrees, "bilinear").round().to(torch.uint8)
 
 
 AUGMENTATIONS: tuple[Augmentation, ...] = (

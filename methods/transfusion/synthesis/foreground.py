@@ -10,13 +10,11 @@ parts that are as bright as their ground.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 from torch import Tensor
@@ -101,26 +99,12 @@ CHUNK = 32
 """Images looked at together."""
 
 
-@dataclass(frozen=True)
-class ForegroundMasks:
-    """Masks of N training images, in their order.
-
-    Attributes:
-        masks: bool (N, 1, S, S), on the CPU.
-        source: category to "ones (texture)", "ones", "border-aware Otsu" or "folder NAME", for
-            the protocol.
-    """
-
-    masks: Tensor
-    source: Mapping[str, str]
-
-
 def foreground_masks(
     train: Images,
     kinds: Mapping[str, Literal["object", "texture"]],
     geometry: Geometry,
     source: Path | Literal["otsu", "ones"] = "otsu",
-) -> ForegroundMasks:
+) -> tuple[Tensor, dict[str, str]]:
     """Masks for every training image: all ones for textures, from `source` for objects.
 
     Args:
@@ -128,6 +112,10 @@ def foreground_masks(
         kinds: category to its card's kind; a category that is not listed is an object.
         geometry: how the images became squares; mask files get the same resize and crop.
         source: a folder of mask files, "otsu" for the fall-back, or "ones" for no restriction.
+
+    Returns:
+        the masks, bool (N, 1, S, S) on the CPU, and where those of each category are from, for
+        the protocol.
 
     Raises:
         DataError: the folder has no mask for a training image.
@@ -146,14 +134,10 @@ def foreground_masks(
         label = "border-aware Otsu"
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
-            masks[part] = otsu_foreground(_channels_first(train.pixels[part]))
+            levels = torch.from_numpy(np.array(train.pixels[part]))
+            masks[part] = otsu_foreground(levels.permute(0, 3, 1, 2))
     sources = {name: label for name in sorted(set(train.categories) - textures)}
-    return ForegroundMasks(masks, sources | {name: "ones (texture)" for name in sorted(textures)})
-
-
-def _channels_first(pixels: NDArray[np.uint8]) -> Tensor:
-    """uint8 (N, S, S, 3) to uint8 (N, 3, S, S), copied."""
-    return torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2)
+    return masks, sources | {name: "ones (texture)" for name in sorted(textures)}
 
 
 def _mask_files(folder: Path) -> dict[str, Path]:

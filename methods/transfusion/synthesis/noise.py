@@ -31,28 +31,11 @@ def permutations(count: int, length: int, generator: torch.Generator) -> Tensor:
     return uniform((count, length), 0.0, 1.0, generator).argsort(dim=1)
 
 
-def rotate_bilinear(images: Tensor, degrees: Tensor) -> Tensor:
-    """Rotate counter-clockwise with bilinear interpolation.
+def turned(images: Tensor, degrees: Tensor, mode: Literal["bilinear", "nearest"]) -> Tensor:
+    """Images (N, C, H, W) float32 rotated by degrees (N,) counter-clockwise; 0 outside.
 
-    Args:
-        images: float32 (N, C, H, W).
-        degrees: float32 (N,), positive is counter-clockwise.
-
-    Returns:
-        float32 (N, C, H, W); 0 outside.
+    Under "nearest" binary masks stay binary, and an angle of exactly 0 changes nothing (spec 6.4).
     """
-    return _rotate(images, degrees, "bilinear")
-
-
-def rotate_nearest(images: Tensor, degrees: Tensor) -> Tensor:
-    """Rotate counter-clockwise, taking the nearest pixel: binary masks stay binary (spec 6.4).
-
-    Shapes as in `rotate_bilinear`. An angle of exactly 0 returns the image unchanged.
-    """
-    return _rotate(images, degrees, "nearest")
-
-
-def _rotate(images: Tensor, degrees: Tensor, mode: Literal["bilinear", "nearest"]) -> Tensor:
     height, width = images.shape[-2:]
     y = torch.arange(height, device=images.device) - (height - 1) / 2  # (H,), 0 at the centre
     x = torch.arange(width, device=images.device) - (width - 1) / 2  # (W,)
@@ -119,4 +102,4 @@ def random_noise(count: int, size: int, device: torch.device, generator: torch.G
     angles = uniform((count, LATTICE, LATTICE), 0.0, 2 * math.pi, generator)
     turns = uniform((count,), -MAX_NOISE_ANGLE, MAX_NOISE_ANGLE, generator)
     noise = gradient_noise(angles.to(device), (2**exponents).to(device), size)
-    return rotate_bilinear(noise[:, None], turns.to(device))[:, 0]
+    return turned(noise[:, None], turns.to(device), "bilinear")[:, 0]

@@ -12,7 +12,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -154,30 +153,16 @@ MAX_BYTES = 2**29
 """Memory for kept images: 2,730 of 256 x 256."""
 
 
-class TextureBank(Protocol):
-    """Texture images, by number."""
+class TextureBank(ABC):
+    """Texture images by number: each is made once, and as many are kept as fit; the others are
+    made at every use.
 
-    @property
-    def name(self) -> str:
-        """Which images these are, for the protocol; without any path of this machine."""
-        ...
+    Attributes:
+        name: which images these are, for the protocol; without any path of this machine.
+        size: side of every image in pixels.
+    """
 
-    @property
-    def size(self) -> int:
-        """Side of every image in pixels."""
-        ...
-
-    def __len__(self) -> int:
-        """How many images there are."""
-        ...
-
-    def take(self, numbers: Sequence[int]) -> Tensor:
-        """uint8 (N, 3, size, size), RGB, on the CPU: images by number, repeats allowed."""
-        ...
-
-
-class _LazyBank(ABC):
-    """Makes each image once and keeps as many as fit; the others are made at every use."""
+    name: str
 
     def __init__(self, count: int, size: int, max_bytes: int) -> None:
         self._count, self.size = count, size
@@ -220,7 +205,7 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-class FolderTextures(_LazyBank):
+class FolderTextures(TextureBank):
     """The images of a folder, searched recursively: DTD's `images` or any other.
 
     Args:
@@ -263,7 +248,7 @@ class FolderTextures(_LazyBank):
         return resized[0].round().to(torch.uint8)
 
 
-class ProceduralTextures(_LazyBank):
+class ProceduralTextures(TextureBank):
     """The built-in bank: colour textures of several families, each a function of seed and number.
 
     Args:

@@ -1,4 +1,4 @@
-"""The golden fixtures, formula weights, and a single thread so that small tensors stay quick."""
+"""The golden fixtures and formula weights."""
 
 import json
 from pathlib import Path
@@ -9,14 +9,6 @@ import torch
 
 SMALL = Path(__file__).parents[2] / "data" / "transfusion"
 SHARED = Path(__file__).parents[4] / "shared" / "fixtures" / "transfusion"
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

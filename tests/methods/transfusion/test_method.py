@@ -1,21 +1,17 @@
 """The method: options, presets, given weights, failures, and Table 4 as a command line."""
 
 import copy
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fits import build, fit, fit_once, make_context, training_images
 from PIL import Image
 from toy import write_toy
 
-from adbench.contracts import CategoryCard, Context, Images
+from adbench.contracts import CategoryCard
 from adbench.errors import MethodError, UsageError
-from adbench.hyperparameters import build_hyperparameters
-from adbench.methods.transfusion import training
-from adbench.methods.transfusion.losses import LossTerms
-from adbench.methods.transfusion.method import TransFusion
-from adbench.methods.transfusion.process import to_unit_range
+from adbench.methods.transfusion.process import images_of
 
 REFERENCE = "adbench.methods.transfusion.method:TransFusion"
 TABLE_4 = (
@@ -31,45 +27,14 @@ TABLE_4 = (
 )
 
 
-class Checkpoint:
-    """Keeps the last state; with `dies_after`, ends the run at that save."""
-
-    def __init__(self, dies_after=None):
-        self.state, self.saves, self.dies_after = None, 0, dies_after
-
-    def load(self):
-        return copy.deepcopy(self.state)
-
-    def due(self):
-        return True
-
-    def save(self, state):
-        self.state = copy.deepcopy(dict(state))
-        self.saves += 1
-        if self.saves == self.dies_after:
-            raise InterruptedError
-
-
-def context(checkpoint=None, kind="object", precision="fp32"):
-    cards = {"a": CategoryCard(kind=kind)}
-    no_cache: Any = None  # nothing here is worth keeping
-    return Context("cpu", precision, 0, checkpoint or Checkpoint(), no_cache, category_cards=cards)
-
-
-def build(preset="smoke", **options):
-    return TransFusion(build_hyperparameters(TransFusion, preset, options))
+@pytest.fixture(scope="module")
+def fitted():
+    return fit_once("transfusion")
 
 
 @pytest.fixture(scope="module")
-def images():
-    pixels = np.random.default_rng(0).integers(0, 80, (6, 32, 32, 3)).astype(np.uint8)
-    pixels[:, 8:24, 8:24] += 120  # an object on a dark ground
-    return Images(pixels, tuple(f"a/train/good/{i}.png" for i in range(6)), ("a",) * 6)
-
-
-@pytest.fixture(scope="module")
-def fitted(images):
-    return build().fit(images, context())
+def images(fitted):
+    return training_images(fitted)
 
 
 def test_table_4_is_a_command_line(invoke, tmp_path):
@@ -87,9 +52,9 @@ def test_table_4_is_a_command_line(invoke, tmp_path):
 
 
 def test_presets_are_the_published_settings():
-    paper = build("paper")
+    paper = build("transfusion", "paper")
     assert paper.geometry.size == 256 and paper.hyperparameters.optimiser_steps(54) == 10_500
-    text = build("paper_text")
+    text = build("transfusion", "paper_text")
     assert (text.geometry.resize, text.geometry.crop, text.geometry.size) == (256, 224, 224)
     assert paper.inference_flops(1) == pytest.approx(18 * 366.52e9, rel=1e-4)
     assert paper.training_flops(54) == pytest.approx(10_500 * 3 * 8 * 366.52e9, rel=1e-4)
@@ -109,7 +74,7 @@ def test_presets_are_the_published_settings():
 )
 def test_impossible_options_are_refused(options):
     with pytest.raises(UsageError, match=r"transfusion\."):
-        build("paper", **options)
+        build("transfusion", "paper", **options)
 
 
 def test_pixels_are_scaled_as_in_the_official_code(golden):
@@ -118,7 +83,7 @@ def test_pixels_are_scaled_as_in_the_official_code(golden):
     grey = Image.fromarray(np.stack([g["gray"].numpy()] * 3, 2))
     for image, name in ((rgb, "rgb_out"), (grey, "gray_out")):
         small = np.array(image.resize((24, 24), Image.Resampling.BILINEAR))
-        made = to_unit_range(small[None], "cpu")[0]
+        made = images_of(small[None], "cpu")[0]
         expected = g[name].expand(3, -1, -1)
         torch.testing.assert_close(made, expected, rtol=1e-5, atol=1e-6)
 
@@ -128,11 +93,12 @@ def test_protocol_names_the_sources(fitted, images, tmp_path):
     assert fitted.protocol()["texture_source"].startswith("procedural")
     for index in range(3):
         Image.fromarray(images.pixels[index]).save(tmp_path / f"{index}.png")
-    textured = build(texture_dir=str(tmp_path), foreground="ones").fit(images, context())
+    textured = fit("transfusion", texture_dir=str(tmp_path), foreground="ones")
     assert "3 images" in textured.protocol()["texture_source"]
     assert textured.protocol()["foreground_source"] == "ones"
     assert textured.diagnostics()["foreground_share"] == 1
-    texture = build().fit(images, context(kind="texture"))
+    cards = {name: CategoryCard(kind="texture") for name in "ab"}
+    texture = fit("transfusion", make_context(category_cards=cards))
     assert texture.protocol()["foreground_source"] == "ones (texture)"
 
 
@@ -143,35 +109,16 @@ def test_diagnostics_hold_each_term_before_and_after(fitted):
     assert found["steps"] == 4 and found["loss_last"] < found["loss_first"]
 
 
-def test_a_killed_training_goes_on_to_the_same_bits(fitted, images):
-    checkpoint = Checkpoint(dies_after=2)
-    with pytest.raises(InterruptedError):
-        build().fit(images, context(checkpoint))
-    resumed = build().fit(images, context(checkpoint))
-    for name, tensor in fitted.network_.state_dict().items():
-        assert torch.equal(tensor, resumed.network_.state_dict()[name]), name
-    assert resumed.diagnostics() == fitted.diagnostics()
-
-
 def test_bfloat16_trains_and_scores_close_to_float32(fitted, images):
-    low = build().fit(images, context(precision="bf16"))
+    low = fit_once("transfusion", precision="bf16")
     assert low.diagnostics()["precision"] == "bf16"
     np.testing.assert_allclose(low.predict(images).maps, fitted.predict(images).maps, atol=2e-2)
-
-
-def test_a_loss_that_is_not_finite_stops_with_a_way_out(images, monkeypatch):
-    bad = torch.tensor(float("nan"), requires_grad=True)
-    monkeypatch.setattr(
-        training, "transfusion_loss", lambda *_, **__: LossTerms(bad, bad, bad, bad)
-    )
-    with pytest.raises(MethodError, match="nan at step 0 of 4.*learning rate"):
-        build().fit(images, context())
 
 
 def test_a_map_that_is_not_finite_stops_with_a_way_out(fitted, images):
     broken = copy.deepcopy(fitted)
     torch.nn.init.constant_(broken.network_.mask_head.conv.bias, float("nan"))
-    with pytest.raises(MethodError, match=r"a/train/good/0.png is not finite.*precision=fp32"):
+    with pytest.raises(MethodError, match=r"0/000.png is not finite.*precision=fp32"):
         broken.predict(images)
 
 
@@ -179,9 +126,11 @@ def test_a_map_that_is_not_finite_stops_with_a_way_out(fitted, images):
 def test_official_weights_are_scored_without_training(wrapper, images, official_state, tmp_path):
     file = tmp_path / "a_model.pkl"
     torch.save({wrapper + name: tensor for name, tensor in official_state.items()}, file)
-    method = build("paper", weights=str(file), image_size=32, num_steps=3, precision="fp32")
+    method = build(
+        "transfusion", "paper", weights=str(file), image_size=32, num_steps=3, precision="fp32"
+    )
     assert method.training_flops(54) == 0
-    method.fit(images, context())
+    method.fit(images, make_context())
     assert set(method.protocol()) == {"weights_sha256"}
     assert method.num_parameters() == 54_559_431
     assert np.isfinite(method.predict(images[:1]).scores).all()

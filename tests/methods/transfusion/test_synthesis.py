@@ -12,6 +12,7 @@ from adbench.methods.transfusion.process import step, transparency_schedule
 from adbench.methods.transfusion.synthesis import (
     ProceduralTextures,
     SynthesisBatch,
+    TextureBank,
     synthesise,
 )
 from adbench.methods.transfusion.synthesis.anomalies import (
@@ -19,11 +20,7 @@ from adbench.methods.transfusion.synthesis.anomalies import (
     random_appearance,
     simulate_previous_mask,
 )
-from adbench.methods.transfusion.synthesis.noise import (
-    random_noise,
-    rotate_bilinear,
-    rotate_nearest,
-)
+from adbench.methods.transfusion.synthesis.noise import random_noise, turned
 
 SIZE = 64
 SCHEDULE = transparency_schedule(20)
@@ -195,30 +192,27 @@ def test_previous_mask_statistics():
 
 
 def test_half_of_the_appearances_are_textures():
-    class White:
-        name, size = "white", 16
+    class White(TextureBank):
+        name = "white"
 
-        def __len__(self) -> int:
-            return 3
-
-        def take(self, numbers) -> Tensor:
-            drawn.append(len(numbers))
-            assert all(0 <= number < 3 for number in numbers)
-            return torch.full((len(numbers), 3, 16, 16), 255, dtype=torch.uint8)
+        def _make(self, number: int) -> Tensor:
+            drawn.append(number)
+            return torch.full((3, 16, 16), 255, dtype=torch.uint8)
 
     drawn: list[int] = []
-    appearance = random_appearance(-torch.ones(2000, 3, 16, 16), White(), seeded())
+    textures = White(3, 16, max_bytes=0)  # keeps nothing: each is made at every use
+    appearance = random_appearance(-torch.ones(2000, 3, 16, 16), textures, seeded())
     assert appearance.shape == (2000, 3, 16, 16)
-    assert abs(drawn[0] / 2000 - 0.5) < 0.05
+    assert set(drawn) == {0, 1, 2} and abs(len(drawn) / 2000 - 0.5) < 0.05
 
 
 def test_small_rotations():
     image = torch.zeros((2, 1, 5, 5))
     image[:, :, 2, 4] = 1  # right of the centre
-    for rotate in (rotate_bilinear, rotate_nearest):
-        turned = rotate(image, torch.tensor([90.0, 0.0]))
-        assert turned[0, 0, 0, 2] == pytest.approx(1, abs=1e-5)  # counter-clockwise: on top
-        assert torch.equal(turned[1].round(decimals=5), image[1])
+    for mode in ("bilinear", "nearest"):
+        found = turned(image, torch.tensor([90.0, 0.0]), mode)
+        assert found[0, 0, 0, 2] == pytest.approx(1, abs=1e-5)  # counter-clockwise: on top
+        assert torch.equal(found[1].round(decimals=5), image[1])
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from adbench.methods.transfusion.process import to_unit_range
 from adbench.methods.transfusion.synthesis.anomalies import (
     anomaly_mask,
     shuffle_patches,
     simulate_previous_mask,
     to_levels,
-    to_unit_range,
 )
-from adbench.methods.transfusion.synthesis.noise import gradient_noise, rotate_nearest
+from adbench.methods.transfusion.synthesis.noise import gradient_noise, turned
 
 DATA = Path(__file__).parents[2] / "data" / "transfusion"
 
@@ -48,7 +48,7 @@ def test_lattices_of_different_size_share_a_batch():
 def test_rotation_to_the_nearest_pixel():
     saved = golden("rotate_nearest")
     images = saved["x"].expand(5, -1, -1, -1)  # every sample has its own angle
-    assert torch.equal(rotate_nearest(images, saved["angles_deg"]), saved["y"])
+    assert torch.equal(turned(images, saved["angles_deg"], "nearest"), saved["y"])
 
 
 def test_anomaly_mask_and_its_appearance():

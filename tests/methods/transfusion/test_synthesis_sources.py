@@ -135,15 +135,15 @@ def training_images() -> Images:
 
 
 def test_foreground_of_objects_and_textures():
-    found = foreground_masks(
+    found, source = foreground_masks(
         training_images(), {"part": "object", "cloth": "texture"}, Geometry(32)
     )
-    assert found.masks.shape == (3, 1, 32, 32) and found.masks.dtype == torch.bool
-    assert found.masks[2].all()
-    assert found.masks[:2].sum((1, 2, 3)).tolist() == [144, 144]
-    assert found.source == {"part": "border-aware Otsu", "cloth": "ones (texture)"}
-    everywhere = foreground_masks(training_images(), {}, Geometry(32), "ones")
-    assert everywhere.masks.all() and everywhere.source == {"part": "ones", "cloth": "ones"}
+    assert found.shape == (3, 1, 32, 32) and found.dtype == torch.bool
+    assert found[2].all()
+    assert found[:2].sum((1, 2, 3)).tolist() == [144, 144]
+    assert source == {"part": "border-aware Otsu", "cloth": "ones (texture)"}
+    everywhere, sources = foreground_masks(training_images(), {}, Geometry(32), "ones")
+    assert everywhere.all() and sources == {"part": "ones", "cloth": "ones"}
 
 
 @pytest.mark.parametrize("place", ["part/train/good", "train/good", ""])
@@ -154,11 +154,11 @@ def test_folder_masks_are_paired_by_name(tmp_path, place):
         path = tmp_path / "masks" / place / f"{name}.bmp"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(mask).save(path)
-    found = foreground_masks(
+    found, source = foreground_masks(
         training_images(), {"cloth": "texture"}, Geometry(32), tmp_path / "masks"
     )
-    assert found.source["part"] == "folder masks"
-    assert found.masks[:, 0, 0].sum(1).tolist() == [16 + 2, 8 + 2, 32]
+    assert source["part"] == "folder masks"
+    assert found[:, 0, 0].sum(1).tolist() == [16 + 2, 8 + 2, 32]
 
 
 def test_folder_masks_follow_the_crop(tmp_path):
@@ -166,10 +166,10 @@ def test_folder_masks_follow_the_crop(tmp_path):
     mask[:, :10] = 255
     for name in ("000", "001"):
         Image.fromarray(mask).save(tmp_path / f"{name}.png")
-    found = foreground_masks(
+    found, source = foreground_masks(
         training_images(), {"cloth": "texture"}, Geometry(40, crop=32), tmp_path
     )
-    assert found.masks[0, 0, 0].tolist() == [True] * 8 + [False] * 24  # 10 + 2 - 4
+    assert found[0, 0, 0].tolist() == [True] * 8 + [False] * 24  # 10 + 2 - 4
 
 
 def test_missing_masks_are_named(tmp_path):

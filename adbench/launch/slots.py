@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -60,6 +61,27 @@ def make_slots(count: int | None, device: str) -> list[Slot]:
         Slot(gpus[i % len(gpus)] if gpus else None, share)
         for i, share in enumerate(_shares(cores, number))
     ]
+
+
+def check_devices(count: int, device: str) -> None:
+    """Raise `UsageError` where `--fit-devices` cannot be had with `--device`."""
+    if importlib.util.find_spec("accelerate") is None:
+        raise UsageError(
+            "--fit-devices needs the package accelerate, which is not installed: "
+            "pip install 'adbench-diffusion[accelerate]'"
+        )
+    gpus = [] if device == "cpu" else visible_gpus()
+    if device == "cpu" or (device == "auto" and not gpus):
+        cores = os.cpu_count() or 1
+        if count > cores:
+            raise UsageError(f"--fit-devices {count}: expected at most {cores}, the CPU's cores")
+    elif device not in ("auto", "cuda", "cuda:0"):
+        raise UsageError(
+            f"--fit-devices {count} with --device {device}: expected cuda:0, the first of the "
+            "visible devices; CUDA_VISIBLE_DEVICES chooses which are visible"
+        )
+    elif count > len(gpus):
+        raise UsageError(f"--fit-devices {count}: {len(gpus)} CUDA devices are visible")
 
 
 def whole_machine() -> Slot:

@@ -1,19 +1,26 @@
-"""The record of a cell, whatever came of it."""
+"""The record of a cell, whatever came of it, and the protocol under which it was made: everything
+that makes two numbers comparable, as one flat dictionary."""
 
 from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from adbench.cell.settings import Settings
+from adbench.contracts import JSON, Method
 from adbench.data.inspection import without_root
 from adbench.errors import AdbenchError
 from adbench.machine.environment import environment, plugin_states
-from adbench.plan import Cell
+from adbench.plan import AUPRO_LIMITS, Cell
 from adbench.plugin_files import as_written
 from adbench.store.records import Failure, Record, family_of, now
+
+METRIC_DEFINITIONS = "exact-1"
+"""Exact thresholds, 8-connected regions, AUPRO by linear interpolation at the limit, divided by
+it; average precision by the step rule. Raised when a definition changes its values."""
 
 
 def cell_record(cell: Cell, status: Any, **blocks: Any) -> Record:
@@ -33,6 +40,19 @@ def cell_record(cell: Cell, status: Any, **blocks: Any) -> Record:
     )
 
 
+def failed_record(cell: Cell, error: BaseException, settings: Settings) -> Record:
+    """A record of what went wrong, without a machine's paths."""
+    text = as_written(without_root(error, cell.data.root))
+    failure = Failure(
+        type=type(error).__name__,
+        message=" ".join(text.split()) or "no message",
+        traceback=_portable_traceback(error),
+        exit_code=error.exit_code if isinstance(error, AdbenchError) else 3,
+    )
+    found = cell_environment(cell, settings)
+    return cell_record(cell, "failed", failure=failure, environment=found)
+
+
 def data_notes(cell: Cell) -> dict[str, Any]:
     """What there is to say of the data of a cell, as they are now."""
     data = cell.data
@@ -44,18 +64,6 @@ def data_notes(cell: Cell) -> dict[str, Any]:
         "train_images": len(data.split(cell.categories, "train")),
         "test_images": len(data.split(cell.categories, "test")),
     }
-
-
-def failed_record(cell: Cell, error: BaseException, settings: Settings) -> Record:
-    text = as_written(without_root(error, cell.data.root))
-    failure = Failure(
-        type=type(error).__name__,
-        message=" ".join(text.split()) or "no message",
-        traceback=portable_traceback(error),
-        exit_code=error.exit_code if isinstance(error, AdbenchError) else 3,
-    )
-    found = cell_environment(cell, settings)
-    return cell_record(cell, "failed", failure=failure, environment=found)
 
 
 def cell_environment(cell: Cell, settings: Settings) -> dict[str, Any]:
@@ -73,7 +81,44 @@ def plugin_environment(cell: Cell) -> dict[str, Any]:
     return {"plugin_git": states} if states else {}
 
 
-def portable_traceback(error: BaseException) -> list[str]:
+def protocol_of(cell: Cell, fitted: Method) -> dict[str, JSON]:
+    """The protocol of a fitted cell; `fitted` adds its backbone and the like."""
+    geometry = fitted.geometry
+    return {
+        "dataset": cell.data.name,
+        "dataset_version": cell.data.dataset.card.version,
+        "scope": cell.scope,
+        "trained_categories": list(cell.categories),
+        "image_size": geometry.resize,
+        "crop": geometry.crop,
+        "evaluation_size": geometry.size,
+        **_scoring(cell),
+        "selection": "last",
+        "limit": cell.data.limit,
+        **fitted.protocol(),
+    }
+
+
+def protocol_as_scored(cell: Cell, fitted: Mapping[str, JSON]) -> dict[str, JSON]:
+    """The protocol kept with a model, with what cells that share the model may differ in."""
+    own = {**fitted, **_scoring(cell)}
+    if cell.selected is not None:
+        own["selection"] = "pseudo-validation"
+        own["selected"] = list(cell.selected.names)
+        own["selection_sha256"] = cell.selected.digest
+    return own
+
+
+def _scoring(cell: Cell) -> dict[str, JSON]:
+    return {
+        "mask_rule": cell.mask_rule,
+        "mask_threshold": cell.data.mask_threshold,
+        "metrics": METRIC_DEFINITIONS,
+        "aupro_limits": list(AUPRO_LIMITS),
+    }
+
+
+def _portable_traceback(error: BaseException) -> list[str]:
     """The traceback as lines, with every file named from its package on: no machine's path."""
     lines = []
     for frame in traceback.extract_tb(error.__traceback__):

@@ -1,1 +1,0 @@
-"""Training one cell on several devices of a machine, by processes that share each batch."""
