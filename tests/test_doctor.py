@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from toy import Invoke, Toy, write_toy
 
+from adbench.cli import doctor
 from adbench.errors import PluginError
-from adbench.machine import doctor
 from adbench.machine.environment import package_versions
 
 

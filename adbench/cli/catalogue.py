@@ -86,7 +86,7 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check this installation and say how to mend it; exit code 2 if it is broken."""
-    from adbench.machine.doctor import doctor
+    from adbench.cli.doctor import doctor
 
     doctor(results, data_root, as_json)
 
