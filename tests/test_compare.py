@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from outcomes import the_error
-from scored import PROTOCOL, failed, scored_record, write_results
+from scored import PROTOCOL, failed, scored_record, side, write_results
 from simulation import binormal
 from toy import PIXEL, Invoke, Toy
 
 from adbench.compare.compare import compare
 from adbench.compare.pairing import pair
-from adbench.compare.sides import Side
 from adbench.metrics.table import shown
 from adbench.report.tables import MEAN
 from adbench.store.records import Record
@@ -23,10 +22,6 @@ RNG = np.random.default_rng(0)
 LABELS, BASE, HEAD = binormal(np.random.default_rng(4), 40, 40, 0.95, 0.80, 0.9)
 
 OTHER = [f"x{i}" for i in range(80)]
-
-
-def side(*records: Record, method: str | None = None) -> Side:
-    return Side("side", tuple(records), lambda record: {}, method=method)
 
 
 def test_equal_records_do_not_differ() -> None:

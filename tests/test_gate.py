@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from outcomes import the_error, warnings_of
-from scored import failed, scored_record, write_results
+from scored import failed, scored_record, side, write_results
 from simulation import binormal, histograms_of, maps_without_difference
 from toy import Invoke, Toy, spawn
 
@@ -27,10 +27,6 @@ WORKFLOW = Path(__file__).parents[1] / "docs" / "gate-workflow.yml"
 LABELS, BASE, HEAD = binormal(np.random.default_rng(4), 40, 40, 0.95, 0.80, 0.9)
 AUROC = Rules(("image_auroc",))
 NONE = "no regression"
-
-
-def side(*records: Record, pixels: dict[str, dict[str, str]] | None = None) -> Side:
-    return Side("side", tuple(records), lambda r: (pixels or {}).get(r.keys["score"], {}))
 
 
 def verdicts(result: GateResult) -> list[str]:

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -473,13 +474,10 @@ def test_test_curves_are_shown_beside_from_finished_records_only(
     assert invoke(*words, *extra).code == 0
     shown = invoke("selected", str(chosen), "--compare-with-test", "results", "--json")
     curve = json.loads(shown.out)["choices"][0]["curves"][0]
-    by_value: dict[float, list[Any]] = {
-        r.identity["hyperparameters"]["quantile"]: [] for r in records()
-    }
+    by_value: dict[float, list[Any]] = defaultdict(list)
     for record in records():
-        by_value[record.identity["hyperparameters"]["quantile"]].append(
-            record.metrics["a"]["image_auroc"]
-        )
+        quantile = record.identity["hyperparameters"]["quantile"]
+        by_value[quantile].append(record.metrics["a"]["image_auroc"])
     test = [p["mean"]["image_auroc"] for p in curve["test"]["points"]]
     assert test == [pytest.approx(np.mean(by_value[p["value"]])) for p in curve["points"]]
     assert all(p["seeds"] == [0, 1] for p in curve["test"]["points"])

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from outcomes import the_error
-from scored import scored_record, write_results
+from scored import scored_record, side, write_results
 from simulation import binormal, drop_seen, histograms_of
 from toy import Invoke
 
 from adbench.compare.gate import GateResult, run_gate
-from adbench.compare.sides import Side
 from adbench.compare.verdicts import Judged, Rules
 from adbench.store.records import Record
 
@@ -83,10 +82,6 @@ def test_a_53_point_drop_on_18_images_is_not_passed(invoke: Invoke) -> None:
     assert "did you mean 'means'" in the_error(gate(invoke, "--on", "mean"), 2)
     page = gate(invoke, "--format", "markdown").out
     assert page.index("Too few images to tell") < page.index("No regression in 34 comparisons")
-
-
-def side(*records: Record) -> Side:
-    return Side("side", tuple(records), lambda record: {})
 
 
 def judged(

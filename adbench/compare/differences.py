@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from adbench.compare.pairing import Case, Incomparable, Pairing, images_of
@@ -151,10 +151,10 @@ def _difference(
     base, head = values
     by_seed = tuple(b - a for a, b in zip(base, head, strict=True))
     if estimate is not None:
-        exact = _mean(by_seed) if estimate.variance else estimate.difference
+        exact = fmean(by_seed) if estimate.variance else estimate.difference
         estimate = replace(estimate, by_seed=by_seed, difference=exact)
     untested = None if estimate else TOO_FEW
-    return Difference(case, metric, _mean(base), _mean(head), estimate, untested)
+    return Difference(case, metric, fmean(base), fmean(head), estimate, untested)
 
 
 def _image_estimates(case: Case) -> dict[str, Estimate]:
@@ -204,8 +204,8 @@ def _means(found: Sequence[Difference]) -> Iterator[Difference]:
             yield Difference(
                 replace(group[0].case, category=MEAN, categories=len(group)),
                 group[0].metric,
-                _mean([d.base for d in group]),
-                _mean([d.head for d in group]),
+                fmean([d.base for d in group]),
+                fmean([d.head for d in group]),
                 mean_estimate(estimates) if is_complete else None,
                 None if is_complete else next(d.untested for d in group if d.untested),
             )
@@ -243,7 +243,3 @@ def seeds_note(found: Sequence[Difference]) -> Iterator[str]:
         )
     if len(alone) < len(tested):
         yield "Several seeds: intervals and p-values cover the choice of test images and the seeds."
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

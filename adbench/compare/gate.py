@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from adbench.compare.differences import SMOKE, Difference, differences, seeds_note
-from adbench.compare.pairing import Case, Incomparable, Pairing, pair
+from adbench.compare.pairing import Case, Incomparable, pair
 from adbench.compare.sides import Side
 from adbench.compare.verdicts import MEANS, TOO_FEW, Judged, Rules, judge
 from adbench.errors import DataError
@@ -23,6 +23,7 @@ Outcome = Literal[
     "FAILED: --require-all, and not everything was comparable",
     "FAILED: --strict, and too few images to tell",
 ]
+_SMOKE = "SMOKE preset: it is gated like any other, but its scores mean nothing."
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def run_gate(base: Side, head: Side, rules: Rules) -> GateResult:
     pairing = pair(base, head)
     every, undefined = differences(base, head, pairing, rules.metrics)
     found = list(_gated(every, rules.on))
+    smoke = any(case.preset == SMOKE for case in pairing.cases)
     return GateResult(
         rules=rules,
         judged=judge(found, rules),
@@ -121,7 +123,12 @@ def run_gate(base: Side, head: Side, rules: Rules) -> GateResult:
         incomparable=(*pairing.incomparable, *undefined),
         failed=tuple((_where(r), r.failure) for r in head.records if r.failure is not None),
         only_in_head=pairing.only_in_head,
-        notes=(*_smoke_note(pairing), *pairing.limit_notes, *pairing.notes, *seeds_note(found)),
+        notes=(
+            *([_SMOKE] if smoke else []),
+            *pairing.limit_notes,
+            *pairing.notes,
+            *seeds_note(found),
+        ),
     )
 
 
@@ -177,8 +184,3 @@ def _where(record: Record) -> str:
     own = record.identity
     place = f"{own['dataset']}:{','.join(own['categories'])}"
     return f"{place} {record.method} {record.preset} seed {own['seed']}"
-
-
-def _smoke_note(pairing: Pairing) -> Iterator[str]:
-    if any(case.preset == SMOKE for case in pairing.cases):
-        yield "SMOKE preset: it is gated like any other, but its scores mean nothing."

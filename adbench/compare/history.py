@@ -5,25 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adbench.compare.page import Page, TextTable, lists, percent, points
 from adbench.metrics.table import METRICS
 from adbench.report.marks import UNKNOWN
 from adbench.report.tables import GROUP, MEAN, named, rows, summarise_seeds
-from adbench.store import files
 from adbench.store.comparability import data_versions, newness
 from adbench.store.newest import latest
 from adbench.store.records import Record
 from adbench.text import counted
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 PLOT_TYPES = (".png", ".pdf", ".svg")
-# Okabe and Ito's palette without its yellow, which is too light for a line on white.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = "osD^vP*X"
 _SERIES = tuple(name for name in GROUP if name != "settings")
 """What all points of a series share: a preset's new values are a further point."""
 _UNSURE = (
@@ -202,35 +195,19 @@ def series_json(series: Series, metric: str) -> dict[str, Any]:
 
 def write_plot(series: Sequence[Series], metric: str, path: Path) -> None:
     """Draw the series over commits in the order of time; the format by the name's ending."""
-    figure = _draw(series, metric)
-    with files.replacing(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.lower()[1:], dpi=150)
-
-
-def _draw(series: Sequence[Series], metric: str) -> Figure:
-    from matplotlib.figure import Figure
+    from adbench.figures.style import drawing, panels, point_style, save_as
 
     labels = time_axis(series)
-    width = max(5.0, min(16.0, 3 + 0.7 * len(labels)))
-    figure = Figure(figsize=(width, 3.6 + 0.16 * len(series)), layout="constrained")
-    axis = figure.subplots()
-    for number, own in enumerate(series):
-        axis.plot(
-            [labels.index(p.label) for p in own.points],
-            [100 * p.value for p in own.points],
-            marker=_MARKERS[number % len(_MARKERS)],
-            color=_COLOURS[number % len(_COLOURS)],
-            label=own.name.replace("$", r"\$"),  # it would begin mathematics
-            markersize=5,
-            linewidth=1.4,
-        )
-    axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right", fontsize=8)
-    axis.set_ylabel(f"{METRICS[metric].title}, %")
-    axis.set_xlabel("commit, in the order of first records (+: changed checkout)")
-    axis.grid(axis="y", linewidth=0.4, alpha=0.6)
-    axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", fontsize=8, frameon=False)
-    return figure
+    with drawing():
+        figure, (axis,) = panels(1, 1, max(4.5, min(15.0, 2 + 0.7 * len(labels))), 2.8, (0, 0))
+        for number, own in enumerate(series):
+            x = [labels.index(point.label) for point in own.points]
+            axis.plot(x, [100 * p.value for p in own.points], label=own.name, **point_style(number))
+        axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
+        axis.set(ylabel=f"{METRICS[metric].title}, %")
+        axis.set_xlabel("commit, in the order of first records (+: changed checkout)")
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1))
+        save_as(figure, path)
 
 
 def time_axis(series: Sequence[Series]) -> list[str]:

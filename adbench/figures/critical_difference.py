@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from adbench.figures.names import series
@@ -120,7 +121,7 @@ def _values(group: Sequence[Record], metric: str) -> dict[Case, float]:
             value = metrics.get(metric)
             if value is not None:
                 found.setdefault((record.identity["dataset"], category), []).append(value)
-    return {case: math.fsum(own) / len(own) for case, own in found.items()}
+    return {case: fmean(own) for case, own in found.items()}
 
 
 def critical_difference_figure(found: Ranking, metric: str) -> Figure:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from adbench.figures.names import series
@@ -65,7 +65,7 @@ def points(records: Sequence[Record], setting: Setting, metric: str) -> tuple[li
         ):
             seconds = sorted(r.timing["inference"]["seconds_per_image"]["median"] for r in group)
             middle = seconds[len(seconds) // 2]
-            found.append(Point(label, middle, math.fsum(defined) / len(defined)))
+            found.append(Point(label, middle, fmean(defined)))
     return found, len(groups) - len(found)
 
 

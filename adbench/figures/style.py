@@ -51,6 +51,12 @@ _SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "adbench",  # else element ids, hence files, differ from run to run
     "pdf.fonttype": 42,
 }
+_UNDATED = {
+    "png": ("Software",),
+    "pdf": ("CreationDate", "Producer", "Creator"),
+    "svg": ("Date", "Creator"),
+}
+"""What matplotlib writes into a file besides the figure."""
 
 
 @contextmanager
@@ -108,16 +114,16 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 
 def save_as(figure: Figure, path: Path) -> Path:
-    """Write PNG or PDF by the name's ending, whole or not at all; equal figures, equal bytes."""
+    """Write PNG, PDF or SVG by the name's ending, whole or not at all; equal figures, equal
+    bytes."""
     kind = path.suffix.lower()[1:]
-    undated = ("CreationDate", "Producer", "Creator") if kind == "pdf" else ("Software",)
     with files.replacing(path) as temporary:
-        figure.savefig(temporary, format=kind, dpi=150, metadata=dict.fromkeys(undated))
+        figure.savefig(temporary, format=kind, dpi=150, metadata=dict.fromkeys(_UNDATED[kind]))
     return path
 
 
 def svg(figure: Figure) -> str:
     """The figure as an SVG document."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(_UNDATED["svg"]))
     return buffer.getvalue()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,39 +19,20 @@ from adbench.selectors import parse_methods, parse_overrides
 
 
 def chosen_by(request: Request) -> Callable[[Plan], Plan]:
-    """What `--selected` does to a plan; the file is read at once."""
+    """What `--selected` does to a plan: each cell gets its chosen hyper-parameters.
+
+    The file is read at once. Methods of which it has nothing stay as they are, with a note. Seeds
+    are free: values chosen with one are used for all. Raises `UsageError` where the file has
+    nothing for any method, or for a cell of a method that it has; where it was made with other
+    settings or training images; or where the command sets a value that the file chooses.
+    """
     path = request.selected
     if path is None:
         return lambda plan: plan
-    return partial(
-        apply_selection,
-        selection=read_selection(path),
-        path=path,
-        methods=request.methods,
-        overrides=request.overrides,
-    )
+    return partial(_apply, selection=read_selection(path), path=path, request=request)
 
 
-def apply_selection(
-    plan: Plan, selection: SelectionFile, path: Path, methods: str, overrides: Sequence[str]
-) -> Plan:
-    """The plan with each cell's chosen hyper-parameters.
-
-    Methods of which the file has nothing stay as they are, with a note. Seeds are free: values
-    chosen with one are used for all.
-
-    Args:
-        plan: of the same command, without the selection.
-        selection: what `read_selection` gave.
-        path: where it was read from, for messages.
-        methods: `--methods`.
-        overrides: `--set`.
-
-    Raises:
-        UsageError: the file has nothing for any method, or for a cell of a method that it has;
-            it was made with other settings or training images; or the command sets a value that
-            the file chooses.
-    """
+def _apply(plan: Plan, selection: SelectionFile, path: Path, request: Request) -> Plan:
     known = {choice.method for choice in selection.choices}
     used = {cell.method.card.name for cell in plan.cells}
     if plan.cells and not used & known:
@@ -59,7 +40,7 @@ def apply_selection(
             f"--selected {path} chooses for {', '.join(sorted(known))}, and this command runs "
             f"{', '.join(sorted(used))}: select with the same --methods, or leave it out"
         )
-    _refuse_conflicts(selection, path, methods, overrides)
+    _refuse_conflicts(selection, path, request)
     notes = [
         f"{name}: {path} has nothing on it, it runs with the values of the command"
         for name in sorted(used - known)
@@ -71,11 +52,9 @@ def apply_selection(
     return Plan(tuple(cells), (*plan.notes, *dict.fromkeys(notes)))
 
 
-def _refuse_conflicts(
-    selection: SelectionFile, path: Path, methods: str, overrides: Sequence[str]
-) -> None:
-    given = {name: set(own) for name, own in parse_overrides(tuple(overrides)).items()}
-    for selector in parse_methods(methods):
+def _refuse_conflicts(selection: SelectionFile, path: Path, request: Request) -> None:
+    given = {name: set(own) for name, own in parse_overrides(request.overrides).items()}
+    for selector in parse_methods(request.methods):
         if selector.options:
             name = load_method(selector.name).card.name
             given.setdefault(name, set()).update(option for option, _ in selector.options)

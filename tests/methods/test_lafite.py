@@ -126,7 +126,7 @@ def test_impossible_hyperparameters(options, message):
 
 def test_paper_preset_is_the_papers_table():
     paper = build("lafite", "paper").hyperparameters
-    assert paper.num_steps(888) == 14_000 and paper.num_steps(3629) == 57_000
+    assert paper.optimiser_steps(888) == 14_000 and paper.optimiser_steps(3629) == 57_000
     assert paper.num_centers(888, paper.map_size) == 90_931
     assert (paper.batch_size, paper.learning_rate, paper.learning_rate_drop) == (64, 1e-4, 0.8)
     assert (paper.tau, paper.num_neighbours, paper.smoothing, paper.pool_kernel) == (300, 5, 4, 16)

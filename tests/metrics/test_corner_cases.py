@@ -57,15 +57,6 @@ def test_warnings_point_at_the_caller() -> None:
     assert [warning.filename for warning in caught] == [__file__] * 3
 
 
-def test_constant_scores() -> None:
-    found = pixel_metrics([np.full((3, 4), 0.7)], [mask_of((0, 0), (2, 2))], (0.3, 0.05, 1))
-    assert found["pixel_auroc"] == 0.5
-    assert found["pixel_aupr"] == pytest.approx(2 / 12, abs=1e-15)
-    assert found["pixel_f1max"] == 4 / (4 + 10)
-    for limit in (0.3, 0.05, 1):
-        assert found[f"aupro@{limit:g}"] == pytest.approx(limit / 2, abs=1e-15)
-
-
 def test_perfect_separation_is_exactly_one_and_never_more() -> None:
     rng = np.random.default_rng(0)
     masks = rng.random((5, 30, 30)) < 0.1
@@ -95,40 +86,6 @@ def test_equal_infinities_and_both_zeros_tie() -> None:
     found = image_metrics(np.array([-0.0, 0.0, 0.0, -0.0], dtype=np.float32), [0, 1, 0, 1])
     assert found["image_auroc"] == 0.5
     assert math.copysign(1, found["image_f1max_threshold"]) == 1
-
-
-def test_tied_pixels_enter_together_and_the_limit_is_interpolated() -> None:
-    # The anomalous pixel ties with 1 of 3 normal ones: PRO rises from 0 to 1 between FPR 0 and 1/3,
-    # so the area up to 1/6 is half of 1/6 times 1/2.
-    found = pixel_metrics([np.array([[5.0, 5, 1, 1]])], [np.array([[1, 0, 0, 0]])], (1 / 6,))
-    assert found["aupro@0.166667"] == pytest.approx(0.25, abs=1e-15)
-    # One vertex, at FPR 1/2: up to 0.05 the curve is the line PRO = 2 FPR.
-    found = pixel_metrics([np.array([[5.0, 5, 1]])], [np.array([[1, 0, 0]])])
-    assert found["aupro@0.05"] == pytest.approx(0.05, abs=1e-15)
-    assert found["aupro@0.3"] == pytest.approx(0.3, abs=1e-15)
-
-
-def test_every_region_weighs_the_same_and_diagonals_touch() -> None:
-    mask = np.zeros((10, 10), dtype=bool)
-    mask[0:5, 0:5] = mask[9, 9] = True
-    score_map = mask * 1.0
-    score_map[9, 9] = -1  # ranked below every normal pixel
-    assert pixel_metrics([score_map], [mask], (1,))["aupro@1"] == 0.5
-    score_map = np.zeros((3, 4))
-    score_map[0, 0] = 1
-    found = pixel_metrics([score_map], [mask_of((0, 0), (1, 1), (2, 1), (2, 2))], (1,))
-    # One region of 4 pixels: 1 found at once, 3 tie with all normal pixels (area 1/2). Two
-    # regions, (0, 0) apart, would give 3/4.
-    assert found["aupro@1"] == pytest.approx((1 + 3 / 2) / 4, abs=1e-15)
-
-
-def test_regions_of_neighbouring_images_do_not_touch() -> None:
-    score_map = np.array([[1.0, 0.0], [1.0, 0.0]])
-    below, above = mask_of((1, 0), shape=(2, 2)), mask_of((0, 0), (0, 1), shape=(2, 2))
-    found = pixel_metrics([score_map, score_map], [below, above], (1,))
-    # Two regions of 1 and 2 pixels: normals are 2 of score 1 and 3 of score 0.
-    first, second = 1 - 2 / 10, 1 - (2 + 5) / 10
-    assert found["aupro@1"] == pytest.approx((first + (first + second) / 2) / 2, abs=1e-15)
 
 
 def test_empty_masks_count_and_sizes_may_differ() -> None:

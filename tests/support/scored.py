@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from adbench.compare.sides import Side
 from adbench.metrics.exact import image_metrics, pixel_metrics
 from adbench.stats.pixels import PixelHistograms
 from adbench.store.files import digest, write_json
@@ -67,6 +68,13 @@ def failed(record: Record, message: str = "it broke", exit_code: int = 3) -> Rec
     return record.model_copy(
         update={"status": "failed", "failure": failure, "metrics": {}, "images": {}, "protocol": {}}
     )
+
+
+def side(
+    *records: Record, pixels: dict[str, dict[str, str]] | None = None, method: str | None = None
+) -> Side:
+    """One side of a comparison; `pixels`: score key to category to encoded statistics."""
+    return Side("side", records, lambda r: (pixels or {}).get(r.keys["score"], {}), method)
 
 
 def write_results(
