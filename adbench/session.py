@@ -53,18 +53,20 @@ def execute(request: Request, plan: Plan, reporter: Reporter) -> Result:
     began = time.monotonic()
     store, cells = request.store(), plan.cells
     store.check_format()
-    there = {
-        index: record
-        for index, cell in enumerate(cells)
-        if (record := reusable(cell, store, request.overwrite)) is not None
-    }
+    there = _there(request, store, dict(enumerate(cells)))
     if len(there) == len(cells):
         return _settled(Result([(cells[i], r) for i, r in there.items()], len(there)), store)
     store.open_for_writing()
     name, _ = parse_executor(request.executor)
     limit = None if name == "submitit" else request.time_limit  # there it is each job's
     deadline = None if limit is None else began + limit
-    agenda = Agenda.of([c for i, c in enumerate(cells) if i not in there], store)
+    left = {index: cell for index, cell in enumerate(cells) if index not in there}
+    agenda = Agenda.of(left.values(), store)
+    # Another run may have finished some since the first look: these are not to be run over.
+    since = _there(request, store, left)
+    for index in since:
+        agenda.over.pop(left[index].score_key, None)
+    there |= since
     write_plan(plan, store.root)
     reused, submitted = len(there), 0
     with _terminate_as_interrupt():
@@ -85,6 +87,12 @@ def execute(request: Request, plan: Plan, reporter: Reporter) -> Result:
     result.out_of_time = bool(result.left) and late
     _restore(result, plan, store)
     return _settled(result, store)
+
+
+def _there(request: Request, store: Store, cells: dict[int, Cell]) -> dict[int, Record]:
+    """The records that need no run."""
+    found = ((index, reusable(c, store, request.overwrite)) for index, c in cells.items())
+    return {index: record for index, record in found if record is not None}
 
 
 @contextlib.contextmanager

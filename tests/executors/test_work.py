@@ -16,8 +16,9 @@ from adbench.crew import DEATHS, Agenda, Crash, Notes
 from adbench.plan import Cell
 from adbench.reporter import Reporter
 from adbench.request import Request
+from adbench.session import execute
 from adbench.store import claims
-from adbench.store.folders import CellFolder
+from adbench.store.folders import CellFolder, Store
 from adbench.work import Work, make_settings
 
 
@@ -57,6 +58,24 @@ def work(request: Request, agenda: Agenda, deadline: float | None = None, **opti
                 **options)  # fmt: skip
     done.run()
     return done
+
+
+@pytest.mark.parametrize("overwrite", ["failed", "never"])
+def test_what_another_run_finishes_while_this_one_begins_is_not_run_again(
+    request_: Request, monkeypatch: pytest.MonkeyPatch, overwrite: str
+) -> None:
+    """Between the look at what is there and the list of what is to be run over."""
+    request = replace(request_, overwrite=overwrite)
+    original = Agenda.of
+
+    def after_another(cells: list[Cell], store: Store) -> Agenda:
+        monkeypatch.setattr(Agenda, "of", original)
+        assert execute(request, request.plan(), Reporter()).reused == 0
+        return original(cells, store)
+
+    monkeypatch.setattr(Agenda, "of", after_another)
+    result = execute(request, request.plan(), Reporter())
+    assert result.reused == 1 and [record.number for _, record in result.records] == [1]
 
 
 @pytest.mark.parametrize("gone", [True, False])
