@@ -26,7 +26,8 @@ from PIL import Image
 from adbench.datasets.synthetic.canvas import SIZE, Bools, Scene
 from adbench.datasets.synthetic.contents import CATEGORIES, MARKER, VERSION, Picture, pictures
 from adbench.datasets.synthetic.defects import SURFACE
-from adbench.datasets.synthetic.parts import BUILDERS, Change
+from adbench.datasets.synthetic.modelling import Change
+from adbench.datasets.synthetic.parts import BUILDERS
 from adbench.datasets.synthetic.shading import draw_light, photograph
 from adbench.errors import StoreError
 from adbench.text import say
