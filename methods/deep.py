@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from adbench.contracts import JSON, Context, Geometry, Images, Method
+from adbench.contracts import JSON, Context, Geometry, Images, Method, Skill
+from adbench.contracts.skill import NO_NETWORK
 from adbench.methods import costs
 from adbench.methods.settings import BackboneSettings
 
@@ -28,7 +30,8 @@ TENSORS, STATE = "model.safetensors", "state.json"
 
 
 class DeepMethod(Method):
-    """A method whose learned state is named tensors, with `protocol_` and `diagnostics_` beside.
+    """A method whose learned state is named tensors, with `protocol_`, `diagnostics_` and `skill_`
+    beside; a `fit` that trains a network sets the last.
 
     A new one has `fit`, `predict`, `learned`, `restore` and `networks`.
     """
@@ -37,6 +40,7 @@ class DeepMethod(Method):
 
     protocol_: dict[str, JSON]
     diagnostics_: dict[str, JSON]
+    skill_: Skill = Skill.unknown(NO_NETWORK)
 
     @abstractmethod
     def learned(self) -> dict[str, Tensor]:
@@ -55,7 +59,8 @@ class DeepMethod(Method):
 
         tensors = {name: tensor.contiguous() for name, tensor in self.learned().items()}
         save_file(tensors, folder / TENSORS)
-        state = {"protocol": self.protocol_, "diagnostics": self.diagnostics_}
+        state = {"protocol": self.protocol_, "diagnostics": self.diagnostics_,
+                 "skill": asdict(self.skill_)}  # fmt: skip
         (folder / STATE).write_text(json.dumps(state, indent=1, allow_nan=False) + "\n")
 
     def load(self, folder: Path, context: Context) -> Self:
@@ -63,6 +68,7 @@ class DeepMethod(Method):
 
         state = json.loads((folder / STATE).read_text())
         self.protocol_, self.diagnostics_ = state["protocol"], state["diagnostics"]
+        self.skill_ = Skill(**state["skill"])
         self.restore(load_file(folder / TENSORS), context)
         return self
 
@@ -71,6 +77,9 @@ class DeepMethod(Method):
 
     def diagnostics(self) -> dict[str, JSON]:
         return self.diagnostics_
+
+    def skill(self) -> Skill:
+        return self.skill_
 
     def num_parameters(self) -> int:
         return sum(p.numel() for network in self.networks() for p in network.parameters())

@@ -54,6 +54,13 @@ class OptimiserSettings(Hyperparameters):
     learning_rate_drop: float = Field(
         0.8, gt=0, le=1, description="fraction of the steps after which the rate falls to a tenth"
     )
+    warmup_steps: int = Field(0, ge=0, description="first steps, in which the rate rises to full")
+    decay: Literal["step", "cosine"] = Field(
+        "step", description="how the rate falls: by learning_rate_drop, or as half a cosine to 0"
+    )
+    ema_decay: float = Field(
+        0.0, ge=0, lt=1, description="of the averaged weights that are kept; 0: the last weights"
+    )
     weight_decay: float = Field(1e-4, ge=0, le=1, description="of AdamW")
     gradient_clip: float = Field(1.0, ge=0, description="largest gradient norm; 0: no limit")
     precision: Literal["auto", "fp32", "bf16"] = Field(
@@ -65,7 +72,11 @@ class HeldOutSettings(OptimiserSettings):
     """The same, without some of the images."""
 
     held_out_fraction: float = Field(
-        0.05, ge=0, le=0.5, description="normals kept from training to measure the error on"
+        0.0,
+        ge=0,
+        le=0.5,
+        description="normals kept from training to measure skill on: 16 to 32 and at most half of "
+        "them, or 0",
     )
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from adbench.contracts import JSON, Checkpoint, Context, Team
+from adbench.contracts.skill import MIN_HELD_OUT
 from adbench.errors import MethodError
 from adbench.methods.settings import HeldOutSettings, OptimiserSettings
 
@@ -35,11 +36,10 @@ def held_out_split(
 ) -> tuple[Tensor, Tensor]:
     """Indices of the normal images kept from training, as drawn, and of those trained on, sorted.
 
-    At least one is held out where a fraction is asked for and an image remains to train on, and
-    at most `MAX_HELD_OUT`.
+    Where a fraction is asked for, `MIN_HELD_OUT` to `MAX_HELD_OUT` are held out, but at most half.
     """
-    wanted = math.ceil(settings.held_out_fraction * num_images)
-    count = min(wanted, MAX_HELD_OUT, num_images - 1)
+    wanted = max(MIN_HELD_OUT, math.ceil(settings.held_out_fraction * num_images))
+    count = min(wanted, MAX_HELD_OUT, num_images // 2) if settings.held_out_fraction else 0
     order = torch.randperm(num_images, generator=context.generator("held-out"))
     return order[:count], order[count:].sort().values
 
@@ -51,17 +51,16 @@ def train(
     settings: OptimiserSettings,
     num_steps: int,
     context: Context,
-    ema_decay: float = 0.0,
 ) -> list[float]:
     """Train `network` in place by AdamW on batches that may straddle two epochs and are always
     full; returns the loss of every step.
 
-    Afterwards it is frozen and holds the averaged weights, or the last where `ema_decay` is 0.
+    Afterwards it is frozen and holds the averaged weights, or the last if `ema_decay` is 0.
     Resumes from `context.checkpoint`. All randomness comes from generators named by step or epoch,
     so that a resumed run equals an uninterrupted one bit for bit. Members of `context.team` share
     each batch. Raises `MethodError` where the loss is not finite.
     """
-    state = _TrainingState(network, settings, num_steps, ema_decay)
+    state = _TrainingState(network, settings, num_steps)
     precision = chosen_precision(settings, context)
     step = state.restore(context.checkpoint.load())
     network.train()
@@ -114,6 +113,14 @@ def batch_indices(step: int, num_samples: int, batch_size: int, context: Context
     return torch.cat(parts)
 
 
+def rate_factor(settings: OptimiserSettings, step: int, num_steps: int) -> float:
+    """What the learning rate is multiplied by in `step`, from 0: warm-up, then the decay."""
+    warm_up = min(1.0, (step + 1) / (settings.warmup_steps + 1))
+    if settings.decay == "cosine":
+        return warm_up * (1 + math.cos(math.pi * step / num_steps)) / 2
+    return warm_up * (0.1 if step >= settings.learning_rate_drop * num_steps else 1.0)
+
+
 def smoothed_ends(losses: list[float], window: int = 20) -> tuple[float, float]:
     """Mean loss over the first and the last `window` steps (or a tenth of a shorter run)."""
     window = min(window, max(1, len(losses) // 10))
@@ -127,15 +134,13 @@ def loss_record(losses: list[float], num_images: int) -> dict[str, JSON]:
 
 
 class _TrainingState:
-    def __init__(
-        self, network: nn.Module, settings: OptimiserSettings, num_steps: int, ema_decay: float
-    ) -> None:
+    def __init__(self, network: nn.Module, settings: OptimiserSettings, num_steps: int) -> None:
         self.network, self.settings = network, settings
-        self.num_steps, self.ema_decay = num_steps, ema_decay
+        self.num_steps = num_steps
         self.parameters: list[nn.Parameter] = list(network.parameters())
         self.losses: list[float] = []
         self._unread: list[Tensor] = []
-        self.average = deepcopy(network).requires_grad_(False) if ema_decay else None
+        self.average = deepcopy(network).requires_grad_(False) if settings.ema_decay else None
         self.optimizer = torch.optim.AdamW(
             self.parameters,
             lr=settings.learning_rate,
@@ -146,16 +151,15 @@ class _TrainingState:
     def update(self, value: Tensor, step: int) -> None:
         """One step of the optimiser and of the average, once the gradients are there."""
         own = self.settings
-        drop = 0.1 if step >= own.learning_rate_drop * self.num_steps else 1.0
         for group in self.optimizer.param_groups:
-            group["lr"] = own.learning_rate * drop
+            group["lr"] = own.learning_rate * rate_factor(own, step, self.num_steps)
         if own.gradient_clip:
             nn.utils.clip_grad_norm_(self.parameters, own.gradient_clip)
         self.optimizer.step()
         self._unread.append(value)
         if self.average is not None:
             # A short run must not average over its random start: the decay warms up.
-            decay = min(self.ema_decay, (1 + step) / (10 + step))
+            decay = min(own.ema_decay, (1 + step) / (10 + step))
             with torch.no_grad():
                 torch._foreach_lerp_(list(self.average.parameters()), [*self.parameters], 1 - decay)
 

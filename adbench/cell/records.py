@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adbench.cell.settings import Settings
-from adbench.contracts import JSON, Method
+from adbench.contracts import JSON, Method, Skill
 from adbench.data.inspection import without_root
 from adbench.errors import AdbenchError
 from adbench.machine.environment import environment, plugin_states
@@ -97,6 +97,13 @@ def protocol_of(cell: Cell, fitted: Method) -> dict[str, JSON]:
         "limit": cell.data.limit,
         **fitted.protocol(),
     }
+
+
+def skill_of(cell: Cell, fitted: Method) -> dict[str, JSON]:
+    """The skill of a fitted cell, or why there is none."""
+    if cell.preset == "smoke":
+        return Skill.unknown("preset smoke trains for seconds").to_json()
+    return fitted.skill().to_json()
 
 
 def protocol_as_scored(cell: Cell, fitted: Mapping[str, JSON]) -> dict[str, JSON]:

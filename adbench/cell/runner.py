@@ -14,6 +14,7 @@ from adbench.cell.records import (
     failed_record,
     protocol_as_scored,
     protocol_of,
+    skill_of,
 )
 from adbench.cell.settings import Progress, Settings, cell_context
 from adbench.contracts import Images, Method, Sample, Team
@@ -132,6 +133,7 @@ class CellRun:
             images=image_columns(samples, chunks),
             timing={"fit": report["timing"], "inference": self._time(images)},
             diagnostics=report["diagnostics"],
+            skill=report["skill"],
             data=data_notes(cell) | {"ground_truth": ground_truth_notes(samples, masks)},
             environment=cell_environment(cell, settings),
         )
@@ -151,6 +153,7 @@ class CellRun:
         return {
             "protocol": protocol | {"selection": "last"},
             "diagnostics": record.diagnostics,
+            "skill": record.skill,
             "timing": record.timing["fit"],
         }
 
@@ -208,6 +211,7 @@ class CellRun:
         return {
             "protocol": protocol_of(self.cell, fitted),
             "diagnostics": fitted.diagnostics(),
+            "skill": skill_of(self.cell, fitted),
         }
 
     def _fitted(self) -> Method:

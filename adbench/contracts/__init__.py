@@ -27,3 +27,4 @@ from adbench.contracts.method import Hyperparameters as Hyperparameters
 from adbench.contracts.method import Images as Images
 from adbench.contracts.method import Method as Method
 from adbench.contracts.method import Prediction as Prediction
+from adbench.contracts.skill import Skill as Skill

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from adbench.contracts.cards import JSON, CategoryCard, MethodCard, Scope
 from adbench.contracts.context import Context
+from adbench.contracts.skill import NO_NETWORK, Skill
 
 if TYPE_CHECKING:
     import numpy as np
@@ -180,6 +181,10 @@ class Method(ABC):
     def diagnostics(self) -> dict[str, JSON]:
         """Of a fitted method: what training did (losses, held-out error), kept in the record."""
         return {}
+
+    def skill(self) -> Skill:
+        """Of a fitted method: whether its network learned, or why that is not known."""
+        return Skill.unknown(NO_NETWORK)
 
     def intermediates(self, images: Images) -> dict[str, NDArray[Any]]:
         """Of a fitted method: what `predict` computes on its way, for people to look at.

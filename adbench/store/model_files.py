@@ -13,7 +13,7 @@ from adbench.store import files
 from adbench.store.regular_files import open_regular
 
 REPORT = "fit.json"
-_BLOCKS = {"protocol", "diagnostics", "timing"}
+_BLOCKS = {"protocol", "diagnostics", "skill", "timing"}
 """What a report holds beside the digests of the model's files."""
 
 

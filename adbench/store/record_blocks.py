@@ -150,6 +150,15 @@ class Timing(_Block):
     inference: Inference | None = None
 
 
+class SkillParts(_Block):
+    """What `contracts.Skill` says of a trained network; records of before lack it."""
+
+    value: float | None
+    standard_error: float | None
+    held_out: int
+    reason: str
+
+
 class _Commit(_Block):
     commit: str | None = None
     dirty: bool | None = None

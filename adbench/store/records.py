@@ -23,6 +23,7 @@ from adbench.store.record_blocks import (
     Items,
     Keys,
     Protocol,
+    SkillParts,
     Timing,
     check_columns,
     shaped,
@@ -88,6 +89,7 @@ class Record(BaseModel):
     ] = {}
     timing: Annotated[dict[str, Any], AfterValidator(shaped(Timing))] = {}
     diagnostics: dict[str, Any] = {}
+    skill: Annotated[dict[str, Any], AfterValidator(shaped(SkillParts))] = {}
     data: Annotated[dict[str, Any], AfterValidator(shaped(DataNotes))] = {}
     environment: Annotated[dict[str, Any], AfterValidator(shaped(Environment))] = {}
     failure: Failure | None = None

@@ -113,7 +113,7 @@ class DRDC(DeepMethod):
 
         precision = training.chosen_precision(own, context)
         loss = losses.noise_loss(network, clean, own)
-        values = training.train(network, loss, len(seen), own, own.steps, context, own.ema_decay)
+        values = training.train(network, loss, len(seen), own, own.steps, context)
         record: dict[str, JSON] = training.loss_record(values, len(seen))
         count = len(self.calibration_)
         record |= {"calibration_images": count, "precision": precision}

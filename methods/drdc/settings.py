@@ -116,6 +116,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     # The base is that of UniAD's `fast`, so that both rows of a table are one baseline.
     "fast": {
         "backbone": "tf_efficientnet_lite0",
+        "held_out_fraction": 0.05,
         "base_hidden": 128,
         "base_heads": 4,
         "base_ffn": 512,

@@ -83,7 +83,7 @@ class LafitE(FeatureMethod):
         scheduler = cosine_scheduler(prediction_type=own.prediction_type)
         loss = denoising_loss(network, scheduler, lambda indices: clean(seen[indices]))
         steps = own.optimiser_steps(len(seen))
-        losses = training.train(network, loss, len(seen), own, steps, context, own.ema_decay)
+        losses = training.train(network, loss, len(seen), own, steps, context)
         record: dict[str, JSON] = training.loss_record(losses, len(seen))
         record["held_out_images"] = len(held_out)
         if len(held_out):

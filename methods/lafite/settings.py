@@ -99,6 +99,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     # timestep; predicting features, 120 steps at 1e-3 were below it from t = 500 on.
     "fast": {
         "backbone": "tf_efficientnet_lite0",
+        "held_out_fraction": 0.05,
         "base_width": 64,
         "steps": 600,
         "batch_size": 16,

@@ -64,6 +64,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     # categories: 26.6.
     "fast": {
         "backbone": "tf_efficientnet_lite0",
+        "held_out_fraction": 0.05,
         "hidden": 128,
         "heads": 4,
         "ffn": 512,

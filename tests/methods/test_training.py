@@ -7,6 +7,7 @@ import torch
 from fits import MemoryCheckpoint, make_context
 from torch import nn
 
+from adbench.contracts.skill import MIN_HELD_OUT
 from adbench.errors import MethodError
 from adbench.methods.settings import HeldOutSettings, OptimiserSettings
 from adbench.methods.training import (
@@ -15,6 +16,7 @@ from adbench.methods.training import (
     accumulate_gradients,
     batch_indices,
     held_out_split,
+    rate_factor,
     seeded,
     train,
 )
@@ -39,7 +41,8 @@ def noisy_loss(network):
 def fit(context, loss=None, network=None, own=OWN, steps=25, ema_decay=0.99):
     network = network or make_network(context)
     loss = loss or noisy_loss(network)
-    losses = train(network, loss, len(DATA), own, steps, context, ema_decay)
+    own = own.model_copy(update={"ema_decay": ema_decay})
+    losses = train(network, loss, len(DATA), own, steps, context)
     return losses, torch.cat([p.flatten() for p in network.state_dict().values()])
 
 
@@ -96,7 +99,8 @@ def test_held_out_images_are_apart_and_never_all():
         own = HeldOutSettings(held_out_fraction=0.5)
         held_out, seen = held_out_split(count, own, make_context())
         assert sorted([*held_out.tolist(), *seen.tolist()]) == list(range(count))
-        assert len(held_out) == min(-(-count // 2), count - 1, MAX_HELD_OUT)
+        wanted = max(MIN_HELD_OUT, -(-count // 2))
+        assert len(held_out) == min(wanted, count // 2, MAX_HELD_OUT)
 
 
 def test_a_later_stage_writes_again_what_earlier_ones_finished():
@@ -250,3 +254,14 @@ def test_a_parameter_that_nobody_used_keeps_no_gradient():
 
     run_all(member, 2)
     assert gradients[0] == gradients[1] == [[1.0, 1.0], [0.5, 0.5], None]
+
+
+def test_the_rate_warms_up_and_falls():
+    cosine = OptimiserSettings(warmup_steps=3, decay="cosine")
+    assert [rate_factor(cosine, step, 100) for step in (0, 1, 3)] == pytest.approx(
+        [0.25, 0.5 * 0.99975, 0.99778], abs=1e-4
+    )
+    assert rate_factor(cosine, 50, 100) == pytest.approx(0.5)
+    assert 0 < rate_factor(cosine, 99, 100) < 1e-3
+    step = OptimiserSettings(learning_rate_drop=0.8)
+    assert [rate_factor(step, s, 10) for s in (0, 7, 8, 9)] == [1, 1, 0.1, 0.1]
