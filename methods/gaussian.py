@@ -85,16 +85,23 @@ class GaussianModel:
         power = signal**2 * self.variances + noise_variance
         return self.variances * noise_variance / power
 
+    def components(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) in the principal directions of the channels."""
+        return torch.einsum("cj,bchw->bjhw", self.basis, images)
+
+    def from_components(self, components: Tensor) -> Tensor:
+        """The images with such components."""
+        return torch.einsum("cj,bjhw->bchw", self.basis, components)
+
     def coefficients(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) in the basis of the covariance; distances stay what they are."""
         rows, columns = _cosines(images)
-        components = torch.einsum("cj,bchw->bjhw", self.basis, images)
-        return rows @ components @ columns.T
+        return rows @ self.components(images) @ columns.T
 
     def images(self, coefficients: Tensor) -> Tensor:
         """The images (B, C, H, W) with such coefficients."""
         rows, columns = _cosines(coefficients)
-        return torch.einsum("cj,bjhw->bchw", self.basis, rows.T @ coefficients @ columns)
+        return self.from_components(rows.T @ coefficients @ columns)
 
 
 def shrunken(variances: Tensor, count: int) -> Tensor:

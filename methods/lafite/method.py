@@ -5,10 +5,11 @@ Yin, Jiao, Wu, Karlsson, Huang, Lin, arXiv:2307.08059. Equation and section numb
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from adbench.contracts import JSON, Context, Images, MethodCard, Prediction
+from adbench.contracts import Context, Images, MethodCard, Prediction, Skill
+from adbench.contracts.skill import NO_NETWORK, too_few
 from adbench.methods.deep import FeatureMethod, Resize, below, fill, named
 from adbench.methods.lafite.settings import CARD, PRESETS, LafitESettings
 
@@ -17,14 +18,17 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from adbench.methods.editing import FeatureEditor
+    from adbench.methods.gaussian import GaussianModel
     from adbench.methods.lafite.network import FeatureScaling
 
 
 class LafitE(FeatureMethod):
     """Latent diffusion model with feature editing.
 
-    Learned by `fit`: `scaling_` of the features, `editor_` over a coreset of normal slices (None
-    without editing) and `network_`, the UNet (None without reconstruction).
+    Learned by `fit`: `scaling_` of the features; `editor_` over a coreset of normal slices (None
+    without editing); `network_`, which denoises, and `gaussian_`, which it builds on or which
+    denoises alone (each None where it is not asked for); the network's `held_out_errors_`, where
+    normals were held out.
     """
 
     card: ClassVar[MethodCard] = CARD
@@ -34,7 +38,9 @@ class LafitE(FeatureMethod):
     hyperparameters: LafitESettings
     scaling_: FeatureScaling
     editor_: FeatureEditor | None
-    network_: Any | None
+    network_: nn.Module | None
+    gaussian_: GaussianModel | None
+    held_out_errors_: Tensor | None
 
     @property
     def map_size(self) -> int:
@@ -55,42 +61,61 @@ class LafitE(FeatureMethod):
         self.scaling_, unit = scaling.to(context.device), scaling.unit
         self.diagnostics_ |= {"feature_mean": float(scaling.mean.mean()), "feature_std": unit}
         # 2. The coreset of normal slices, for feature editing (section 3.3)
-        self.editor_ = self.network_ = None
+        self._forget()
         if own.feature_editing:
             key = train.key and f"{train.key}-{self.extractor_.key}-{own.feature_scaling}"
             centers, record = normal_slices(features, own, key, context, scale=scaling, unit=unit)
             self.editor_ = FeatureEditor(centers, own, context.device, unit)
             self.diagnostics_["coreset"] = record
-        # 3. The UNet that denoises them (section 3.2)
+        # 3. What denoises them (section 3.2)
         if own.reconstruction:
-            self.diagnostics_["training"] = self._train(features, context)
+            self._learn_to_denoise(features, context)
         return self
 
-    def _train(self, features: NDArray[Any], context: Context) -> dict[str, JSON]:
-        """Train the UNet on scaled features; what to record of it."""
-        from adbench.methods import training
-        from adbench.methods.diffusion import cosine_scheduler
-        from adbench.methods.features import batches, evenly_spread
-        from adbench.methods.lafite.network import denoising_loss, held_out_error
+    def _forget(self) -> None:
+        self.editor_ = self.network_ = self.gaussian_ = self.held_out_errors_ = None
 
-        own, batch = self.hyperparameters, batches(features, context.device)
+    def _learn_to_denoise(self, features: NDArray[Any], context: Context) -> None:
+        """Fit the Gaussian and train the network, on what is not held out."""
+        from adbench.methods import features as feature_arrays
+        from adbench.methods import training
+        from adbench.methods.gaussian import GaussianModel
+        from adbench.methods.lafite.denoisers import GaussianDenoiser
+        from adbench.methods.lafite.network import denoising_loss, held_out_errors
+
+        own, batch = self.hyperparameters, feature_arrays.batches(features, context.device)
 
         def clean(indices: Tensor) -> Tensor:  # (B, C, S, S)
             return self.scaling_(batch(indices)).permute(0, 3, 1, 2).contiguous()
 
         held_out, seen = training.held_out_split(len(features), own, context)
+        self.protocol_["held_out"] = len(held_out)
+        gaussian = None
+        if len(held_out) or own.denoiser != "paper":
+            gaussian = GaussianModel.fit(lambda: map(clean, seen.split(feature_arrays.CHUNK)))
+        self.gaussian_ = None if own.denoiser == "paper" else gaussian
+        if own.denoiser == "gaussian":
+            return
+        scheduler = self._scheduler()
         self.network_ = network = self._create_network(context)
-        scheduler = cosine_scheduler(prediction_type=own.prediction_type)
-        loss = denoising_loss(network, scheduler, lambda indices: clean(seen[indices]))
+        loss = denoising_loss(network, scheduler, lambda i: clean(seen[i]), own.train_timesteps)
         steps = own.optimiser_steps(len(seen))
         losses = training.train(network, loss, len(seen), own, steps, context)
-        record: dict[str, JSON] = training.loss_record(losses, len(seen))
-        record["held_out_images"] = len(held_out)
-        if len(held_out):
-            some = clean(evenly_spread(seen, training.MAX_HELD_OUT))
-            errors = held_out_error(network, scheduler, clean(held_out), some, context)
-            record["held_out_epsilon_mse"] = {name: list(of) for name, of in errors.items()}
-        return record
+        self.diagnostics_["training"] = training.loss_record(losses, len(seen))
+        if gaussian and len(held_out):
+            simple = GaussianDenoiser(gaussian, scheduler)
+            self.held_out_errors_ = held_out_errors(
+                network, simple, scheduler, clean(held_out), context
+            )
+
+    def skill(self) -> Skill:
+        from adbench.methods.lafite.network import epsilon_skill
+
+        if self.network_ is None:
+            return Skill.unknown(NO_NETWORK)
+        if self.held_out_errors_ is None:
+            return Skill.unknown(too_few(0))
+        return epsilon_skill(self.held_out_errors_, self.hyperparameters.tau)
 
     def predict(self, images: Images) -> Prediction:
         import numpy as np
@@ -122,8 +147,10 @@ class LafitE(FeatureMethod):
         edited = self.editor_(features) if self.editor_ else features
         # 3. Reconstruction (eq. 8 and 7) and its distance to the features as they were (eq. 12)
         errors = []
-        for restart in range(own.num_noise if self.network_ else 1):
-            restored = self._reconstruct(edited, images.ids, restart) if self.network_ else edited
+        for restart in range(own.num_noise if own.reconstruction else 1):
+            restored = edited
+            if own.reconstruction:
+                restored = self._reconstruct(edited, images.ids, restart)
             squared = (restored - features).square().sum(3)
             errors.append(squared if own.score_power == 2 else squared.sqrt())
         return torch.stack(errors).mean(0)
@@ -134,9 +161,8 @@ class LafitE(FeatureMethod):
 
         from adbench.methods import diffusion
 
-        own, network = self.hyperparameters, self.network_
-        assert network is not None
-        scheduler = diffusion.cosine_scheduler(prediction_type=own.prediction_type)
+        own, scheduler = self.hyperparameters, self._scheduler()
+        denoiser = self._denoiser(scheduler)
         # Noise belongs to an image, not to its place in a batch.
         generators = [self._context.generator("noise", name, restart) for name in ids]
         clean = edited.permute(0, 3, 1, 2).contiguous()  # (B, C, S, S)
@@ -144,7 +170,7 @@ class LafitE(FeatureMethod):
         sample = scheduler.add_noise(clean, diffusion.noise_like(clean, generators), start)  # eq. 8
         for timestep, prev_timestep in diffusion.timestep_pairs(own.tau, own.num_inference_steps):
             # a. predict the noise in the sample (or the sample without it)
-            output = network(sample, timestep).sample
+            output = denoiser(sample, torch.full((len(sample),), timestep, device=sample.device))
             # b. go down to the previous timestep (eq. 7, with the root of abar)
             fresh = diffusion.noise_like(sample, generators) if own.eta > 0 else None
             sample = diffusion.ddim_step(
@@ -159,13 +185,31 @@ class LafitE(FeatureMethod):
         restored: Tensor = sample.permute(0, 2, 3, 1)
         return restored
 
-    def _create_network(self, context: Context) -> Any:
-        from adbench.methods.lafite.network import create_unet
+    def _scheduler(self) -> Any:
+        from adbench.methods.diffusion import cosine_scheduler
+
+        return cosine_scheduler(prediction_type=self.hyperparameters.prediction_type)
+
+    def _denoiser(self, scheduler: Any) -> Callable[[Tensor, Tensor], Tensor]:
+        from adbench.methods.lafite.denoisers import GaussianDenoiser
+
+        if self.network_ is not None:
+            return self.network_
+        assert self.gaussian_ is not None
+        return GaussianDenoiser(self.gaussian_, scheduler)
+
+    def _create_network(self, context: Context) -> nn.Module:
+        from adbench.methods.lafite.denoisers import PreconditionedDenoiser, create_unet
         from adbench.methods.training import seeded
 
-        own = self.hyperparameters
+        own, network = self.hyperparameters, None
         with seeded(context, "network"):
-            network = create_unet(self.extractor_.channels, own.base_width, own.map_size)
+            if self.gaussian_ is None:
+                network = create_unet(self.extractor_.channels, own.base_width, own.map_size)
+            else:
+                network = PreconditionedDenoiser(
+                    self.gaussian_, self._scheduler(), own.base_width, own.train_timesteps
+                )
         return network.to(context.device)
 
     def learned(self) -> dict[str, Tensor]:
@@ -176,21 +220,31 @@ class LafitE(FeatureMethod):
         tensors["unit"] = torch.tensor(scaling.unit, dtype=torch.float64)
         if self.editor_ is not None:
             tensors["centers"] = self.editor_.search.bank
-        return tensors if self.network_ is None else tensors | named("network", self.network_)
+        if self.gaussian_ is not None:
+            tensors |= {f"gaussian.{n}": t for n, t in self.gaussian_.tensors().items()}
+        if self.network_ is not None:
+            tensors |= named("network", self.network_)
+        if self.held_out_errors_ is not None:
+            tensors["held_out_errors"] = self.held_out_errors_
+        return tensors
 
     def restore(self, tensors: Mapping[str, Tensor], context: Context) -> None:
         from adbench.methods.editing import FeatureEditor
+        from adbench.methods.gaussian import GaussianModel
         from adbench.methods.lafite.network import FeatureScaling
 
         super().restore(tensors, context)
         own, self._context, unit = self.hyperparameters, context, float(tensors["unit"])
         self.scaling_ = FeatureScaling(tensors["mean"], tensors["std"], unit).to(context.device)
-        self.editor_ = self.network_ = None
+        self._forget()
         if own.feature_editing:
             self.editor_ = FeatureEditor(tensors["centers"], own, context.device, unit)
-        if own.reconstruction:
+        if own.reconstruction and own.denoiser != "paper":
+            self.gaussian_ = GaussianModel(**below("gaussian", tensors)).to(context.device)
+        if own.reconstruction and own.denoiser != "gaussian":
             self.network_ = self._create_network(context)
             fill(self.network_, below("network", tensors))
+            self.held_out_errors_ = tensors.get("held_out_errors")
 
     def networks(self) -> list[nn.Module]:
         return [self.extractor_, *([self.network_] if self.network_ is not None else [])]

@@ -1,4 +1,5 @@
-"""LafitE's latent space and its noise-predicting UNet (paper, section 3.2)."""
+"""LafitE's latent space, how its network is trained there and what it is held to (paper, section
+3.2)."""
 
 from __future__ import annotations
 
@@ -8,15 +9,15 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from diffusers import UNet2DModel
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from adbench.contracts import Context
+from adbench.contracts import Context, Skill
 from adbench.methods.diffusion import noise_like, predicted_noise
+from adbench.methods.lafite.denoisers import GaussianDenoiser
 
 ScalingKind = Literal["none", "global", "channel"]
-HELD_OUT_TIMESTEPS = (50, 150, 300, 500, 700, 900)
+HELD_OUT_TIMESTEPS = range(50, 1000, 50)
 
 
 @dataclass(frozen=True)
@@ -69,41 +70,21 @@ def channel_moments(
     return shift + total / count, np.maximum(squares / count - (total / count) ** 2, 0)
 
 
-def create_unet(channels: int, base_width: int, size: int) -> Any:
-    """The UNet over feature maps (B, channels, size, size) (paper, section 4.1).
-
-    Widths are 1, 2, 3 and 4 times `base_width` (a multiple of 32) at strides 1, 2, 4 and 8. What
-    the paper leaves open follows guided-diffusion: two residual blocks a level, attention at
-    strides 2 and 4 with heads of 64, no dropout.
-    """
-    return UNet2DModel(
-        sample_size=size,
-        in_channels=channels,
-        out_channels=channels,
-        layers_per_block=2,
-        block_out_channels=tuple(base_width * multiple for multiple in (1, 2, 3, 4)),
-        down_block_types=("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
-        attention_head_dim=64 if base_width % 64 == 0 else 32,
-        norm_num_groups=32,
-    )
-
-
 def denoising_loss(
-    network: Any, scheduler: Any, clean: Callable[[Tensor], Tensor]
+    network: nn.Module, scheduler: Any, clean: Callable[[Tensor], Tensor], train_timesteps: int
 ) -> Callable[..., Tensor]:
     """The squared error of the predicted noise (paper, eq. 6), or of the predicted sample, on what
-    `clean` makes of indices (B,): scaled features (B, C, S, S)."""
-    num_train_timesteps = scheduler.config.num_train_timesteps
+    `clean` makes of indices (B,): scaled features (B, C, S, S); timesteps from 0 up to, without,
+    `train_timesteps`."""
 
     def loss(indices: Tensor, generator: torch.Generator) -> Tensor:
         x0 = clean(indices)
         timesteps = torch.randint(
-            num_train_timesteps, (len(x0),), generator=generator, device=x0.device
+            train_timesteps, (len(x0),), generator=generator, device=x0.device
         )
         noise = torch.randn(x0.shape, generator=generator, device=x0.device)
         noisy = scheduler.add_noise(x0, noise, timesteps)  # eq. 3, with variance 1 - abar
-        predicted: Tensor = network(noisy, timesteps).sample
+        predicted: Tensor = network(noisy, timesteps)
         target = noise if scheduler.config.prediction_type == "epsilon" else x0
         return (target - predicted.float()).square().mean()
 
@@ -111,32 +92,36 @@ def denoising_loss(
 
 
 @torch.inference_mode()
-def held_out_error(
-    network: Any, scheduler: Any, clean: Tensor, training: Tensor, context: Context
-) -> dict[str, list[float]]:
-    """Epsilon-MSE on scaled features (B, C, S, S) that training did not see, for fixed timesteps
-    and fixed noise.
-
-    Of the network, of the best predictor that knows each channel's mean and variance (in some
-    `training` features) only, and of predicting zero. A network that learned nothing does not
-    beat the second.
-    """
-    variance, mean = torch.var_mean(training, (0, 2, 3), keepdim=True)
-    errors: dict[str, list[float]] = {"timesteps": [float(t) for t in HELD_OUT_TIMESTEPS]}
-    for timestep in HELD_OUT_TIMESTEPS:
-        generators = [context.generator("held-out", timestep, i) for i in range(len(clean))]
-        noise = noise_like(clean, generators)
-        noisy = scheduler.add_noise(clean, noise, torch.tensor([timestep], device=clean.device))
-        abar = float(scheduler.alphas_cumprod[timestep])
-        # E[noise | x_t] of N(m, v): sqrt(1 - abar) (x_t - sqrt(abar) m) / (abar v + 1 - abar)
-        total = abar * variance + 1 - abar
-        output = torch.cat([network(part, timestep).sample for part in torch.split(noisy, 8)])
-        predictions = {
-            "network": predicted_noise(scheduler, output, timestep, noisy),
-            "channel_gaussian": (1 - abar) ** 0.5 * (noisy - abar**0.5 * mean) / total,
-            "zero": torch.zeros_like(noise),
-        }
-        for name, prediction in predictions.items():
-            error = float((noise - prediction).square().mean())
-            errors.setdefault(name, []).append(error)
+def held_out_errors(
+    network: nn.Module, gaussian: GaussianDenoiser, scheduler: Any, clean: Tensor, context: Context
+) -> Tensor:
+    """Mean squared errors of the noise on scaled features (N, C, S, S) that training did not see,
+    with fixed noise: float32 (`HELD_OUT_TIMESTEPS`, 3, N) of the network, of the closed-form
+    Gaussian and of predicting zero."""
+    errors = torch.empty(len(HELD_OUT_TIMESTEPS), 3, len(clean))
+    for row, timestep in zip(errors, HELD_OUT_TIMESTEPS, strict=True):
+        for start in range(0, len(clean), 8):
+            x0 = clean[start : start + 8]
+            images = range(start, start + len(x0))
+            noise = noise_like(x0, [context.generator("held-out", timestep, i) for i in images])
+            timesteps = torch.full((len(x0),), timestep, device=x0.device)
+            noisy = scheduler.add_noise(x0, noise, timesteps)
+            output = network(noisy, timesteps).float()
+            found = predicted_noise(scheduler, output, timestep, noisy), gaussian(noisy, timesteps)
+            for kind, prediction in enumerate((*found, torch.zeros_like(noise))):
+                error = (noise - prediction).square().mean((1, 2, 3))
+                row[kind, start : start + 8] = error.cpu()
     return errors
+
+
+def epsilon_skill(errors: Tensor, tau: int) -> Skill:
+    """The skill that `held_out_errors` tell of where the sampling from `tau` goes through."""
+    used = [i for i, timestep in enumerate(HELD_OUT_TIMESTEPS) if timestep <= max(tau, 50)]
+    timesteps = [HELD_OUT_TIMESTEPS[i] for i in used]
+    each = errors[used].double()
+    network, gaussian, _ = each.mean(2).T.tolist()
+    return Skill.of(
+        *each.mean(0).tolist(),
+        f"epsilon-MSE, mean over t = {timesteps[0]}, ..., {timesteps[-1]}, against the Gaussian",
+        {"timesteps": timesteps, "network": network, "gaussian": gaussian},
+    )
