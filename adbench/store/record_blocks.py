@@ -141,6 +141,7 @@ class Inference(_Block):
 class _Fit(_Block):
     seconds: float
     valid: bool | None = None
+    training_flops: float | None = None
     divisions: Items[Items[int]] = []
 
 
@@ -166,6 +167,18 @@ class SkillParts(_Block):
         if self.value is not None and (self.standard_error is None or self.standard_error < 0):
             raise ValueError("a value without its standard error")
         return self
+
+
+class Snapshot(_Block):
+    """What the model scores after `step` of `steps` optimiser steps; without metrics where it could
+    not predict. Seconds are those of training until then."""
+
+    step: int
+    steps: int
+    training_flops: float
+    seconds: float
+    skill: SkillParts
+    metrics: dict[str, dict[str, float | None]]
 
 
 class _Commit(_Block):
