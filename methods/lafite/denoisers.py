@@ -15,7 +15,7 @@ from adbench.methods.gaussian import GaussianModel
 from adbench.methods.unet import in_full_precision
 
 
-class DenoisingUNet(UNet2DModel):
+class DenoisingUNet(UNet2DModel):  # type: ignore[misc]
     """diffusers' UNet as a function of two tensors."""
 
     def forward(self, noisy: Tensor, timesteps: Tensor) -> Tensor:
@@ -53,7 +53,8 @@ class GaussianDenoiser:
     def __call__(self, noisy: Tensor, timesteps: Tensor) -> Tensor:
         abar = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
         clean = self.gaussian.denoise(noisy, abar.sqrt(), 1 - abar)
-        return (noisy - abar.sqrt() * clean) / (1 - abar).sqrt()
+        noise: Tensor = (noisy - abar.sqrt() * clean) / (1 - abar).sqrt()
+        return noise
 
 
 class PreconditionedDenoiser(nn.Module):
@@ -85,10 +86,10 @@ class PreconditionedDenoiser(nn.Module):
             base_width,
             size,
             in_channels=2 * self.inputs,
-            out_channels=3 * channels,
             layers_per_block=1,
             norm_num_groups=8,
         )
+        self.unet.conv_out = nn.Conv2d(base_width, 3 * channels, 1)
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)
 

@@ -62,6 +62,7 @@ class LafitE(FeatureMethod):
         self.diagnostics_ |= {"feature_mean": float(scaling.mean.mean()), "feature_std": unit}
         # 2. The coreset of normal slices, for feature editing (section 3.3)
         self._forget()
+        self.protocol_["held_out"] = 0
         if own.feature_editing:
             key = train.key and f"{train.key}-{self.extractor_.key}-{own.feature_scaling}"
             centers, record = normal_slices(features, own, key, context, scale=scaling, unit=unit)
@@ -77,36 +78,43 @@ class LafitE(FeatureMethod):
 
     def _learn_to_denoise(self, features: NDArray[Any], context: Context) -> None:
         """Fit the Gaussian and train the network, on what is not held out."""
-        from adbench.methods import features as feature_arrays
+        import torch
+
         from adbench.methods import training
+        from adbench.methods.features import CHUNK, batches
         from adbench.methods.gaussian import GaussianModel
         from adbench.methods.lafite.denoisers import GaussianDenoiser
         from adbench.methods.lafite.network import denoising_loss, held_out_errors
 
-        own, batch = self.hyperparameters, feature_arrays.batches(features, context.device)
+        own, batch, gaussian = self.hyperparameters, batches(features, context.device), None
 
         def clean(indices: Tensor) -> Tensor:  # (B, C, S, S)
             return self.scaling_(batch(indices)).permute(0, 3, 1, 2).contiguous()
 
         held_out, seen = training.held_out_split(len(features), own, context)
         self.protocol_["held_out"] = len(held_out)
-        gaussian = None
         if len(held_out) or own.denoiser != "paper":
-            gaussian = GaussianModel.fit(lambda: map(clean, seen.split(feature_arrays.CHUNK)))
+            gaussian = GaussianModel.fit(lambda: map(clean, torch.split(seen, CHUNK)))
         self.gaussian_ = None if own.denoiser == "paper" else gaussian
         if own.denoiser == "gaussian":
             return
-        scheduler = self._scheduler()
-        self.network_ = network = self._create_network(context)
-        loss = denoising_loss(network, scheduler, lambda i: clean(seen[i]), own.train_timesteps)
-        steps = own.optimiser_steps(len(seen))
-        losses = training.train(network, loss, len(seen), own, steps, context)
+        scheduler, steps = self._scheduler(), own.optimiser_steps(len(seen))
+        self.network_ = self._create_network(context)
+
+        def finish(network: nn.Module, step: int) -> LafitE:
+            done = self.after(step, network)
+            if gaussian is not None and len(held_out):
+                rival = GaussianDenoiser(gaussian, scheduler)
+                errors = held_out_errors(network, rival, scheduler, clean(held_out), context)
+                done.held_out_errors_ = errors
+            return done
+
+        loss = denoising_loss(
+            self.network_, scheduler, lambda chosen: clean(seen[chosen]), own.train_timesteps
+        )
+        losses = training.train(self.network_, loss, len(seen), own, steps, context, finish)
         self.diagnostics_["training"] = training.loss_record(losses, len(seen))
-        if gaussian and len(held_out):
-            simple = GaussianDenoiser(gaussian, scheduler)
-            self.held_out_errors_ = held_out_errors(
-                network, simple, scheduler, clean(held_out), context
-            )
+        self.held_out_errors_ = finish(self.network_, steps).held_out_errors_
 
     def skill(self) -> Skill:
         from adbench.methods.lafite.network import epsilon_skill
@@ -257,7 +265,9 @@ class LafitE(FeatureMethod):
         total = num_train * self.feature_flops()
         if own.feature_editing:
             total += self.search_estimate(num_train, own.num_centers(num_train, own.map_size))
-        if own.reconstruction:
+        if own.reconstruction and own.denoiser == "gaussian":
+            total += num_train * self._network_flops()
+        elif own.reconstruction:
             # A backward pass costs twice the forward one.
             total += 3 * own.optimiser_steps(num_train) * own.batch_size * self._network_flops()
         return total
@@ -271,7 +281,17 @@ class LafitE(FeatureMethod):
         return total
 
     def _network_flops(self) -> float:
-        """Of one forward pass on one image, fitted to measurements (65.3e9 at width 256)."""
-        own = self.hyperparameters
-        ends = 2 * 2 * 9 * self.channels * own.base_width * 32**2  # the first and last convolution
-        return (62.7e9 * (own.base_width / 256) ** 2 + ends) * float(own.map_size / 32) ** 2
+        """Of what denoises, once and on one image; UNets are fitted to measurements (the paper's:
+        65.3e9 at width 256)."""
+        own, channels, size = self.hyperparameters, self.channels, self.map_size
+        to_components = 2 * channels**2 * size**2  # or back
+        gaussian = 2 * to_components + 8 * channels * size**3  # and cosines, forth and back
+        if own.denoiser == "gaussian":
+            return float(gaussian)
+        body, ends = 62.7e9 / 256**2, 2 * 9 * channels  # of the first and the last convolution
+        extra = 0.0
+        if own.denoiser == "preconditioned":
+            body, ends = 0.66e6, 9 * min(128, 2 * channels) + 3 * channels
+            extra = gaussian + 3 * to_components
+        convolutions = 2 * ends * own.base_width * size**2
+        return body * own.base_width**2 * (size / 32) ** 2 + convolutions + extra

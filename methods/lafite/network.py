@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from adbench.contracts import Context, Skill
+from adbench.contracts import JSON, Context, Skill
 from adbench.methods.diffusion import noise_like, predicted_noise
 from adbench.methods.lafite.denoisers import GaussianDenoiser
 
@@ -117,11 +117,14 @@ def held_out_errors(
 def epsilon_skill(errors: Tensor, tau: int) -> Skill:
     """The skill that `held_out_errors` tell of where the sampling from `tau` goes through."""
     used = [i for i, timestep in enumerate(HELD_OUT_TIMESTEPS) if timestep <= max(tau, 50)]
-    timesteps = [HELD_OUT_TIMESTEPS[i] for i in used]
+    timesteps: list[JSON] = [HELD_OUT_TIMESTEPS[i] for i in used]
     each = errors[used].double()
     network, gaussian, _ = each.mean(2).T.tolist()
+    of_network, of_gaussian, of_zero = each.mean(0).tolist()
     return Skill.of(
-        *each.mean(0).tolist(),
+        of_network,
+        of_gaussian,
+        of_zero,
         f"epsilon-MSE, mean over t = {timesteps[0]}, ..., {timesteps[-1]}, against the Gaussian",
         {"timesteps": timesteps, "network": network, "gaussian": gaussian},
     )
