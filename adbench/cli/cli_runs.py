@@ -51,7 +51,7 @@ def run(
     """
     if worker is not None:
         from adbench.select.apply import chosen_by
-        from adbench.work import serve
+        from adbench.work.serve import serve
 
         serve(worker, request, lambda: request.plan(chosen_by(request)))
     from adbench.cli import run as commands

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from adbench.crew.reporter import Reporter
 from adbench.data.inspection import with_root
 from adbench.plan import Cell
-from adbench.reporter import Reporter
 from adbench.store.records import Record, mean_metrics
 from adbench.text import counted
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from adbench.api import Result, execute, pending_cells
 from adbench.cell.records import data_notes
 from adbench.cli.explain import explain_cell
 from adbench.cli.progress import ConsoleReporter
@@ -20,7 +21,6 @@ from adbench.report.folder import tables_text
 from adbench.report.tables import part_rows, public, rows
 from adbench.request import Request, parse_executor
 from adbench.select.apply import chosen_by
-from adbench.session import Result, execute, pending_cells
 from adbench.store.comparability import library_versions
 from adbench.store.records import Record, now
 from adbench.text import counted, duration, print_json, say, show, show_lines

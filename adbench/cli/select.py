@@ -29,6 +29,7 @@ def select(
     as_json: bool,
 ) -> None:
     """`adbench select`: search, write the file, print the curves."""
+    from adbench.api import execute
     from adbench.select.file import write_selection
     from adbench.select.search import plan_searches, run_searches
     from adbench.select.show import check_plot_path
@@ -43,7 +44,9 @@ def select(
     reporter = _announce(request, searches, assume_yes)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a method's prints are no part of the table
-            selection = run_searches(request, searches, reporter)
+            selection = run_searches(
+                request, searches, reporter, lambda *asked: execute(*asked).records
+            )
     finally:
         reporter.close()
     write_selection(target, selection)
