@@ -58,10 +58,10 @@ def run(
     """Run a grid and give its rows, one per method, category (or `mean`) and seed.
 
     Arguments have the names and the language of the command line; `overrides` is `--set`.
-    Metrics are fractions, NaN where undefined; `status` is done, failed or skipped. Finished
-    cells are reused. `time_limit` is in seconds; a cell that it stops has no row, and the same call
-    goes on with it. Executors other than "serial" start processes of their own, which need no
-    `if __name__ == "__main__"`.
+    Metrics are fractions, NaN where undefined; `status` is done, failed or skipped; `skill` is
+    NaN where it is not known whether a network learned. Finished cells are reused. `time_limit` is
+    in seconds; a cell that it stops has no row, and the same call goes on with it. Executors other
+    than "serial" start processes of their own, which need no `if __name__ == "__main__"`.
 
     Raises `adbench.errors.AdbenchError` for wrong arguments or missing data; a cell that fails
     becomes a row with status failed.

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adbench.report import spreadsheet
+from adbench.report import skill, spreadsheet
 from adbench.report.report import Report
 from adbench.report.tables import COLUMNS, public
 from adbench.report.text_table import PAIR, Cell, Table, joined, panels
@@ -39,7 +39,9 @@ def csv(report: Report) -> str:
     one header a table."""
     if report.layout == "long":
         part = ["part"] if any(record.parts for record in report.records) else []
-        fields = [*COLUMNS, *part, *(CSV_COLUMNS if report.published else ())]
+        told = any(row.get("skill") is not None for row in report.rows)
+        fields = [*COLUMNS, *(skill.COLUMNS if told else ()), *part]
+        fields += CSV_COLUMNS if report.published else ()
         values = ([row.get(name) for name in fields] for row in public(report.all_rows))
         return spreadsheet.csv_text([fields, *values])
     lines: list[list[str]] = []

@@ -30,7 +30,6 @@ from adbench.machine.environment import git_state, package_versions
 from adbench.plan import Cell, Plan
 from adbench.request import Request
 from adbench.store.claims import Claim, ClaimWatch
-from adbench.store.files import remove
 from adbench.store.folders import CellFolder
 from adbench.store.records import Failure, Record
 from adbench.text import say
@@ -186,7 +185,7 @@ class Work:
             say(f"warning: {cell.title}: timing failed: {error}")
             record = folder.write_record(done)
         if not settings.keep_model:
-            remove(folder.model)
+            folder.drop_models()
         return record
 
     def _keeps_model(self, index: int, cell: Cell, *, timed: bool) -> bool:
@@ -271,4 +270,5 @@ def make_settings(request: Request, deadline: float | None = None) -> Settings:
         checkpoint_seconds=request.checkpoint_seconds,
         deadline=deadline,
         accumulate=request.accumulate,
+        snapshots=request.snapshots,
     )
