@@ -24,6 +24,7 @@ from adbench.store.record_blocks import (
     Keys,
     Protocol,
     SkillParts,
+    Snapshot,
     Timing,
     check_columns,
     shaped,
@@ -63,6 +64,7 @@ class Record(BaseModel):
     are computed when it is read: `metrics.table`), and `parts` the name of a part of the method to
     what it scores alone, in the same form. `images` holds columns of equal
     length: id, category, label, defect, score (JSON has no infinity: "inf" or "-inf").
+    `snapshots` are points along the training, its end left out: that is the record itself.
 
     `number` orders the records of a results folder: the store gives each one more than the highest
     that is there, and 0 stands for records of before. Clocks order nothing that has a number.
@@ -90,6 +92,7 @@ class Record(BaseModel):
     timing: Annotated[dict[str, Any], AfterValidator(shaped(Timing))] = {}
     diagnostics: dict[str, Any] = {}
     skill: Annotated[dict[str, Any], AfterValidator(shaped(SkillParts))] = {}
+    snapshots: Items[Annotated[dict[str, Any], AfterValidator(shaped(Snapshot))]] = []
     data: Annotated[dict[str, Any], AfterValidator(shaped(DataNotes))] = {}
     environment: Annotated[dict[str, Any], AfterValidator(shaped(Environment))] = {}
     failure: Failure | None = None
@@ -183,11 +186,19 @@ def family_of(identity: Mapping[str, JSON], preset: str, variant: str) -> str:
 
 
 def protocol_digest(protocol: Mapping[str, JSON]) -> str:
-    """Digest of a protocol; a separately trained category counts as "own", whatever its name."""
-    own = dict(protocol)
+    """Digest of what of a protocol is shared (`shared_protocol`)."""
+    return digest(shared_protocol(protocol))[:12]
+
+
+def shared_protocol(protocol: Mapping[str, JSON]) -> dict[str, JSON]:
+    """A protocol as all cells have it that a mean is over: separate models are trained on their
+    "own" category and hold out "some" normals, of which the category's size decides the number.
+    Nothing held out is as if nothing were said of it, which methods do that cannot."""
+    own = {name: value for name, value in protocol.items() if name != "held_out" or value}
     if own.get("scope") == "separate":
         own["trained_categories"] = "own"
-    return digest(own)[:12]
+        own |= {"held_out": "some"} if "held_out" in own else {}
+    return own
 
 
 def now(ahead: float = 0) -> str:

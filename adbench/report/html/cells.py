@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from adbench.report import skill
 from adbench.report.marks import Marks
 from adbench.report.notes import describe
 from adbench.report.tables import TITLES, grouped
 from adbench.store.files import canonical_json
-from adbench.store.records import Record, mean_metrics
+from adbench.store.records import Record, mean_metrics, shared_protocol
 
 MAX_DIAGNOSTICS = 300
 """With more cells than this, what training reported stays out of the report."""
@@ -23,14 +24,14 @@ def protocols_of(records: Iterable[Record], marks: Marks) -> dict[str, View]:
     done = grouped((r for r in records if r.status == "done"), lambda r: r.protocol_digest)
     views = {}
     for number, (digest, own) in enumerate(done.items(), start=1):
-        protocol = own[0].protocol
+        protocol = shared_protocol(own[0].protocol)
         fields = {name.replace("_", " "): _plain(value) for name, value in protocol.items()}
         if protocol["scope"] == "separate":
             fields["trained categories"] = "each its own"  # as in the digest: equal for all of them
         views[digest] = {
             "anchor": f"protocol-{number}",
             "name": f"protocol {marks.letter(digest) or digest}",
-            "sentence": describe(protocol),
+            "sentence": describe(own[0].protocol),
             "dataset": protocol["dataset"],
             "fields": fields,
             "methods": sorted({record.identity["method"] for record in own}),
@@ -134,6 +135,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     told = ("layout", "complete", "train_images", "test_images")
     return [
         ("keys", ", ".join(f"{name} {key}" for name, key in record.keys.items())),
+        *([("skill", _skill(record.skill))] if record.skill else []),
         *(
             (f"timing: {part}", ", ".join(f"{n} {v}" for n, v in _flat(values)))
             for part, values in record.timing.items()
@@ -141,6 +143,14 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ),
         *((n.replace("_", " "), _plain(record.data[n])) for n in told if n in record.data),
     ]
+
+
+def _skill(parts: skill.Parts) -> str:
+    """The value and all that stands behind it, or why there is none."""
+    if parts["value"] is None:
+        return f"none: {skill.reason(parts)}"
+    rest = _flat({n: v for n, v in parts.items() if n not in ("value", "standard_error", "reason")})
+    return "; ".join([skill.text(parts), *(f"{name} {value}" for name, value in rest)])
 
 
 def _flat(values: Mapping[str, Any], head: str = "") -> list[tuple[str, str]]:
