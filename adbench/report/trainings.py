@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from adbench.errors import UsageError
 from adbench.metrics.table import METRICS
+from adbench.report import skill
 from adbench.report.comparison import SHOWN
 from adbench.report.notes import Note
 from adbench.report.report import Report
@@ -135,15 +136,9 @@ def _texts(point: Point, category: str) -> list[str]:
         f"{100 * point.share:.0f}",
         "–" if point.flops is None else f"{point.flops / 1e12:.3g}",
         seconds if point.undisturbed else f"({seconds})",
-        _skill(point.skill),
+        skill.text(point.skill),
         *("–" if value is None else f"{100 * value:.2f}" for value in values),
     ]
-
-
-def _skill(parts: Mapping[str, Any]) -> str:
-    if parts.get("value") is None:
-        return "–"
-    return f"{parts['value']:.3f} ± {parts['standard_error']:.3f}"
 
 
 def _facts(record: Record, category: str) -> dict[str, Any]:
