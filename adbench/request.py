@@ -28,45 +28,6 @@ if TYPE_CHECKING:
 OVERWRITES = ("never", "failed", "timing", "all")
 EXECUTORS = ("serial", "local", "submitit", "ray")
 
-Methods = Annotated[
-    str,
-    typer.Option(
-        metavar="LIST",
-        help="all, a group (diffusion, baselines), names or FILE.py:Class, separated by commas; "
-        "NAME[k=v,k2=v1|v2] sets hyper-parameters, | sweeps",
-    ),
-]
-_DATASET = typer.Option(
-    "--dataset",
-    metavar="NAME[:CATEGORY,...]",
-    help="data set, or FILE.py:Class, and some of its categories (default: all); repeatable",
-)
-Datasets = Annotated[list[str], _DATASET]
-PresetName = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        help="paper (as published), fast (minutes on a GPU, honest scores) or smoke (seconds on a "
-        "CPU; the scores mean nothing)",
-    ),
-]
-_SET = typer.Option("--set", metavar="METHOD.NAME=VALUE", help="one hyper-parameter; repeatable")
-Overrides = Annotated[list[str], _SET]
-ScopeName = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SCOPE",
-        help="separate (one model a category) or unified (one for all); default: the method's own",
-    ),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="at most N (2 or more) training and N test images a category, to try things out; "
-        "its scores are comparable with nothing",
-    ),
-]
 DataRoot = Annotated[
     Path | None,
     typer.Option(
@@ -118,15 +79,54 @@ class Request:
     run, or of each job for "submitit".
     """
 
-    methods: Methods
-    datasets: Annotated[tuple[str, ...], _DATASET]
-    preset: PresetName = "paper"
-    overrides: Annotated[tuple[str, ...], _SET] = ()
+    methods: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="all, a group (diffusion, baselines), names or FILE.py:Class, separated by "
+            "commas; NAME[k=v,k2=v1|v2] sets hyper-parameters, | sweeps",
+        ),
+    ]
+    datasets: Annotated[
+        tuple[str, ...],
+        typer.Option(
+            "--dataset",
+            metavar="NAME[:CATEGORY,...]",
+            help="data set, or FILE.py:Class, and some of its categories (default: all); "
+            "repeatable",
+        ),
+    ]
+    preset: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="paper (as published), fast (minutes on a GPU, honest scores) or smoke (seconds "
+            "on a CPU; the scores mean nothing)",
+        ),
+    ] = "paper"
+    overrides: Annotated[
+        tuple[str, ...],
+        typer.Option("--set", metavar="METHOD.NAME=VALUE", help="one hyper-parameter; repeatable"),
+    ] = ()
     seeds: Annotated[
         str, typer.Option(metavar="LIST", help="like 0 or 0,3 or 0-4; a cell each")
     ] = "0"
-    scope: ScopeName = None
-    limit: Limit = None
+    scope: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCOPE",
+            help="separate (one model a category) or unified (one for all); default: the method's "
+            "own",
+        ),
+    ] = None
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="at most N (2 or more) training and N test images a category, to try things out; "
+            "its scores are comparable with nothing",
+        ),
+    ] = None
     mask_rule: MaskRuleName = "nearest"
     mask_threshold: MaskThreshold = None
     data_root: DataRoot = None
@@ -174,6 +174,14 @@ class Request:
             "kept as the model is",
         ),
     ] = 0
+    budgets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="like 0.25,0.5,1: train anew at these parts of the steps, a cell each; for "
+            "`report --budgets` and figures, in no other table",
+        ),
+    ] = None
     checkpoint_seconds: Annotated[
         float,
         typer.Option(
@@ -237,6 +245,11 @@ class Request:
     def __post_init__(self) -> None:
         if self.overwrite not in OVERWRITES:
             raise UnknownNameError("--overwrite", self.overwrite, OVERWRITES)
+        if self.budgets is not None and self.selected is not None:
+            raise UsageError(
+                "--budgets with --selected: what was chosen was chosen for the whole training; "
+                "expected one of them"
+            )
         name, _ = parse_executor(self.executor)
         if self.slots is not None and self.slots < 1:
             raise UsageError(f"--slots {self.slots}: expected 1 or more")
@@ -272,7 +285,7 @@ class Request:
         from adbench.data.cache import default_cache_folder
         from adbench.data.selection import check_threshold, refuse_shared_dataset_names, select_data
         from adbench.plan import make_plan
-        from adbench.selectors import parse_seeds, parse_shard
+        from adbench.selectors import parse_budgets, parse_seeds, parse_shard
 
         seeds = parse_seeds(self.seeds)
         shard = parse_shard(self.shard) if self.shard else None
@@ -286,6 +299,7 @@ class Request:
             scope=self.scope,
             overrides=self.overrides,
             mask_rule=self.mask_rule,
+            budgets=() if self.budgets is None else parse_budgets(self.budgets),
         )
         check_threshold(self.mask_threshold)
         make(data=())  # a wrong word (exit code 2) is told before missing data (4)

@@ -11,12 +11,12 @@ import pytest
 from toy import PIXEL, Invoke, Toy
 
 from adbench import testing
+from adbench.api import Result, execute
 from adbench.cli.explain import explain_cell
+from adbench.crew.reporter import Reporter
 from adbench.plan import Cell, estimate_seconds
 from adbench.registry import load_method, method_names
-from adbench.reporter import Reporter
 from adbench.request import Request
-from adbench.session import Result, execute
 from adbench.store.claims import ClaimWatch
 from adbench.store.files import digest
 
@@ -109,7 +109,7 @@ def test_only_the_later_keys_depend_on_a_prediction_only_field(
     assert other.prediction_options == {"gain": 2.0, "noise": 0.5}
 
 
-@pytest.mark.parametrize("method", ["transfusion", "patchcore", PIXEL])
+@pytest.mark.parametrize("method", ["patchcore", PIXEL])
 def test_a_method_without_such_fields_keeps_the_keys_it_always_had(
     method: str, toy: Toy, tmp_path: Path
 ) -> None:
