@@ -118,7 +118,7 @@ def test_a_preconditioned_model_resumes_and_loads_to_the_same_scores(learned, te
     resumed = build("lafite", **PRECONDITIONED).fit(train, make_context(checkpoint=checkpoint))
     for other in (resumed, asked(learned, **PRECONDITIONED)):
         np.testing.assert_array_equal(other.predict(test_images).maps, expected.maps)
-        assert other.skill() == learned.skill()
+        assert other.skill() == learned.skill() and other.protocol() == learned.protocol()
         assert other.num_parameters() == learned.num_parameters()
 
 
