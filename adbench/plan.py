@@ -131,9 +131,8 @@ class Cell:
     @cached_property
     def prediction_options(self) -> dict[str, JSON]:
         """The hyper-parameters that only prediction reads; cells that differ here share a fit."""
-        names, fitted = self.hyperparameters.prediction_only, self._fitted.canonical()
-        own = self.hyperparameters.canonical()
-        return {n: v for n, v in own.items() if n in names or fitted[n] != v}
+        fitted, own = self._fitted.fit_values(), self.hyperparameters.canonical()
+        return {n: v for n, v in own.items() if n not in fitted or fitted[n] != v}
 
     @property
     def _fitted(self) -> Hyperparameters:
@@ -158,9 +157,7 @@ class Cell:
         score_only = (
             "masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics", "selected"
         )  # fmt: skip
-        unread = self.hyperparameters.prediction_only
-        learned = {n: v for n, v in self._fitted.canonical().items() if n not in unread}
-        return self._key("test", *score_only, hyperparameters=learned)
+        return self._key("test", *score_only, hyperparameters=self._fitted.fit_values())
 
     @cached_property
     def predict_key(self) -> str:

@@ -13,6 +13,7 @@ from adbench.methods.diffusion import noise_like
 from adbench.methods.drdc.process import (
     add_noise,
     grid_masks,
+    known_of,
     linear_scheduler,
     training_masks,
 )
@@ -22,18 +23,20 @@ from adbench.methods.training import Loss, autocast
 HELD_OUT_TIMESTEPS = (50, 150, 250)
 
 
-def noise_loss(
+def training_loss(
     network: nn.Module, clean: Callable[[Tensor], Tensor], settings: DRDCSettings
 ) -> Loss:
-    """The squared error of the predicted noise (paper, eq. 12), x_0 being the clean image.
+    """The squared error of the predicted noise (paper, eq. 12) or image.
 
-    The paper's text makes I_in, the noise-filled image, x_0 as well. As I_in is given, its noise
-    would follow from x_t without any learning.
+    What is noised is the image or I_in (`init`); the target is always the clean image. Of a
+    noise-filled x_t the noise to predict is therefore the one that eq. 9 takes to the clean image,
+    (x_t - sqrt(abar) I) / sqrt(1 - abar): the noise that was added would follow from x_t and I_in
+    without any learning.
 
     Args:
-        network: from x_t (and I_in) and t to noise.
+        network: from what `Known.predict` shows it, and t, to noise or image.
         clean: from indices (B,) to images (B, 3, H, W) in [-1, 1].
-        settings: mask law, timesteps and region of the loss.
+        settings: what is noised, shown and predicted; mask law, timesteps, region of the loss.
     """
     own, scheduler = settings, linear_scheduler()
 
@@ -47,16 +50,24 @@ def noise_loss(
         draw: dict[str, Any] = {"generator": generator, "device": images.device}
         t = torch.randint(own.t_max, (len(images),), **draw)
         noise = torch.randn(images.shape, **draw)
-        inputs = scheduler.add_noise(images, noise, t)
-        if own.model_condition:
-            filled = torch.where(unknown, torch.randn(images.shape, **draw), images)
-            inputs = torch.cat([inputs, filled], 1)
-        squared: Tensor = (noise - network(inputs, t)).square()
+        known = known_of(images, unknown, torch.randn(images.shape, **draw), own)
+        start = images if own.init == "qsample" else known.filled
+        sample = scheduler.add_noise(start, noise, t)
+        target = images
+        if own.prediction_type == "epsilon":
+            target = noise + signal_to_noise(t)[:, None, None, None].sqrt() * (start - images)
+        squared: Tensor = (target - known.predict(network, sample, t)).square()
         if own.loss_region == "all":
             return squared.mean()
         return (squared * unknown).sum() / (unknown.sum() * images.shape[1])
 
     return loss
+
+
+def signal_to_noise(t: Tensor) -> Tensor:
+    """abar / (1 - abar) at timesteps (B,): an error of the image times this is one of the noise."""
+    abar: Tensor = linear_scheduler().alphas_cumprod.to(t.device)[t]
+    return abar / (1 - abar)
 
 
 @torch.inference_mode()

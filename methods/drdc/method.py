@@ -112,7 +112,7 @@ class DRDC(DeepMethod):
             return to_unit_range(pixels[seen[chosen].numpy()], own.inner_size, context.device)
 
         precision = training.chosen_precision(own, context)
-        loss = losses.noise_loss(network, clean, own)
+        loss = losses.training_loss(network, clean, own)
         values = training.train(network, loss, len(seen), own, own.steps, context)
         record: dict[str, JSON] = training.loss_record(values, len(seen))
         count = len(self.calibration_)
@@ -216,20 +216,21 @@ def _named(context: Context, branch: str) -> Context:
 
 def unet_flops(
     size: int,
-    model_condition: bool,
+    in_channels: int,
     base_width: int,
     multipliers: Sequence[int],
     attention_factors: Sequence[int],
     blocks: int,
+    patch_size: int = 1,
 ) -> float:
     """Of one evaluation of the UNet on one image of `size` x `size` pixels."""
     block = costs.residual_block
     return costs.unet(
-        size,
+        size // patch_size,
         [base_width * multiplier for multiplier in multipliers],
-        [2**level in attention_factors for level in range(len(multipliers))],
+        [patch_size * 2**level in attention_factors for level in range(len(multipliers))],
         blocks,
-        ends=9 if model_condition else 6,
+        ends=(in_channels + 3) * patch_size**2,
         resample=lambda n, m, c, d: block(m, c, c, False) + block(n, d, d, False),
         narrows=False,
     )

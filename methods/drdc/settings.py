@@ -25,7 +25,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from adbench.contracts import MethodCard
+from adbench.contracts import JSON, MethodCard
 from adbench.methods.reconstruction.method import ReconstructionSettings
 from adbench.methods.settings import BackboneSettings, HeldOutSettings
 
@@ -179,8 +179,8 @@ class DRDCSettings(HeldOutSettings, BackboneSettings):
 
     prediction_only: ClassVar[frozenset[str]] = frozenset(
         {
-            *("output", "fusion", "gamma", "pool_kernel", "multiscale_base"),
-            *("spatio_temporal_fusion", "test_time_condition", "init", "clip_sample"),
+            *("fusion", "gamma", "pool_kernel", "multiscale_base"),
+            *("spatio_temporal_fusion", "test_time_condition", "clip_sample"),
             *("timesteps", "grids", "num_masks", "scales", "smoothing_kernel"),
         }
     )
@@ -219,8 +219,27 @@ class DRDCSettings(HeldOutSettings, BackboneSettings):
         (8, 16, 32), description="levels with attention, by their down-sampling factor"
     )
     blocks: int = Field(2, ge=1, le=4, description="residual blocks on each level of the UNet")
+    patch_size: int = Field(
+        1, ge=1, le=8, description="side of the pixels that the UNet takes together as channels"
+    )
     model_condition: bool = Field(
         True, description="false: the UNet sees x_t only, not the noise-filled image beside it"
+    )
+    mask_channel: bool = Field(
+        False, description="true: the UNet is told which pixels are unknown, as a further channel"
+    )
+    prediction_type: Literal["epsilon", "sample"] = Field(
+        "epsilon", description="what the UNet predicts and its loss compares: noise, or image"
+    )
+    interpolate: bool = Field(
+        False,
+        description="true: the UNet is shown a smooth interpolation of the known pixels as well, "
+        "and predicts what to add to it (prediction_type=sample)",
+    )
+    init: Literal["qsample", "noise_fill"] = Field(
+        "qsample",
+        description="what is noised to x_t, in training and at the start: the image, or the "
+        "noise-filled image, in whose unknown cells nothing of it is left",
     )
     training_grids: Numbers = Field(
         (1, 16, 32), description="sides of the cells that are masked in training, in pixels"
@@ -257,9 +276,6 @@ class DRDCSettings(HeldOutSettings, BackboneSettings):
     test_time_condition: bool = Field(
         True, description="false: known pixels are not put back in each step"
     )
-    init: Literal["qsample", "noise_fill"] = Field(
-        "qsample", description="start from the noised image, or the noised noise-filled image"
-    )
     clip_sample: bool = Field(True, description="clip predicted images to [-1, 1]")
     timesteps: Timesteps = Field(
         (250, 200, 150, 100, 50, 0), description="of the sampling, 0-based, as 250x200x150x100x50x0"
@@ -286,6 +302,10 @@ class DRDCSettings(HeldOutSettings, BackboneSettings):
                 f"timesteps begin at {self.timesteps[0]}, but t_max={self.t_max} trains on those "
                 "below it only"
             )
+        if self.interpolate and self.prediction_type != "sample":
+            raise ValueError(
+                "interpolate=true has the UNet add to an image: expected prediction_type=sample"
+            )
         if self.smoothing_kernel % 2 == 0:
             raise ValueError(f"smoothing_kernel={self.smoothing_kernel}: expected an odd number")
         if self.smoothing_kernel // 2 >= self.inner_size:
@@ -300,9 +320,9 @@ class DRDCSettings(HeldOutSettings, BackboneSettings):
         return self
 
     def _check_sides(self) -> None:
-        levels = 2 ** (len(self.multipliers) - 1)
+        factors = [self.patch_size * 2**level for level in range(len(self.multipliers))]
         for name, parts in (
-            ("multipliers", (levels,)),
+            ("multipliers", (factors[-1],)),
             ("training_grids", self.training_grids),
             ("grids", self.grids),
             ("scales", self.scales),
@@ -314,10 +334,11 @@ class DRDCSettings(HeldOutSettings, BackboneSettings):
                         f"which {part} does not divide"
                     )
         for factor in self.attention_factors:
-            if factor not in [2**level for level in range(len(self.multipliers))]:
+            if factor not in factors:
+                listed = ", ".join(map(str, factors))
                 raise ValueError(
                     f"attention_factors: no level is {factor} times smaller than the input; "
-                    f"expected powers of two up to {levels}"
+                    f"expected some of {listed}"
                 )
 
     @property
@@ -326,10 +347,21 @@ class DRDCSettings(HeldOutSettings, BackboneSettings):
         return self.diffusion_size or self.image_size
 
     @property
-    def network_shape(self) -> tuple[bool, int, tuple[int, ...], tuple[int, ...], int]:
+    def network_shape(self) -> tuple[int, int, tuple[int, ...], tuple[int, ...], int, int]:
         """What the UNet is built from."""
+        channels = 3 + 3 * self.model_condition + self.mask_channel + 3 * self.interpolate
         levels = (self.base_width, self.multipliers, self.attention_factors)
-        return (self.model_condition, *levels, self.blocks)
+        return (channels, *levels, self.blocks, self.patch_size)
+
+    @property
+    def refines(self) -> bool:
+        """Whether there is a UNet: the base alone needs none, and none is trained for it."""
+        return self.output != "base"
+
+    def fit_values(self) -> dict[str, JSON]:
+        """One training serves both outputs of the UNet; the base alone is another one."""
+        values = super().fit_values()
+        return {n: v for n, v in values.items() if n != "output" or not self.refines}
 
     @property
     def base(self) -> ReconstructionSettings:
@@ -345,6 +377,6 @@ class DRDCSettings(HeldOutSettings, BackboneSettings):
     @property
     def evaluations(self) -> int:
         """Of the UNet per image: grids x sets x timesteps, and none for the base alone."""
-        if self.output == "base":
+        if not self.refines:
             return 0
         return len(self.grids) * self.num_masks * len(self.timesteps)
