@@ -7,7 +7,7 @@ refused when it is read, and never half-way through a table.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +18,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from adbench.errors import shortened
@@ -140,6 +141,7 @@ class Inference(_Block):
 class _Fit(_Block):
     seconds: float
     valid: bool | None = None
+    training_flops: float | None = None
     divisions: Items[Items[int]] = []
 
 
@@ -156,7 +158,27 @@ class SkillParts(_Block):
     value: float | None
     standard_error: float | None
     held_out: int
-    reason: str
+    reason: Name
+
+    @model_validator(mode="after")
+    def _number_or_reason(self) -> Self:
+        if self.value is None and not self.reason:
+            raise ValueError("neither a value nor the reason why there is none")
+        if self.value is not None and (self.standard_error is None or self.standard_error < 0):
+            raise ValueError("a value without its standard error")
+        return self
+
+
+class Snapshot(_Block):
+    """What the model scores after `step` of `steps` optimiser steps; without metrics where it could
+    not predict. Seconds are those of training until then."""
+
+    step: int
+    steps: int
+    training_flops: float
+    seconds: float
+    skill: SkillParts
+    metrics: dict[str, dict[str, float | None]]
 
 
 class _Commit(_Block):
