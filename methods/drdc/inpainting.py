@@ -5,18 +5,18 @@ B images (B, 3, H, W); masks (B, 1, H, W) are true where a pixel is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from adbench.methods.gaussian import Batches
 
 SWEEPS, COARSEST_SWEEPS = 8, 64
 """Of averaging neighbours on each level: more change little."""
 WINDOW, BLOCK = 32, 16
 """Sides in pixels: what is known in a window tells of the unknown in the block in its middle."""
 NUGGET = 1e-4
-"""Variance of known pixels' own noise, on the [-1, 1] scale: a byte's rounding and a little more."""
+"""Variance of known pixels' own noise, on the [-1, 1] scale: a byte's rounding, and more."""
 
 
 def interpolated(images: Tensor, unknown: Tensor) -> Tensor:
@@ -56,19 +56,21 @@ class LocalGaussian:
     a window, the best linear guess (kriging).
     """
 
-    def __init__(self, batches: Iterable[Tensor]) -> None:
-        """From normal images, given in batches. One covariance serves the three channels."""
-        images = torch.cat(list(batches))
-        self.mean = images.mean(0)  # (3, H, W)
-        size = images.shape[-1]
+    def __init__(self, batches: Batches) -> None:
+        """From normal images (B, 3, H, W). One covariance serves the three channels."""
+        count, total = 0, torch.zeros(())
+        for batch in batches():
+            count, total = count + len(batch), total + batch.sum(0)
+        self.mean = total / count  # (3, H, W)
+        size = self.mean.shape[-1]
         self.window, self.block = min(WINDOW, size), min(BLOCK, size)
         # Autocovariance by Fourier transforms, twice as large so that borders do not meet.
-        power = torch.zeros(2 * size, size + 1, dtype=torch.float64)
-        for image in images:
-            transform = torch.fft.rfft2((image - self.mean).double(), s=(2 * size, 2 * size))
-            power += transform.abs().square().mean(0)
+        power = torch.zeros(2 * size, size + 1, dtype=torch.float64, device=self.mean.device)
+        for batch in batches():
+            transforms = torch.fft.rfft2(batch - self.mean, s=(2 * size, 2 * size))
+            power += transforms.abs().square().mean(1).sum(0, dtype=torch.float64)
         # Divided by all pixels, whatever the lag, so that it is positive definite.
-        covariance = torch.fft.irfft2(power) / (len(images) * size**2)
+        covariance = torch.fft.irfft2(power) / (count * size**2)
         lags = torch.arange(self.window)
         rows, columns = lags.repeat_interleave(self.window), lags.repeat(self.window)
         down, across = rows[:, None] - rows, columns[:, None] - columns
@@ -76,15 +78,14 @@ class LocalGaussian:
 
     def inpaint(self, images: Tensor, unknown: Tensor) -> Tensor:
         """The images with their unknown pixels guessed from known ones nearby."""
-        mean = self.mean.to(images.device)
-        guessed = images - mean
+        guessed = images - self.mean
         size = images.shape[-1]
         for image, mask in zip(guessed, unknown[:, 0], strict=True):
             deviations = image.clone()
             for top in range(0, size, self.block):
                 for left in range(0, size, self.block):
                     self._guess(image, deviations, mask, top, left)
-        return guessed + mean
+        return guessed + self.mean
 
     def _guess(self, image: Tensor, known: Tensor, unknown: Tensor, top: int, left: int) -> None:
         """Fill the unknown pixels of one block of `image` (3, H, W) in place."""
@@ -98,7 +99,7 @@ class LocalGaussian:
         asked = (wanted & unknown)[window].flatten().nonzero()[:, 0]
         if not len(asked):
             return
-        covariance = self.covariance.to(image.device)
+        covariance = self.covariance
         between = covariance[seen][:, seen] + NUGGET * torch.eye(len(seen), device=image.device)
         values = known[window].flatten(1)[:, seen].T  # (known pixels, 3)
         weights = torch.cholesky_solve(values, torch.linalg.cholesky(between))

@@ -1,4 +1,4 @@
-"""The training loss of DRDC's UNet, and what it reaches on normal images that it never saw."""
+"""The training loss of DRDC's UNet."""
 
 from __future__ import annotations
 
@@ -8,19 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adbench.contracts import JSON, Context
-from adbench.methods.diffusion import noise_like
 from adbench.methods.drdc.process import (
-    add_noise,
-    grid_masks,
     known_of,
     linear_scheduler,
+    signal_to_noise,
     training_masks,
 )
 from adbench.methods.drdc.settings import DRDCSettings
-from adbench.methods.training import Loss, autocast
-
-HELD_OUT_TIMESTEPS = (50, 150, 250)
+from adbench.methods.training import Loss
 
 
 def training_loss(
@@ -62,48 +57,3 @@ def training_loss(
         return (squared * unknown).sum() / (unknown.sum() * images.shape[1])
 
     return loss
-
-
-def signal_to_noise(t: Tensor) -> Tensor:
-    """abar / (1 - abar) at timesteps (B,): an error of the image times this is one of the noise."""
-    abar: Tensor = linear_scheduler().alphas_cumprod.to(t.device)[t]
-    return abar / (1 - abar)
-
-
-@torch.inference_mode()
-def held_out_error(
-    network: nn.Module, images: Tensor, settings: DRDCSettings, precision: str, context: Context
-) -> dict[str, JSON]:
-    """Mean squared error of the noise on images (B, 3, H, W), some for each training grid.
-
-    On known pixels the condition tells the noise, so that a trained network is near 0; on unknown
-    ones it has to know what normal images look like. Predicting nothing scores 1 on both.
-    """
-    scheduler, device, grids = linear_scheduler(), str(images.device), settings.training_grids
-    count, size = len(images), images.shape[-1]
-
-    def generators(purpose: str, *more: int) -> list[torch.Generator]:
-        return [context.generator(purpose, *more, "held-out", index) for index in range(count)]
-
-    dealers = generators("held-out-mask")
-    masks = [grid_masks(size, grids[i % len(grids)], 2, dealers[i])[0] for i in range(count)]
-    unknown = torch.stack(masks).to(device)
-    fill = noise_like(images, generators("held-out-fill"))
-    condition = torch.where(unknown, fill, images)
-    known_errors: list[JSON] = []
-    unknown_errors: list[JSON] = []
-    for timestep in HELD_OUT_TIMESTEPS:
-        noise = noise_like(images, generators("held-out-noise", timestep))
-        inputs = add_noise(scheduler, images, noise, timestep)
-        if settings.model_condition:
-            inputs = torch.cat([inputs, condition], 1)
-        t = torch.full((count,), timestep, device=device)
-        with autocast(device, precision):
-            squared = (noise - network(inputs, t)).square().mean(1, keepdim=True)
-        known_errors.append(float(squared[~unknown].mean()))
-        unknown_errors.append(float(squared[unknown].mean()))
-    return {
-        "timesteps": list(HELD_OUT_TIMESTEPS),
-        "known": known_errors,
-        "unknown": unknown_errors,
-    }

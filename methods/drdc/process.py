@@ -20,7 +20,8 @@ from adbench.methods.drdc.settings import NUM_TRAIN_TIMESTEPS, DRDCSettings
 
 Network = Callable[[Tensor, Tensor], Tensor]
 """Called with x_t and what is known beside it (P, 3 to 10, H, W), and timesteps (P,); returns the
-noise (P, 3, H, W) or, of `prediction_type` "sample", the image or what to add to `interpolation`."""
+noise (P, 3, H, W) or, of `prediction_type` "sample", the image or what to add to its interpolation.
+"""
 
 
 def linear_scheduler(prediction_type: PredictionType = "epsilon") -> Any:
@@ -59,7 +60,7 @@ def refine(
             an image come from its own alone.
     """
     own = settings
-    scheduler, to_sample = linear_scheduler(own.prediction_type), linear_scheduler("sample")
+    scheduler, to_sample = linear_scheduler(), linear_scheduler("sample")
 
     def draw() -> Tensor:  # (P, 3, H, W), the rows of an image and grid from their generator
         shape = (own.num_masks, *images.shape[1:])
@@ -76,9 +77,7 @@ def refine(
     sample = add_noise(scheduler, start, draw(), own.timesteps[0])
     for timestep, prev_timestep in zip(own.timesteps, [*own.timesteps[1:], CLEAN], strict=True):
         # 3. predict the image (eq. 9)
-        t = torch.full((len(sample),), timestep, device=sample.device)
-        output = known.predict(network, sample, t)
-        original = ddim_step(scheduler, output, timestep, CLEAN, sample).pred_original_sample
+        original = known.image(network, sample, timestep, own)
         if own.clip_sample:
             original = original.clamp(-1, 1)
         # 4. each cell from the trajectory that inpaints it (eq. 10)
@@ -106,6 +105,15 @@ class Known(NamedTuple):
         output = network(torch.cat([sample, *self.shown], 1), t)
         return output if self.interpolation is None else output + self.interpolation
 
+    def image(
+        self, network: Network, sample: Tensor, timestep: int, settings: DRDCSettings
+    ) -> Tensor:
+        """The image (P, 3, H, W) that the network sees in x_t (eq. 9), not clipped."""
+        t = torch.full((len(sample),), timestep, device=sample.device)
+        output = self.predict(network, sample, t)
+        scheduler = linear_scheduler(settings.prediction_type)
+        return ddim_step(scheduler, output, timestep, CLEAN, sample).pred_original_sample
+
 
 def known_of(images: Tensor, unknown: Tensor, fill: Tensor, settings: DRDCSettings) -> Known:
     """Of images (P, 3, H, W) whose `unknown` cells (P, 1, H, W) are filled with the noise `fill`;
@@ -118,6 +126,12 @@ def known_of(images: Tensor, unknown: Tensor, fill: Tensor, settings: DRDCSettin
     if interpolation is not None:
         shown.append(interpolation)
     return Known(filled, tuple(shown), interpolation)
+
+
+def signal_to_noise(t: Tensor) -> Tensor:
+    """abar / (1 - abar) at timesteps (B,): an error of the image times this is one of the noise."""
+    abar: Tensor = linear_scheduler().alphas_cumprod.to(t.device)[t]
+    return abar / (1 - abar)
 
 
 def stitch(parts: Tensor, unknown: Tensor) -> Tensor:
