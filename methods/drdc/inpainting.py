@@ -85,7 +85,7 @@ class LocalGaussian:
             for top in range(0, size, self.block):
                 for left in range(0, size, self.block):
                     self._guess(image, deviations, mask, top, left)
-        return guessed + self.mean
+        return torch.where(unknown, guessed + self.mean, images)
 
     def _guess(self, image: Tensor, known: Tensor, unknown: Tensor, top: int, left: int) -> None:
         """Fill the unknown pixels of one block of `image` (3, H, W) in place."""

@@ -44,7 +44,7 @@ def test_a_network_that_knows_the_image_has_all_the_skill_and_the_mean_none():
     best = skill(knows, init="noise_fill")
     assert best.value == pytest.approx(1, abs=1e-4) and best.held_out == COUNT
     nothing = skill(knows_nothing, init="noise_fill")
-    assert nothing.value < 0 and nothing.error == pytest.approx(nothing.trivial, rel=0.1)
+    assert nothing.value < 0 and nothing.error > 20 * nothing.simple
 
 
 def test_of_a_noise_filled_image_the_condition_is_all_that_is_known():
