@@ -56,8 +56,8 @@ CARD = MethodCard(
         "Inpainted parts are summed without the 1 / n_s of eq. 10, because they are disjoint: as "
         "printed, even a perfect reconstruction is half as bright as the image.",
         "Section 4.2 sends the noise-filled image through the forward process, eq. 12 and 13 the "
-        "image itself; init has both, each trained for what it starts from. init=qsample noises the "
-        "image, so that the unknown cells stay visible (signal-to-noise 1.09 at t = 250): the "
+        "image itself; init has both, each trained for what it starts from. init=qsample noises "
+        "the image, so that the unknown cells stay visible (signal-to-noise 1.09 at t = 250): the "
         "network denoises more than it inpaints. init=noise_fill leaves nothing of them, and the "
         "noise to predict is the one that eq. 9 takes to the clean image, because the one that was "
         "added follows from the inputs; after the first step the unknown cells hold what was "
