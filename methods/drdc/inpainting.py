@@ -9,14 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from adbench.methods.gaussian import Batches
+from adbench.methods.gaussian import GaussianModel
+from adbench.methods.unet import in_full_precision
 
 SWEEPS, COARSEST_SWEEPS = 8, 64
 """Of averaging neighbours on each level: more change little."""
-WINDOW, BLOCK = 32, 16
-"""Sides in pixels: what is known in a window tells of the unknown in the block in its middle."""
-NUGGET = 1e-4
-"""Variance of known pixels' own noise, on the [-1, 1] scale: a byte's rounding, and more."""
+STEPS = 24
+"""Of the iteration: more change the guess for cells of 8 pixels by a twentieth."""
+NOISE = 1e-3
+"""Variance of known pixels' own noise, times the side of the cells, for images in [-1, 1]."""
+SMALLEST_VARIANCE = 1e-7
 
 
 def interpolated(images: Tensor, unknown: Tensor) -> Tensor:
@@ -50,57 +52,56 @@ def _relaxed(images: Tensor, unknown: Tensor, sweeps: int) -> Tensor:
     return images
 
 
-class LocalGaussian:
-    """Images modelled as Gaussian: the mean at each position, and a covariance that depends on the
-    distance of two pixels alone. `inpaint` is then the conditional mean given the known pixels of
-    a window, the best linear guess (kriging).
+class GaussianInpainter:
+    """The best linear guess of unknown pixels: images modelled as Gaussian, the guess is the
+    conditional mean given the known pixels.
+
+    It minimises x' S^-1 x + |known pixels' misfit|^2 / s over the deviation x from the mean, S the
+    model's covariance and s a small noise of known pixels, by conjugate gradients from the
+    interpolation on. As s limits how fast that goes and how fine a guess can be, it is smaller
+    where cells are: the guess is between known pixels there.
     """
 
-    def __init__(self, batches: Batches) -> None:
-        """From normal images (B, 3, H, W). One covariance serves the three channels."""
-        count, total = 0, torch.zeros(())
-        for batch in batches():
-            count, total = count + len(batch), total + batch.sum(0)
-        self.mean = total / count  # (3, H, W)
-        size = self.mean.shape[-1]
-        self.window, self.block = min(WINDOW, size), min(BLOCK, size)
-        # Autocovariance by Fourier transforms, twice as large so that borders do not meet.
-        power = torch.zeros(2 * size, size + 1, dtype=torch.float64, device=self.mean.device)
-        for batch in batches():
-            transforms = torch.fft.rfft2(batch - self.mean, s=(2 * size, 2 * size))
-            power += transforms.abs().square().mean(1).sum(0, dtype=torch.float64)
-        # Divided by all pixels, whatever the lag, so that it is positive definite.
-        covariance = torch.fft.irfft2(power) / (count * size**2)
-        lags = torch.arange(self.window)
-        rows, columns = lags.repeat_interleave(self.window), lags.repeat(self.window)
-        down, across = rows[:, None] - rows, columns[:, None] - columns
-        self.covariance = covariance[down, across].float()  # (window ** 2, window ** 2)
+    def __init__(self, model: GaussianModel, steps: int = STEPS) -> None:
+        """With a model of whole images, and as many steps of the iteration."""
+        self.model, self.steps = model, steps
 
-    def inpaint(self, images: Tensor, unknown: Tensor) -> Tensor:
-        """The images with their unknown pixels guessed from known ones nearby."""
-        guessed = images - self.mean
-        size = images.shape[-1]
-        for image, mask in zip(guessed, unknown[:, 0], strict=True):
-            deviations = image.clone()
-            for top in range(0, size, self.block):
-                for left in range(0, size, self.block):
-                    self._guess(image, deviations, mask, top, left)
-        return torch.where(unknown, guessed + self.mean, images)
+    def __call__(self, images: Tensor, unknown: Tensor) -> Tensor:
+        """The images (B, 3, H, W), their unknown pixels guessed; nothing else of those is read."""
+        with in_full_precision(images.device.type):
+            return torch.where(unknown, self._guess(images, unknown), images)
 
-    def _guess(self, image: Tensor, known: Tensor, unknown: Tensor, top: int, left: int) -> None:
-        """Fill the unknown pixels of one block of `image` (3, H, W) in place."""
-        size, side = image.shape[-1], self.window
-        margin = (side - self.block) // 2
-        y, x = (min(max(start - margin, 0), size - side) for start in (top, left))
-        wanted = torch.zeros_like(unknown)
-        wanted[top : top + self.block, left : left + self.block] = True
-        window = (..., slice(y, y + side), slice(x, x + side))
-        seen = (~unknown[window]).flatten().nonzero()[:, 0]
-        asked = (wanted & unknown)[window].flatten().nonzero()[:, 0]
-        if not len(asked):
-            return
-        covariance = self.covariance
-        between = covariance[seen][:, seen] + NUGGET * torch.eye(len(seen), device=image.device)
-        values = known[window].flatten(1)[:, seen].T  # (known pixels, 3)
-        weights = torch.cholesky_solve(values, torch.linalg.cholesky(between))
-        image[:, (wanted & unknown)] = (covariance[asked][:, seen] @ weights).T
+    def _guess(self, images: Tensor, unknown: Tensor) -> Tensor:
+        model, known = self.model, (~unknown).float()
+        precision = known / (NOISE * cell_sides(unknown))
+        inverse = 1 / model.variances.clamp_min(SMALLEST_VARIANCE)
+        average = precision.mean((1, 2, 3), keepdim=True)
+
+        def filtered(gain: Tensor, x: Tensor) -> Tensor:
+            return model.images(gain * model.coefficients(x))
+
+        def dot(a: Tensor, b: Tensor) -> Tensor:
+            return (a * b).sum((1, 2, 3), keepdim=True)
+
+        x = interpolated(images, unknown) - model.mean
+        right = precision * torch.where(unknown, 0, images - model.mean)
+        residual = right - filtered(inverse, x) - precision * x
+        preconditioner = 1 / (inverse + average)
+        ahead = filtered(preconditioner, residual)
+        direction, size = ahead, dot(residual, ahead)
+        for _ in range(self.steps):
+            applied = filtered(inverse, direction) + precision * direction
+            step = size / dot(direction, applied).clamp_min(1e-30)
+            x = x + step * direction
+            residual = residual - step * applied
+            ahead = filtered(preconditioner, residual)
+            before, size = size, dot(residual, ahead)
+            direction = ahead + size / before.clamp_min(1e-30) * direction
+        return x + model.mean
+
+
+def cell_sides(unknown: Tensor) -> Tensor:
+    """The side (B, 1, 1, 1) of the cells of masks (B, 1, H, W) of which half are unknown, from how
+    often neighbours differ: about 1 / (2 side)."""
+    borders = (unknown[..., 1:] != unknown[..., :-1]).float().mean((1, 2, 3), keepdim=True)
+    return 0.5 / borders.clamp_min(0.5 / unknown.shape[-1])

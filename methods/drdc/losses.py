@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adbench.methods.drdc.process import (
+    Inpaint,
     known_of,
     linear_scheduler,
     signal_to_noise,
@@ -19,7 +20,10 @@ from adbench.methods.training import Loss
 
 
 def training_loss(
-    network: nn.Module, clean: Callable[[Tensor], Tensor], settings: DRDCSettings
+    network: nn.Module,
+    clean: Callable[[Tensor], Tensor],
+    settings: DRDCSettings,
+    inpaint: Inpaint | None = None,
 ) -> Loss:
     """The squared error of the predicted noise (paper, eq. 12) or image.
 
@@ -32,6 +36,7 @@ def training_loss(
         network: from what `Known.predict` shows it, and t, to noise or image.
         clean: from indices (B,) to images (B, 3, H, W) in [-1, 1].
         settings: what is noised, shown and predicted; mask law, timesteps, region of the loss.
+        inpaint: makes the guess that a preconditioned network adds to.
     """
     own, scheduler = settings, linear_scheduler()
 
@@ -45,7 +50,8 @@ def training_loss(
         draw: dict[str, Any] = {"generator": generator, "device": images.device}
         t = torch.randint(own.t_max, (len(images),), **draw)
         noise = torch.randn(images.shape, **draw)
-        known = known_of(images, unknown, torch.randn(images.shape, **draw), own)
+        fill = torch.randn(images.shape, **draw)
+        known = known_of(images, unknown, fill, own, inpaint)
         start = images if own.init == "qsample" else known.filled
         sample = scheduler.add_noise(start, noise, t)
         target = images

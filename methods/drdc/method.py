@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from adbench.methods.drdc.inpainting import GaussianInpainter
     from adbench.methods.drdc.network import ConditionalUNet
+    from adbench.methods.gaussian import GaussianModel
 
 MAX_CALIBRATION = 16
 """Held-out images that are kept with the model: each costs as much as a test image."""
@@ -31,9 +33,10 @@ BASE_DONE = "base, finished"
 class DRDC(DeepMethod):
     """Feature reconstruction, refined by inpainting with a diffusion model.
 
-    Learned by `fit`: `base_` (the base branch) and, but for `output=base`, `network_` (the UNet)
-    and `calibration_`, uint8 (K, H, W, 3), normal images that neither trained on. They are kept
-    because what calibrates a map depends on how it is predicted.
+    Learned by `fit`: `base_` (the base branch) and, but for `output=base`, `network_` (the UNet),
+    `gaussian_` (images as a Gaussian, where the UNet is preconditioned by it) and `calibration_`,
+    uint8 (K, H, W, 3), normal images that neither trained on. They are kept because what calibrates
+    a map depends on how it is predicted.
     """
 
     card: ClassVar[MethodCard] = CARD
@@ -43,6 +46,7 @@ class DRDC(DeepMethod):
     hyperparameters: DRDCSettings
     base_: FeatureReconstruction
     network_: ConditionalUNet
+    gaussian_: GaussianModel | None
     calibration_: NDArray[np.uint8]
 
     @property
@@ -98,6 +102,7 @@ class DRDC(DeepMethod):
         from adbench.methods.drdc import losses
         from adbench.methods.drdc.scoring import to_unit_range
         from adbench.methods.features import evenly_spread
+        from adbench.methods.gaussian import GaussianModel
 
         own, device = self.hyperparameters, context.device
         held_out, seen = training.held_out_split(len(train), own, context)
@@ -119,9 +124,12 @@ class DRDC(DeepMethod):
             return fitted
 
         self.network_ = self._create_network(context)
+        self.gaussian_ = GaussianModel.fit(normals).to(device) if own.preconditioned else None
         stage = training.StageCheckpoint(context.checkpoint, "unet", state, finished)
         own_context = replace(_named(context, "UNet"), checkpoint=stage)
-        loss = losses.training_loss(self.network_, lambda chosen: clean(seen[chosen]), own)
+        loss = losses.training_loss(
+            self.network_, lambda chosen: clean(seen[chosen]), own, self._inpaint
+        )
         values = training.train(self.network_, loss, len(seen), own, own.steps, own_context, finish)
         self.diagnostics_["unet"] = training.loss_record(values, len(seen)) | {
             "calibration_images": len(kept),
@@ -158,8 +166,16 @@ class DRDC(DeepMethod):
         from adbench.methods.drdc.scoring import Refinement, Scorer
 
         own = self.hyperparameters
-        branch = Refinement(self.network_, self.calibration_) if own.refines else None
+        branch = None
+        if own.refines:
+            branch = Refinement(self.network_, self._inpaint, self.calibration_)
         self._scorer = Scorer(self.base_, branch, own, context)
+
+    @property
+    def _inpaint(self) -> GaussianInpainter | None:
+        from adbench.methods.drdc.inpainting import GaussianInpainter
+
+        return GaussianInpainter(self.gaussian_) if self.gaussian_ else None
 
     def learned(self) -> dict[str, Tensor]:
         import torch
@@ -168,14 +184,20 @@ class DRDC(DeepMethod):
         if not self.hyperparameters.refines:
             return base
         kept = {"calibration": torch.from_numpy(self.calibration_)}
+        if self.gaussian_:
+            kept |= {f"gaussian.{name}": t for name, t in self.gaussian_.tensors().items()}
         return base | named("unet", self.network_) | kept
 
     def restore(self, tensors: Mapping[str, Tensor], context: Context) -> None:
+        from adbench.methods.gaussian import GaussianModel
+
         self._restore_base(below("base", tensors), context)
         if self.hyperparameters.refines:
             self.network_ = self._create_network(context)
             fill(self.network_, below("unet", tensors))
             self.calibration_ = tensors["calibration"].numpy()
+            gaussian = below("gaussian", tensors)
+            self.gaussian_ = GaussianModel(**gaussian).to(context.device) if gaussian else None
         self._make_ready(context)
 
     def _restore_base(self, tensors: Mapping[str, Tensor], context: Context) -> None:

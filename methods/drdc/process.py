@@ -15,13 +15,13 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from adbench.methods.diffusion import CLEAN, PredictionType, ddim_step
-from adbench.methods.drdc.inpainting import interpolated
 from adbench.methods.drdc.settings import NUM_TRAIN_TIMESTEPS, DRDCSettings
 
 Network = Callable[[Tensor, Tensor], Tensor]
 """Called with x_t and what is known beside it (P, 3 to 10, H, W), and timesteps (P,); returns the
-noise (P, 3, H, W) or, of `prediction_type` "sample", the image or what to add to its interpolation.
-"""
+noise (P, 3, H, W) or, of `prediction_type` "sample", the image or what to add to its guess."""
+Inpaint = Callable[[Tensor, Tensor], Tensor]
+"""From images (P, 3, H, W) and masks of the unknown (P, 1, H, W) to guesses of the images."""
 
 
 def linear_scheduler(prediction_type: PredictionType = "epsilon") -> Any:
@@ -49,6 +49,7 @@ def refine(
     images: Tensor,
     generators: Sequence[Sequence[torch.Generator]],
     settings: DRDCSettings,
+    inpaint: Inpaint | None = None,
 ) -> Iterator[Refined]:
     """Inpaint all cells of all grids, and give the predicted images of every step.
 
@@ -58,6 +59,7 @@ def refine(
         images: float32 (B, 3, H, W) in [-1, 1], H = W.
         generators: one for each image and grid, on the device of the images: masks and noise of
             an image come from its own alone.
+        inpaint: makes the guess that a preconditioned network adds to.
     """
     own = settings
     scheduler, to_sample = linear_scheduler(), linear_scheduler("sample")
@@ -71,7 +73,7 @@ def refine(
     unknown = inference_masks(images.shape[-1], own.grids, own.num_masks, generators)
     mask = unknown.flatten(0, 2)  # (P, 1, H, W)
     clean = images.repeat_interleave(len(own.grids) * own.num_masks, 0)  # (P, 3, H, W)
-    known = known_of(clean, mask, draw(), own)
+    known = known_of(clean, mask, draw(), own, inpaint)
     # 2. the start (eq. 3): x_t of the image, or of I_in, which in unknown cells is pure noise
     start = clean if own.init == "qsample" else known.filled
     sample = add_noise(scheduler, start, draw(), own.timesteps[0])
@@ -94,16 +96,16 @@ def refine(
 
 class Known(NamedTuple):
     """What the network may know of images (P, 3, H, W): I_in, with noise in the unknown cells, and,
-    where the settings ask for them, the mask (P, 1, H, W) and the interpolation."""
+    where the settings ask for them, the mask (P, 1, H, W) and a `guess` of the image."""
 
     filled: Tensor
     shown: tuple[Tensor, ...]
-    interpolation: Tensor | None
+    guess: Tensor | None
 
     def predict(self, network: Network, sample: Tensor, t: Tensor) -> Tensor:
         """The noise or image (P, 3, H, W) that the network sees in x_t at timesteps (P,)."""
         output = network(torch.cat([sample, *self.shown], 1), t)
-        return output if self.interpolation is None else output + self.interpolation
+        return output if self.guess is None else output + self.guess
 
     def image(
         self, network: Network, sample: Tensor, timestep: int, settings: DRDCSettings
@@ -115,17 +117,23 @@ class Known(NamedTuple):
         return ddim_step(scheduler, output, timestep, CLEAN, sample).pred_original_sample
 
 
-def known_of(images: Tensor, unknown: Tensor, fill: Tensor, settings: DRDCSettings) -> Known:
+def known_of(
+    images: Tensor,
+    unknown: Tensor,
+    fill: Tensor,
+    settings: DRDCSettings,
+    inpaint: Inpaint | None,
+) -> Known:
     """Of images (P, 3, H, W) whose `unknown` cells (P, 1, H, W) are filled with the noise `fill`;
-    nothing of those cells is in it."""
+    nothing of those cells is in it. `inpaint` makes the guess, where there is to be one."""
     own, filled = settings, torch.where(unknown, fill, images)
     shown = [filled] if own.model_condition else []
     if own.mask_channel:
         shown.append(unknown.to(images.dtype))
-    interpolation = interpolated(images, unknown) if own.interpolate else None
-    if interpolation is not None:
-        shown.append(interpolation)
-    return Known(filled, tuple(shown), interpolation)
+    guess = None if inpaint is None else inpaint(images, unknown)
+    if guess is not None:
+        shown.append(guess)
+    return Known(filled, tuple(shown), guess)
 
 
 def signal_to_noise(t: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from adbench.contracts import Context, Images, Skill
 from adbench.errors import MethodError
-from adbench.methods.drdc.process import Refined, refine
+from adbench.methods.drdc.process import Inpaint, Refined, refine
 from adbench.methods.drdc.settings import DRDCSettings
 from adbench.methods.drdc.skill import measured_skill
 from adbench.methods.gaussian import Batches
@@ -35,9 +35,11 @@ class Units(NamedTuple):
 
 
 class Refinement(NamedTuple):
-    """The UNet, and the held-out normals uint8 (K, H, W, 3) that calibrate its maps."""
+    """The UNet, what makes the guess that it adds to, and the held-out normals uint8 (K, H, W, 3)
+    that calibrate its maps."""
 
     network: nn.Module
+    inpaint: Inpaint | None
     calibration: NDArray[np.uint8]
 
 
@@ -135,7 +137,8 @@ class Scorer:
 
     def _refinements(self, images: Images) -> Iterator[tuple[Tensor, Iterator[Refined]]]:
         """Some images at a time, in [-1, 1], and the steps of their refinement."""
-        own, device = self._own, str(self._device)
+        assert self._refinement is not None
+        own, device, inpaint = self._own, str(self._device), self._refinement.inpaint
         chunk = chunk_size(self._device)
         for start in range(0, len(images), chunk):
             part = images[start : start + chunk]
@@ -144,7 +147,7 @@ class Scorer:
                 [self._context.generator("refine", name, c, device=device) for c in own.grids]
                 for name in part.ids
             ]
-            yield batch, refine(self._network, batch, generators, own)
+            yield batch, refine(self._network, batch, generators, own, inpaint)
 
     def _network(self, inputs: Tensor, t: Tensor) -> Tensor:
         assert self._refinement is not None
@@ -154,7 +157,9 @@ class Scorer:
 
     def skill(self, held_out: Tensor, normals: Batches) -> Skill:
         """Of the UNet, on images (N, 3, H, W) in [-1, 1] that trained nothing; `normals` did."""
-        return measured_skill(self._network, held_out, normals, self._own, self._context)
+        assert self._refinement is not None
+        own, inpaint = self._own, self._refinement.inpaint
+        return measured_skill(self._network, held_out, normals, own, self._context, inpaint)
 
     @torch.inference_mode()
     def pictures(self, images: Images) -> dict[str, NDArray[Any]]:

@@ -238,10 +238,10 @@ class DRDCSettings(HeldOutSettings, BackboneSettings):
     prediction_type: Literal["epsilon", "sample"] = Field(
         "epsilon", description="what the UNet predicts and its loss compares: noise, or image"
     )
-    interpolate: bool = Field(
+    preconditioned: bool = Field(
         False,
-        description="true: the UNet is shown a smooth interpolation of the known pixels as well, "
-        "and predicts what to add to it (prediction_type=sample)",
+        description="true: the UNet is shown the best Gaussian guess of the image as well, and "
+        "predicts what to add to it (prediction_type=sample)",
     )
     init: Literal["qsample", "noise_fill"] = Field(
         "qsample",
@@ -309,9 +309,9 @@ class DRDCSettings(HeldOutSettings, BackboneSettings):
                 f"timesteps begin at {self.timesteps[0]}, but t_max={self.t_max} trains on those "
                 "below it only"
             )
-        if self.interpolate and self.prediction_type != "sample":
+        if self.preconditioned and self.prediction_type != "sample":
             raise ValueError(
-                "interpolate=true has the UNet add to an image: expected prediction_type=sample"
+                "preconditioned=true has the UNet add to an image: expected prediction_type=sample"
             )
         if self.smoothing_kernel % 2 == 0:
             raise ValueError(f"smoothing_kernel={self.smoothing_kernel}: expected an odd number")
@@ -356,7 +356,7 @@ class DRDCSettings(HeldOutSettings, BackboneSettings):
     @property
     def network_shape(self) -> tuple[int, int, tuple[int, ...], tuple[int, ...], int, int]:
         """What the UNet is built from."""
-        channels = 3 + 3 * self.model_condition + self.mask_channel + 3 * self.interpolate
+        channels = 3 + 3 * self.model_condition + self.mask_channel + 3 * self.preconditioned
         levels = (self.base_width, self.multipliers, self.attention_factors)
         return (channels, *levels, self.blocks, self.patch_size)
 

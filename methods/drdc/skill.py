@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from adbench.contracts import Context, Skill
 from adbench.contracts.skill import MIN_HELD_OUT, too_few
 from adbench.methods.diffusion import noise_like
-from adbench.methods.drdc.inpainting import LocalGaussian
+from adbench.methods.drdc.inpainting import GaussianInpainter
 from adbench.methods.drdc.process import (
+    Inpaint,
     Network,
     add_noise,
     grid_masks,
@@ -24,6 +25,8 @@ from adbench.methods.drdc.settings import DRDCSettings
 from adbench.methods.gaussian import Batches, GaussianModel
 
 TIMESTEPS = (50, 150, 250)
+GUESS_STEPS = 100
+"""Until it changes no more: a network that is preconditioned starts from fewer."""
 BLOCKS = (1, 8)
 """Sides of the blocks of pixels that the Gaussian denoiser takes as channels: the whole image is
 modelled with the first, blocks of it with the second."""
@@ -31,7 +34,12 @@ modelled with the first, blocks of it with the second."""
 
 @torch.inference_mode()
 def measured_skill(
-    network: Network, held_out: Tensor, normals: Batches, settings: DRDCSettings, context: Context
+    network: Network,
+    held_out: Tensor,
+    normals: Batches,
+    settings: DRDCSettings,
+    context: Context,
+    inpaint: Inpaint | None = None,
 ) -> Skill:
     """The squared error of the noise on unknown cells, against the best Gaussian guess.
 
@@ -42,6 +50,7 @@ def measured_skill(
         held_out: images (N, 3, H, W) in [-1, 1] that trained nothing; each gets one of the
             training grids in turn, half of its cells unknown.
         normals: batches of those that the network was trained on.
+        inpaint: makes the guess that a preconditioned network adds to.
     """
     own, count = settings, len(held_out)
     if count < MIN_HELD_OUT:
@@ -58,8 +67,8 @@ def measured_skill(
         for i in range(count)
     ]  # fmt: skip
     unknown, fill = torch.stack(masks).to(held_out.device), noise("fill")
-    known = known_of(held_out, unknown, fill, own)
-    others = known_of(held_out.roll(1, 0), unknown, fill, own)
+    known = known_of(held_out, unknown, fill, own, inpaint)
+    others = known_of(held_out.roll(1, 0), unknown, fill, own, inpaint)
     start = held_out if own.init == "qsample" else known.filled
     scheduler = linear_scheduler()
     samples = [add_noise(scheduler, start, noise("noise", t), t) for t in timesteps]
@@ -74,7 +83,8 @@ def measured_skill(
     mean = _mean_image(normals).to(held_out)
     trivial = errors([mean.expand_as(held_out)] * len(timesteps))
     if own.init == "noise_fill":
-        guess = LocalGaussian(normals).inpaint(held_out, unknown)
+        model = GaussianModel.fit(normals).to(str(held_out.device))
+        guess = GaussianInpainter(model, GUESS_STEPS)(held_out, unknown)
         simple = [errors([guess] * len(timesteps)), trivial]
     else:
         trivial = torch.ones_like(trivial)  # no noise is predicted

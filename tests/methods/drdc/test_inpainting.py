@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from adbench.methods.drdc.inpainting import LocalGaussian, interpolated
+from adbench.methods.drdc.inpainting import GaussianInpainter, cell_sides, interpolated
 from adbench.methods.drdc.process import grid_masks
+from adbench.methods.gaussian import GaussianModel
 
 SIDE = 48
 
@@ -26,14 +27,14 @@ def masks(count, cell):
 @pytest.fixture(scope="module")
 def model():
     normals = textures(40)
-    return LocalGaussian(lambda: normals.split(16))
+    return GaussianModel.fit(lambda: normals.split(16))
 
 
 @pytest.mark.parametrize("cell", [1, 8])
 def test_only_unknown_pixels_are_guessed_and_only_from_known_ones(cell, model):
     images, unknown = textures(2, seed=1), masks(2, cell)
     changed = torch.where(unknown, torch.full_like(images, 9.0), images)
-    for inpaint in (interpolated, model.inpaint):
+    for inpaint in (interpolated, GaussianInpainter(model)):
         found = inpaint(images, unknown)
         assert torch.equal(found[~unknown.expand_as(found)], images[~unknown.expand_as(images)])
         torch.testing.assert_close(inpaint(changed, unknown), found)
@@ -54,20 +55,28 @@ def test_the_gaussian_guess_is_better_than_the_interpolation_and_the_mean(cell, 
     def error(guess):
         return float((guess - images)[hidden].square().mean())
 
-    best = error(model.inpaint(images, unknown))
+    best = error(GaussianInpainter(model)(images, unknown))
     assert best < error(interpolated(images, unknown)) < error(model.mean.expand_as(images))
 
 
 def test_the_guess_is_the_conditional_mean():
-    """Against the formula over the whole of an image that fits into one window."""
+    """Against the formula, with the covariance written out over all pixels of a small image."""
     generator = torch.Generator().manual_seed(0)
-    normals = torch.randn(30, 3, 8, 8, generator=generator).cumsum(2) * 0.1
-    model = LocalGaussian(lambda: [normals])
+    normals = torch.randn(60, 3, 8, 8, generator=generator).cumsum(2) * 0.1
+    model = GaussianModel.fit(lambda: [normals])
     image, unknown = normals[:1], torch.rand(1, 1, 8, 8, generator=generator) < 0.5
-    deviations, hidden = (image - model.mean)[0].flatten(1), unknown.flatten()
-    a = model.covariance[~hidden][:, ~hidden] + 1e-4 * torch.eye(int((~hidden).sum()))
-    expected = model.covariance[hidden][:, ~hidden] @ torch.linalg.solve(
-        a, deviations[:, ~hidden].T
+    pixels = torch.eye(3 * 64).view(-1, 3, 8, 8)
+    covariance = model.images(model.variances * model.coefficients(pixels)).flatten(1)
+    hidden = unknown.expand(1, 3, 8, 8).flatten()
+    noise = 1e-3 * float(cell_sides(unknown)) * torch.eye(int((~hidden).sum()))
+    weights = torch.linalg.solve(
+        covariance[~hidden][:, ~hidden] + noise, (image - model.mean).flatten()[~hidden]
     )
-    found = (model.inpaint(image, unknown) - model.mean)[0].flatten(1)[:, hidden]
-    torch.testing.assert_close(found, expected.T, atol=1e-4, rtol=1e-3)
+    expected = model.mean.flatten()[hidden] + covariance[hidden][:, ~hidden] @ weights
+    found = GaussianInpainter(model, 200)(image, unknown).flatten()[hidden]
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("cell", [1, 4, 8])
+def test_the_side_of_cells_is_told_from_the_mask(cell):
+    assert float(cell_sides(masks(8, cell)).mean()) == pytest.approx(cell, rel=0.3)

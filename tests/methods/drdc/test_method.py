@@ -143,7 +143,7 @@ def test_presets_are_the_specified_settings():
         ({"fusion": "calibrated", "held_out_fraction": 0}, "held_out_fraction above 0"),
         ({"grids": ""}, "grids"),
         ({"pool_kernel": 300}, "exceeds image_size"),
-        ({"interpolate": True}, "expected prediction_type=sample"),
+        ({"preconditioned": True}, "expected prediction_type=sample"),
     ],
 )
 def test_impossible_options_are_refused(options, message):
@@ -290,7 +290,7 @@ def test_intermediates_show_the_way_to_the_map(fitted, images):
     [
         ({"model_condition": False, "loss_region": "masked"}, 3),
         ({"init": "noise_fill", "mask_channel": True, "prediction_type": "sample"}, 7),
-        ({"prediction_type": "sample", "interpolate": True, "patch_size": 2,
+        ({"prediction_type": "sample", "preconditioned": True, "patch_size": 2,
           "attention_factors": "4"}, 9 * 4),
     ],
 )  # fmt: skip
