@@ -112,7 +112,7 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.resample = resample
-        self.norm1 = SmallMapGroupNorm(NORM_GROUPS, in_channels)
+        self.norm1 = SmallMapGroupNorm(NORM_GROUPS, in_channels, silu=True)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.time = nn.Linear(time_dim, 2 * out_channels)
         self.norm2 = SmallMapGroupNorm(NORM_GROUPS, out_channels)
@@ -124,7 +124,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        h = self.conv1(resampled(F.silu(self.norm1(x)), self.resample))
+        h = self.conv1(resampled(self.norm1(x), self.resample))
         scale, shift = self.time(F.silu(embedding))[:, :, None, None].chunk(2, 1)
         h = torch.addcmul(shift, self.norm2(h), 1 + scale)
         h = self.conv2(F.silu(h))
