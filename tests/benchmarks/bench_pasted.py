@@ -1,9 +1,9 @@
 """DRDC on training normals alone: pasted fragments found by each map, and a picture of them gone.
 
     python tests/benchmarks/bench_pasted.py mpdd:metal_plate --data-root DIR --picture pasted.png
-    python tests/benchmarks/bench_pasted.py magnetic_tile --data-root DIR --set steps=200 base_steps=1
+    python tests/benchmarks/bench_pasted.py magnetic_tile --data-root DIR --set base_steps=1
 
-Trains the `fast` preset (`--set k=v` changes it) on the training half of the training normals and
+Trains the `fast` preset (`--set k=v` changes it) on most of the training normals and
 prints what it learned (skill), and the image and pixel AUROC of normals with pasted fragments
 against the same normals, which trained nothing, for each map and for several shares of the
 diffusion in the fused one. No test image is opened.
@@ -24,10 +24,10 @@ from PIL import Image
 from adbench.contracts import Context, Images
 from adbench.data.cache import DiskCache
 from adbench.hyperparameters import build_hyperparameters
-from adbench.metrics.exact import image_metrics, pixel_metrics
 from adbench.methods.drdc.method import DRDC
 from adbench.methods.drdc.scoring import Units, fuse
 from adbench.methods.scoring import pooled_maximum
+from adbench.metrics.exact import image_metrics, pixel_metrics
 from adbench.select.pseudo import pseudo_set, split_normals, training_selection
 
 SHOWN = 4
