@@ -26,7 +26,7 @@ from adbench.methods.gaussian import Batches, GaussianModel
 
 TIMESTEPS = (50, 150, 250)
 GUESS_STEPS = 100
-"""Until it changes no more: a network that is preconditioned starts from fewer."""
+"""Until it changes no more; a network that is preconditioned starts from fewer."""
 BLOCKS = (1, 8)
 """Sides of the blocks of pixels that the Gaussian denoiser takes as channels: the whole image is
 modelled with the first, blocks of it with the second."""
