@@ -297,7 +297,9 @@ def test_intermediates_show_the_way_to_the_map(fitted, images):
 def test_other_readings_and_networks_train_and_score(options, channels, images):
     method = fit("drdc", steps=1, **options)
     assert method.network_.stem.in_channels == channels
-    assert np.isfinite(method.predict(images[:1]).scores).all()
+    maps = method.predict(images[:1]).maps
+    assert np.isfinite(maps).all()
+    np.testing.assert_array_equal(asked(method, steps=1, **options).predict(images[:1]).maps, maps)
 
 
 def test_a_base_at_several_scales_depends_on_no_neighbour(fitted, images):
