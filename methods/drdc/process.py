@@ -15,13 +15,14 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from adbench.methods.diffusion import CLEAN, PredictionType, ddim_step
+from adbench.methods.drdc.inpainting import Guess
 from adbench.methods.drdc.settings import NUM_TRAIN_TIMESTEPS, DRDCSettings
 
 Network = Callable[[Tensor, Tensor], Tensor]
 """Called with x_t and what is known beside it (P, 3 to 10, H, W), and timesteps (P,); returns the
 noise (P, 3, H, W) or, of `prediction_type` "sample", the image or what to add to its guess."""
-Inpaint = Callable[[Tensor, Tensor], Tensor]
-"""From images (P, 3, H, W) and masks of the unknown (P, 1, H, W) to guesses of the images."""
+Inpaint = Callable[[Tensor, Tensor], Guess]
+"""Called with images (P, 3, H, W) and masks of the unknown (P, 1, H, W)."""
 
 
 def linear_scheduler(prediction_type: PredictionType = "epsilon") -> Any:
@@ -100,12 +101,13 @@ class Known(NamedTuple):
 
     filled: Tensor
     shown: tuple[Tensor, ...]
-    guess: Tensor | None
+    guess: Guess | None
 
     def predict(self, network: Network, sample: Tensor, t: Tensor) -> Tensor:
         """The noise or image (P, 3, H, W) that the network sees in x_t at timesteps (P,)."""
         output = network(torch.cat([sample, *self.shown], 1), t)
-        return output if self.guess is None else output + self.guess
+        # In units of what is to be learned: else the first steps' noise is larger than that.
+        return output if self.guess is None else self.guess.images + self.guess.scale * output
 
     def image(
         self, network: Network, sample: Tensor, timestep: int, settings: DRDCSettings
@@ -132,7 +134,7 @@ def known_of(
         shown.append(unknown.to(images.dtype))
     guess = None if inpaint is None else inpaint(images, unknown)
     if guess is not None:
-        shown.append(guess)
+        shown.append(guess.images)
     return Known(filled, tuple(shown), guess)
 
 

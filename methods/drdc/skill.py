@@ -84,7 +84,7 @@ def measured_skill(
     trivial = errors([mean.expand_as(held_out)] * len(timesteps))
     if own.init == "noise_fill":
         model = GaussianModel.fit(normals).to(str(held_out.device))
-        guess = GaussianInpainter(model, GUESS_STEPS)(held_out, unknown)
+        guess = GaussianInpainter(model, GUESS_STEPS)(held_out, unknown).images
         simple = [errors([guess] * len(timesteps)), trivial]
     else:
         trivial = torch.ones_like(trivial)  # no noise is predicted

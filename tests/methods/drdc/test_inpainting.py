@@ -34,7 +34,8 @@ def model():
 def test_only_unknown_pixels_are_guessed_and_only_from_known_ones(cell, model):
     images, unknown = textures(2, seed=1), masks(2, cell)
     changed = torch.where(unknown, torch.full_like(images, 9.0), images)
-    for inpaint in (interpolated, GaussianInpainter(model)):
+    gaussian = GaussianInpainter(model)
+    for inpaint in (interpolated, lambda *arguments: gaussian(*arguments).images):
         found = inpaint(images, unknown)
         assert torch.equal(found[~unknown.expand_as(found)], images[~unknown.expand_as(images)])
         torch.testing.assert_close(inpaint(changed, unknown), found)
@@ -55,8 +56,16 @@ def test_the_gaussian_guess_is_better_than_the_interpolation_and_the_mean(cell, 
     def error(guess):
         return float((guess - images)[hidden].square().mean())
 
-    best = error(GaussianInpainter(model)(images, unknown))
+    best = error(GaussianInpainter(model)(images, unknown).images)
     assert best < error(interpolated(images, unknown)) < error(model.mean.expand_as(images))
+
+
+@pytest.mark.parametrize("cell", [4, 8])
+def test_the_scale_is_about_how_much_the_guess_errs(cell, model):
+    images, unknown = textures(4, seed=1), masks(4, cell)
+    guess = GaussianInpainter(model)(images, unknown)
+    error = (guess.images - images)[unknown.expand_as(images)].square().mean().sqrt()
+    assert 0.4 < float(guess.scale.mean() / error) < 3
 
 
 def test_the_guess_is_the_conditional_mean():
@@ -73,7 +82,7 @@ def test_the_guess_is_the_conditional_mean():
         covariance[~hidden][:, ~hidden] + noise, (image - model.mean).flatten()[~hidden]
     )
     expected = model.mean.flatten()[hidden] + covariance[hidden][:, ~hidden] @ weights
-    found = GaussianInpainter(model, 200)(image, unknown).flatten()[hidden]
+    found = GaussianInpainter(model, 200)(image, unknown).images.flatten()[hidden]
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
 
 
