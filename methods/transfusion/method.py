@@ -52,11 +52,12 @@ class TransFusion(DeepMethod):
         own = self.hyperparameters
         self._take_network(context)
         if own.weights is not None:
-            digest = weights.load_checkpoint(self.network_, own.weights)
-            self.protocol_ = {"weights_sha256": digest}
+            file = weights.checkpoint_of(own.weights, set(train.categories))
+            digest = weights.load_checkpoint(self.network_, file)
+            self.protocol_ = {"weights_sha256": digest, "held_out": 0}
             self.diagnostics_ = {"training": "none: weights were given"}
         else:
-            self.protocol_, self.diagnostics_ = training.train_network(
+            self.protocol_, self.diagnostics_, self.skill_ = training.train_network(
                 self.network_, own, train, context
             )
         self.network_.eval()
@@ -135,7 +136,6 @@ class TransFusion(DeepMethod):
 
     def _take_network(self, context: Context) -> None:
         """The network that the hyper-parameters describe, with random weights."""
-        import torch
 
         from adbench.methods.training import chosen_precision, seeded
         from adbench.methods.transfusion.network import TransFusionUNet
@@ -146,7 +146,7 @@ class TransFusion(DeepMethod):
             network = TransFusionUNet(
                 own.width, own.levels, own.blocks, own.attention_levels, own.positional_encoding
             )
-        self.network_ = network.to(memory_format=torch.channels_last).to(context.device)
+        self.network_ = network.to(memory_format=network.memory_format).to(context.device)
 
     @property
     def _device(self) -> Any:
