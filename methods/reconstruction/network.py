@@ -20,6 +20,9 @@ class FeatureTransformer(nn.Module):
     The mask, a learned query in every decoder layer and jittered inputs in training keep it from
     copying what it is shown, anomalies included. The encoder has `layers` layers and so has the
     decoder; `neighbour_window` is the side of the masked window (odd, less than S), or 0.
+
+    With `standardise` it works on features less the mean of their position, in deviations of
+    their channel, and its last layer starts at zero: before training it predicts the mean.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class FeatureTransformer(nn.Module):
         layers: int = 4,
         dropout: float = 0.1,
         neighbour_window: int = 7,
+        standardise: bool = False,
     ) -> None:
         super().__init__()
         self.enter = nn.Linear(channels, hidden)
@@ -54,9 +58,24 @@ class FeatureTransformer(nn.Module):
         for module in self.modules():
             if isinstance(module, Attention):
                 module.reset_parameters()
+        self.mean: Tensor | None
+        self.deviation: Tensor | None
+        if standardise:
+            nn.init.zeros_(self.leave.weight)
+            self.register_buffer("mean", torch.zeros(feature_size, feature_size, channels))
+            self.register_buffer("deviation", torch.ones(channels))
+        else:
+            self.mean = self.deviation = None
 
     def forward(self, features: Tensor) -> Tensor:
         """Reconstructed features, of the same shape (B, S, S, C) and in float32."""
+        if self.mean is None or self.deviation is None:
+            return self.reconstruct(features)
+        restored = self.reconstruct((features - self.mean) / self.deviation)
+        return self.mean + self.deviation * restored
+
+    def reconstruct(self, features: Tensor) -> Tensor:
+        """The same in the space that the transformer works in."""
         tokens = self.enter(features.flatten(1, 2))  # (B, T, D)
         positions = self.positions()
         for layer in self.encoder:
