@@ -163,6 +163,17 @@ class Request:
     ] = False
     keep_model: Annotated[bool, typer.Option(help="keep fitted models")] = True
     wait: Annotated[bool, typer.Option(help="wait for cells that another run has claimed")] = True
+    snapshots: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=100,
+            metavar="N",
+            help="score N points along each training too, log-spaced from a hundredth of its steps "
+            "to its end: for `report --snapshots` and figures, never for tables; their models are "
+            "kept as the model is",
+        ),
+    ] = 0
     checkpoint_seconds: Annotated[
         float,
         typer.Option(

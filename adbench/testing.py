@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -68,20 +69,37 @@ class PixelGaussian(Method):
             "sum": torch.zeros(sums.shape, dtype=torch.float64),
             "squares": torch.zeros(sums.shape, dtype=torch.float64),
         }
-        for step in range(state["step"], self.hyperparameters.steps):
+        steps = self.hyperparameters.steps
+        for step in range(state["step"], steps):
+            if step:
+                context.snapshot(step, steps, partial(self._after, step, dict(state), context))
             time.sleep(self.hyperparameters.step_seconds)
             state["sum"] = state["sum"] + torch.from_numpy(sums)
             state["squares"] = state["squares"] + torch.from_numpy(squares)
             state["step"] = step + 1
-            context.progress("fit", step + 1, self.hyperparameters.steps)
+            state["images"] = len(train) * (step + 1)
+            context.progress("fit", step + 1, steps)
             if context.checkpoint.due():
                 context.checkpoint.save(state)
-        count = len(train) * self.hyperparameters.steps
-        self.mean_ = (state["sum"] / count).numpy()
-        variance = (state["squares"] / count).numpy() - self.mean_**2
+        return self._take(state, context)
+
+    def _take(self, state: dict[str, Any], context: Context) -> Self:
+        """Learn what the sums say."""
+        self.mean_ = (state["sum"] / state["images"]).numpy()
+        variance = (state["squares"] / state["images"]).numpy() - self.mean_**2
         self.std_ = variance.clip(min=1.0) ** 0.5
         self.seed_ = context.seed
         return self
+
+    def _after(self, step: int, state: dict[str, Any], context: Context) -> PixelGaussian:
+        """The method that so many passes would have given."""
+        own = self.hyperparameters.model_copy(update={"steps": step})
+        return PixelGaussian(own)._take(state, context)
+
+    def training_flops(self, num_train: int) -> float:
+        """Of the two sums over all images, in every pass."""
+        own = self.hyperparameters
+        return 4.0 * float(own.steps * num_train * own.image_size**2)
 
     def predict(self, images: Images) -> Prediction:
         """|z| per pixel, its maximum per image, plus the seeded noise if any."""

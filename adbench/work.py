@@ -40,7 +40,7 @@ from adbench.plan import Cell, Plan
 from adbench.reporter import Reporter
 from adbench.request import Request
 from adbench.store.claims import Claim, ClaimWatch
-from adbench.store.files import explain_os_error, remove
+from adbench.store.files import explain_os_error
 from adbench.store.folders import CellFolder
 from adbench.store.records import Failure, Record
 from adbench.team import Leader, PartnerLost, follow
@@ -198,7 +198,7 @@ class Work:
             say(f"warning: {cell.title}: timing failed: {error}")
             record = folder.write_record(done)
         if not settings.keep_model:
-            remove(folder.model)
+            folder.drop_models()
         return record
 
     def _keeps_model(self, index: int, cell: Cell, *, timed: bool) -> bool:
@@ -283,6 +283,7 @@ def make_settings(request: Request, deadline: float | None = None) -> Settings:
         checkpoint_seconds=request.checkpoint_seconds,
         deadline=deadline,
         accumulate=request.accumulate,
+        snapshots=request.snapshots,
     )
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from adbench.contracts import JSON, Context, Geometry, Images, Method, Skill
 from adbench.contracts.skill import NO_NETWORK
@@ -40,6 +41,7 @@ class DeepMethod(Method):
 
     protocol_: dict[str, JSON]
     diagnostics_: dict[str, JSON]
+    network_: Any
     skill_: Skill = Skill.unknown(NO_NETWORK)
 
     @abstractmethod
@@ -71,6 +73,15 @@ class DeepMethod(Method):
         self.skill_ = Skill(**state["skill"])
         self.restore(load_file(folder / TENSORS), context)
         return self
+
+    def after(self, step: int, network: nn.Module) -> Self:
+        """For a snapshot: what is fitted so far, with `network_` as it is after so many of its
+        `steps`. What the method learns from a trained network is still to be learned."""
+        own, other = self.hyperparameters, copy(self)
+        other.hyperparameters = type(own)(**{**dict(own), "steps": step})
+        other.protocol_, other.diagnostics_ = dict(self.protocol_), dict(self.diagnostics_)
+        other.network_ = network
+        return other
 
     def protocol(self) -> dict[str, JSON]:
         return self.protocol_

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adbench.contracts import JSON, Checkpoint, Context, Team
+from adbench.contracts import JSON, Checkpoint, Context, Method, Team
 from adbench.contracts.skill import MIN_HELD_OUT
 from adbench.errors import MethodError
 from adbench.methods.settings import HeldOutSettings, OptimiserSettings
@@ -20,6 +20,8 @@ from adbench.methods.settings import HeldOutSettings, OptimiserSettings
 Loss = Callable[[Tensor, torch.Generator], Tensor]
 """Called with the indices (B,) of a batch, or of a part of one, and its generator, which lives on
 the context's device; returns the mean loss."""
+Finish = Callable[[nn.Module, int], Method]
+"""Called with a trained network, frozen, and the steps that trained it; returns a fitted method."""
 
 MAX_HELD_OUT = 32
 LOOK_EVERY = 10
@@ -51,6 +53,7 @@ def train(
     settings: OptimiserSettings,
     num_steps: int,
     context: Context,
+    finish: Finish | None = None,
 ) -> list[float]:
     """Train `network` in place by AdamW on batches that may straddle two epochs and are always
     full; returns the loss of every step.
@@ -58,7 +61,8 @@ def train(
     Afterwards it is frozen and holds the averaged weights, or the last if `ema_decay` is 0.
     Resumes from `context.checkpoint`. All randomness comes from generators named by step or epoch,
     so that a resumed run equals an uninterrupted one bit for bit. Members of `context.team` share
-    each batch. Raises `MethodError` where the loss is not finite.
+    each batch. `finish` makes the method of `context.snapshot` from a copy of the network. Raises
+    `MethodError` where the loss is not finite.
     """
     state = _TrainingState(network, settings, num_steps)
     precision = chosen_precision(settings, context)
@@ -70,6 +74,9 @@ def train(
             return loss(indices, generator)
 
     while step < num_steps:
+        if finish is not None and step:
+            # Before a step, not after it: what a kill cut off is made up for by the next process.
+            context.snapshot(step, num_steps, lambda done=step: finish(state.frozen(), done))
         indices = batch_indices(step, num_samples, settings.batch_size, context)
         state.optimizer.zero_grad(set_to_none=True)
         value = accumulate_gradients(cast_loss, network, indices, step, context)
@@ -83,9 +90,13 @@ def train(
             context.checkpoint.save(state.dump(step))
     if state.average is not None:
         network.load_state_dict(state.average.state_dict())
-    # Kernels, and with them last bits, depend on requires_grad: leave what `load` will make.
-    network.requires_grad_(False).eval()
+    _freeze(network)
     return state.losses
+
+
+def _freeze(network: nn.Module) -> nn.Module:
+    """Kernels, and with them last bits, depend on requires_grad: leave what `load` will make."""
+    return network.requires_grad_(False).eval()
 
 
 @contextmanager
@@ -162,6 +173,10 @@ class _TrainingState:
             decay = min(own.ema_decay, (1 + step) / (10 + step))
             with torch.no_grad():
                 torch._foreach_lerp_(list(self.average.parameters()), [*self.parameters], 1 - decay)
+
+    def frozen(self) -> nn.Module:
+        """A copy of the network as it would be left here."""
+        return _freeze(deepcopy(self.network if self.average is None else self.average))
 
     def look(self, step: int) -> None:
         """Read the losses of the last steps and stop at the first that is not finite."""

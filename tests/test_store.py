@@ -23,7 +23,7 @@ from adbench.store.model_files import publish_model, read_model_report
 from adbench.store.predictions import PredictionChunks
 from adbench.testing import PixelGaussian
 
-REPORT: dict[str, Any] = {"protocol": {}, "diagnostics": {}, "timing": {}}
+REPORT: dict[str, Any] = {"protocol": {}, "diagnostics": {}, "skill": {}, "timing": {}}
 ROUNDS = 40
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adbench.cell.predicting import predict_missing
 from adbench.cell.records import (
@@ -17,6 +18,7 @@ from adbench.cell.records import (
     skill_of,
 )
 from adbench.cell.settings import Progress, Settings, cell_context
+from adbench.cell.snapshots import SnapshotTaker, scored_snapshot
 from adbench.contracts import Images, Method, Sample, Team
 from adbench.contracts.interruptions import OutOfMemory, TimeLimitReached, is_out_of_memory
 from adbench.errors import StoreError
@@ -26,13 +28,15 @@ from adbench.machine.memory import PeakMemory
 from adbench.plan import AUPRO_LIMITS, Cell
 from adbench.store.checkpoint import FileCheckpoint
 from adbench.store.claims import Claim
-from adbench.store.files import remove
 from adbench.store.folders import CellFolder
 from adbench.store.model_files import publish_model, read_model_report
 from adbench.store.pixel_statistics import write_pixel_statistics
 from adbench.store.predictions import PredictionChunks, chunk_bounds
 from adbench.store.records import Record
 from adbench.text import say
+
+if TYPE_CHECKING:
+    from adbench.data.images import Masks
 
 
 class CellRun:
@@ -78,7 +82,7 @@ class CellRun:
         if record.status != "failed":
             folder.tidy(keep_maps=settings.keep_maps)
             if not settings.keep_model:
-                remove(folder.model)
+                folder.drop_models()
         return record
 
     def time_again(self, record: Record) -> Record:
@@ -109,12 +113,7 @@ class CellRun:
         if cell.prediction_options and not before:  # the model may come from a cell with others
             report |= self._describe(self._fitted())
         images = self._images(samples)
-        self.progress("predict", 0, len(images))
-        for done in predict_missing(self._fitted, images, chunks, settings.batch_divisor):
-            self.progress("predict", done, len(images))
-            self._require_claim()
-            if done < len(images) and self.checkpoint.is_late():
-                raise TimeLimitReached
+        self._predict(self._fitted, images, chunks)
         geometry = cell.build().geometry
         masks = cell.data.masks(samples, geometry, cell.mask_rule, settings.cache)
         self.progress("score", 0, 1)
@@ -124,6 +123,7 @@ class CellRun:
             for name, part in chunks.parts().items()
         }
         write_pixel_statistics(self.folder.pixels, samples, chunks, masks)
+        snapshots = self._snapshots(samples, bounds, images, masks)
         return cell_record(
             cell,
             "done",
@@ -134,9 +134,37 @@ class CellRun:
             timing={"fit": report["timing"], "inference": self._time(images)},
             diagnostics=report["diagnostics"],
             skill=report["skill"],
+            snapshots=snapshots,
             data=data_notes(cell) | {"ground_truth": ground_truth_notes(samples, masks)},
             environment=cell_environment(cell, settings),
         )
+
+    def _predict(
+        self, method: Callable[[], Method], images: Images, chunks: PredictionChunks
+    ) -> None:
+        """Fill the chunks; raises `TimeLimitReached` between two of them."""
+        self.progress("predict", 0, len(images))
+        for done in predict_missing(method, images, chunks, self.settings.batch_divisor):
+            self.progress("predict", done, len(images))
+            self._require_claim()
+            if done < len(images) and self.checkpoint.is_late():
+                raise TimeLimitReached
+
+    def _snapshots(
+        self, samples: list[Sample], bounds: list[tuple[int, int]], images: Images, masks: Masks
+    ) -> list[dict[str, Any]]:
+        """What each model along the training scores, the first one first."""
+        found = []
+        for step in self.folder.snapshots.steps():
+            if self.checkpoint.is_late():
+                raise TimeLimitReached
+            numbers = scored_snapshot(
+                self.folder.snapshots, step, samples, bounds, masks,
+                load=lambda model: self.cell.build().load(model, self.context),
+                predict=lambda method, chunks: self._predict(method, images, chunks),
+            )  # fmt: skip
+            found += [numbers] if numbers else []
+        return found
 
     def _before(self, samples: list[Sample], chunks: PredictionChunks) -> dict[str, Any] | None:
         """What is known of the model behind kept maps that are only to be scored otherwise; None
@@ -161,10 +189,14 @@ class CellRun:
         """Train, and publish the model and its report by one rename."""
         cell = self.cell
         train = self._images(cell.data.split(cell.categories, "train"))
+        snapshot = SnapshotTaker(
+            cell, self.folder, self.settings.snapshots, self.checkpoint, self._require_claim
+        )
         memory, load = PeakMemory(self.settings.device), ForeignLoad()
         hits = self.settings.cache.hits
         with self._team() as team:
-            method = cell.build(to_fit=True).fit(train, replace(self.context, team=team))
+            context = replace(self.context, team=team, snapshot=snapshot)
+            method = cell.build(to_fit=True).fit(train, context)
         self._require_whole_training()
         reused = self.settings.cache.hits - hits
         report = {
@@ -173,6 +205,7 @@ class CellRun:
                 "seconds": self.checkpoint.seconds(),
                 "resumes": self.checkpoint.resumes,
                 "images": len(train),
+                "training_flops": method.training_flops(len(train)),
                 **load.verdict(reused == 0),
                 "cached_arrays": reused,
                 "peak_rss_bytes": memory.host_bytes(),

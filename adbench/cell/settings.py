@@ -27,6 +27,7 @@ class Settings:
             through a network at a time.
         fit_devices: devices that train a cell together, where its method can.
         accumulate: parts in which each of them works through its share of a batch.
+        snapshots: how many points along a training are scored, its end included; 0 for none.
         recruit: calls up the team for a cell's `fit`, given `batch_divisor`; None for one device.
     """
 
@@ -41,6 +42,7 @@ class Settings:
     batch_divisor: int = 1
     fit_devices: int = 1
     accumulate: int = 1
+    snapshots: int = 0
     recruit: Callable[[Cell, int], AbstractContextManager[Team]] | None = None
 
     def division(self, cell: Cell) -> tuple[int, int]:

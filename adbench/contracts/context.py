@@ -84,6 +84,12 @@ class Context:
             accumulated: less memory, other random numbers. At least the team's size.
         team: the processes that share the training of this cell, None for one alone. Only its
             member 0 saves and goes on to `predict`.
+        snapshot: called as `snapshot(step, num_steps, finish)` where `step` optimiser steps are
+            done and before the next begins; cheap enough for each step. Where one is wanted,
+            `finish()` gives a `Method` of its own, fitted as if training had ended here: averaged
+            weights, scales and later phases as the method would, `skill` measured, and
+            `training_flops` of what was trained so far. It is saved, and scored after the training,
+            which it must leave as it is. `finish` draws no random number but from generators.
     """
 
     device: str
@@ -95,6 +101,7 @@ class Context:
     category_cards: Mapping[str, CategoryCard] = field(default_factory=dict)
     batch_parts: int = 1
     team: Team | None = None
+    snapshot: Callable[..., None] = field(default=lambda *_arguments: None)
 
     def __getattr__(self, name: str) -> Any:
         what = f"Context has no attribute {name!r}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,17 @@ class FileCheckpoint:
     def seconds(self) -> float:
         """Training seconds over all processes: up to the last save of earlier ones, plus ours."""
         return self.elapsed + time.monotonic() - self._started
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """A block that is no training: its seconds count nowhere."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            away = time.monotonic() - began
+            self._started += away
+            self._saved += away
 
 
 def _read(path: Path) -> dict[str, Any]:

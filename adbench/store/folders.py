@@ -5,6 +5,7 @@
       cells/<fit key>/
         checkpoint.pt               training state, while fitting
         model/                      what `fit` learned, with fit.json; appears by one rename
+        snapshots/                  the same along the training, where asked for (store.snapshots)
         <predict key>/chunk-*       maps and scores, while predicting and scoring
         timing.json                 timing-<options>.json where hyper-parameters are prediction-only
         record-<score key>.json     the outcome, written last
@@ -34,12 +35,13 @@ from adbench.store.record_blocks import Inference, shaped
 from adbench.store.record_files import OUTCOME, read_heads, read_record, scan
 from adbench.store.records import FORMAT, MAX_NUMBER, Record
 from adbench.store.regular_files import move_command
+from adbench.store.snapshots import SnapshotFolder
 
 MARKER = "adbench.json"
 _KEY: Final = "[0-9a-f]{24}"
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OURS: Final = re.compile(
-    rf"(checkpoint\.pt|model|{_KEY}|timing(-[0-9a-f]+)?\.json|(record|failed|pixels)-{_KEY}\.json)"
+    rf"(checkpoint\.pt|model|snapshots|{_KEY}|timing(-[0-9a-f]+)?\.json|(record|failed|pixels)-{_KEY}\.json)"
     r"(\.damaged-[0-9a-f]{8})?"
 )
 _TEMPORARY: Final = re.compile(r"\.[^.].*\.\d+(\.[0-9a-f]{8})?\.tmp")
@@ -71,6 +73,7 @@ class CellFolder:
         self.path = _named(root / "cells", keys["fit"])
         self.checkpoint = self.path / "checkpoint.pt"
         self.model = self.path / "model"
+        self.snapshots = SnapshotFolder(self.path / "snapshots", keys)
         self.predictions = _named(self.path, keys["predict"])
         self.pixels = _named(self.path, keys["score"], "pixels-{}.json")
         self._record = _named(self.path, keys["score"], "record-{}.json")
@@ -125,7 +128,8 @@ class CellFolder:
     def forget(self, *, keep_model: bool = False) -> None:
         """Remove all of this cell, for `--overwrite all`; the claim stays, and so does what others
         with this fit have (`_of_others`). `keep_model`: it is new in this run."""
-        spared = ({self.model} if keep_model else set()) | set(self._of_others())
+        spared = {self.model, self.snapshots.path} if keep_model else set()
+        spared |= set(self._of_others())
         for path in self._entries(_OURS):
             if path not in spared:
                 files.remove(path)
@@ -139,6 +143,7 @@ class CellFolder:
     def tidy(self, *, keep_maps: bool) -> None:
         """After the record: drop the checkpoint, left-over temporary files, and the maps."""
         self.drop_checkpoint()
+        self.snapshots.tidy()
         if not keep_maps:
             files.remove(self.predictions)
         self.sweep()
@@ -147,10 +152,16 @@ class CellFolder:
         """Training is over."""
         files.remove(self.checkpoint)
 
+    def drop_models(self) -> None:
+        """Those of the fit, all along it."""
+        files.remove(self.model)
+        files.remove(self.snapshots.path)
+
     def sweep(self) -> None:
         """Remove what killed writers left; only the owner of the claim may call this."""
         for path in self._entries(_TEMPORARY):
             files.remove(path)
+        self.snapshots.sweep(_TEMPORARY)
 
     def _entries(self, names: re.Pattern[str]) -> list[Path]:
         found = self.path.iterdir() if self.path.is_dir() else ()

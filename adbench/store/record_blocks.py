@@ -140,6 +140,7 @@ class Inference(_Block):
 class _Fit(_Block):
     seconds: float
     valid: bool | None = None
+    training_flops: float | None = None
     divisions: Items[Items[int]] = []
 
 
@@ -157,6 +158,18 @@ class SkillParts(_Block):
     standard_error: float | None
     held_out: int
     reason: str
+
+
+class Snapshot(_Block):
+    """What the model scores after `step` of `steps` optimiser steps; without metrics where it could
+    not predict. Seconds are those of training until then."""
+
+    step: int
+    steps: int
+    training_flops: float
+    seconds: float
+    skill: SkillParts
+    metrics: dict[str, dict[str, float | None]]
 
 
 class _Commit(_Block):

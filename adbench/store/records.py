@@ -24,6 +24,7 @@ from adbench.store.record_blocks import (
     Keys,
     Protocol,
     SkillParts,
+    Snapshot,
     Timing,
     check_columns,
     shaped,
@@ -63,6 +64,7 @@ class Record(BaseModel):
     are computed when it is read: `metrics.table`), and `parts` the name of a part of the method to
     what it scores alone, in the same form. `images` holds columns of equal
     length: id, category, label, defect, score (JSON has no infinity: "inf" or "-inf").
+    `snapshots` are points along the training, its end left out: that is the record itself.
 
     `number` orders the records of a results folder: the store gives each one more than the highest
     that is there, and 0 stands for records of before. Clocks order nothing that has a number.
@@ -90,6 +92,7 @@ class Record(BaseModel):
     timing: Annotated[dict[str, Any], AfterValidator(shaped(Timing))] = {}
     diagnostics: dict[str, Any] = {}
     skill: Annotated[dict[str, Any], AfterValidator(shaped(SkillParts))] = {}
+    snapshots: Items[Annotated[dict[str, Any], AfterValidator(shaped(Snapshot))]] = []
     data: Annotated[dict[str, Any], AfterValidator(shaped(DataNotes))] = {}
     environment: Annotated[dict[str, Any], AfterValidator(shaped(Environment))] = {}
     failure: Failure | None = None

@@ -241,7 +241,7 @@ def test_maps_that_vanish_while_they_are_scored_fail_their_cell_only(
 def test_what_no_checksum_can_guard_is_checked_for_its_shape(tmp_path: Path) -> None:
     """A right checksum over another content: a file of another program, or of another version."""
     (tmp_path / "model").mkdir()
-    blocks: dict[str, Any] = {"protocol": {}, "diagnostics": {}, "timing": {}}
+    blocks: dict[str, Any] = {"protocol": {}, "diagnostics": {}, "skill": {}, "timing": {}}
     escaping: dict[str, Any] = blocks | {"files": {"../../etc/passwd": "0"}}
     for content in (blocks, blocks | {"files": []}, escaping):
         files.write_json(tmp_path / "model" / "fit.json", content)

@@ -37,7 +37,13 @@ from adbench.store.plan_files import read_plans
 from adbench.store.predictions import PredictionChunks
 
 BOUND = (0, 2)
-REPORT = {"protocol": {}, "diagnostics": {}, "timing": {}, "files": {"weights": "0" * 64}}
+REPORT = {
+    "protocol": {},
+    "diagnostics": {},
+    "skill": {},
+    "timing": {},
+    "files": {"weights": "0" * 64},
+}
 OWNER = b'{"host": "h", "pid": 1, "start": "1", "token": "t"}'
 ENTRY = Entry("key", (3, 5), "uint8")
 Reader = Callable[[Path, bytes], None]

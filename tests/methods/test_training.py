@@ -265,3 +265,31 @@ def test_the_rate_warms_up_and_falls():
     assert 0 < rate_factor(cosine, 99, 100) < 1e-3
     step = OptimiserSettings(learning_rate_drop=0.8)
     assert [rate_factor(step, s, 10) for s in (0, 7, 8, 9)] == [1, 1, 0.1, 0.1]
+
+
+@pytest.mark.parametrize("ema_decay", [0.99, 0.0])
+def test_snapshots_are_the_training_cut_short_and_leave_it_as_it_is(ema_decay):
+    kept = {}
+
+    def snapshot(step, num_steps, finish):
+        assert num_steps == 25
+        kept[step] = finish()
+        torch.rand(3)  # and whatever else somebody does meanwhile
+
+    def finish(network, step):
+        assert not network.training and not any(p.requires_grad for p in network.parameters())
+        return torch.cat([p.flatten() for p in network.state_dict().values()])
+
+    def run(steps, **more):
+        context = make_context(**more)
+        network = make_network(context)
+        own = OWN.model_copy(update={"ema_decay": ema_decay, "learning_rate_drop": 1.0})
+        losses = train(network, noisy_loss(network), len(DATA), own, steps, context, finish)
+        return losses, finish(network, steps)
+
+    losses, weights = run(25)
+    snapped_losses, snapped_weights = run(25, snapshot=snapshot)
+    assert snapped_losses == losses and torch.equal(snapped_weights, weights)
+    assert sorted(kept) == list(range(1, 25))
+    for step in (1, 10, 24):  # at a constant rate, a shorter training
+        assert torch.equal(kept[step], run(step)[1])
