@@ -33,9 +33,7 @@ def with_fragments(normals: Images, rng: np.random.Generator) -> Images:
     return Images(pixels, names, normals.categories * COPIES)
 
 
-def _paste(
-    image: NDArray[np.uint8], sources: NDArray[np.uint8], rng: np.random.Generator
-) -> None:
+def _paste(image: NDArray[np.uint8], sources: NDArray[np.uint8], rng: np.random.Generator) -> None:
     """Paste one fragment onto an image (H, H, 3), in place."""
     size, strongest = len(image), -1.0
     for _ in range(TRIES):
