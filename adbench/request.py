@@ -28,45 +28,6 @@ if TYPE_CHECKING:
 OVERWRITES = ("never", "failed", "timing", "all")
 EXECUTORS = ("serial", "local", "submitit", "ray")
 
-Methods = Annotated[
-    str,
-    typer.Option(
-        metavar="LIST",
-        help="all, a group (diffusion, baselines), names or FILE.py:Class, separated by commas; "
-        "NAME[k=v,k2=v1|v2] sets hyper-parameters, | sweeps",
-    ),
-]
-_DATASET = typer.Option(
-    "--dataset",
-    metavar="NAME[:CATEGORY,...]",
-    help="data set, or FILE.py:Class, and some of its categories (default: all); repeatable",
-)
-Datasets = Annotated[list[str], _DATASET]
-PresetName = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        help="paper (as published), fast (minutes on a GPU, honest scores) or smoke (seconds on a "
-        "CPU; the scores mean nothing)",
-    ),
-]
-_SET = typer.Option("--set", metavar="METHOD.NAME=VALUE", help="one hyper-parameter; repeatable")
-Overrides = Annotated[list[str], _SET]
-ScopeName = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SCOPE",
-        help="separate (one model a category) or unified (one for all); default: the method's own",
-    ),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="at most N (2 or more) training and N test images a category, to try things out; "
-        "its scores are comparable with nothing",
-    ),
-]
 DataRoot = Annotated[
     Path | None,
     typer.Option(
@@ -118,15 +79,54 @@ class Request:
     run, or of each job for "submitit".
     """
 
-    methods: Methods
-    datasets: Annotated[tuple[str, ...], _DATASET]
-    preset: PresetName = "paper"
-    overrides: Annotated[tuple[str, ...], _SET] = ()
+    methods: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="all, a group (diffusion, baselines), names or FILE.py:Class, separated by "
+            "commas; NAME[k=v,k2=v1|v2] sets hyper-parameters, | sweeps",
+        ),
+    ]
+    datasets: Annotated[
+        tuple[str, ...],
+        typer.Option(
+            "--dataset",
+            metavar="NAME[:CATEGORY,...]",
+            help="data set, or FILE.py:Class, and some of its categories (default: all); "
+            "repeatable",
+        ),
+    ]
+    preset: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="paper (as published), fast (minutes on a GPU, honest scores) or smoke (seconds "
+            "on a CPU; the scores mean nothing)",
+        ),
+    ] = "paper"
+    overrides: Annotated[
+        tuple[str, ...],
+        typer.Option("--set", metavar="METHOD.NAME=VALUE", help="one hyper-parameter; repeatable"),
+    ] = ()
     seeds: Annotated[
         str, typer.Option(metavar="LIST", help="like 0 or 0,3 or 0-4; a cell each")
     ] = "0"
-    scope: ScopeName = None
-    limit: Limit = None
+    scope: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCOPE",
+            help="separate (one model a category) or unified (one for all); default: the method's "
+            "own",
+        ),
+    ] = None
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="at most N (2 or more) training and N test images a category, to try things out; "
+            "its scores are comparable with nothing",
+        ),
+    ] = None
     mask_rule: MaskRuleName = "nearest"
     mask_threshold: MaskThreshold = None
     data_root: DataRoot = None

@@ -147,7 +147,7 @@ def test_two_folders_in_every_format(invoke: Invoke, tmp_path: Path) -> None:
     write_results(tmp_path / "one", [scored_record(LABELS, BASE, "a|b")])
     write_results(tmp_path / "two", [scored_record(LABELS, HEAD, "a|b")])
     text = invoke("compare", "one", "two")
-    assert text.code == 0 and "m fast. Differences" in text.out and " toy:a|b " in text.out
+    assert text.code == 0 and "m fast. Differences" in text.out and "toy:a|b " in text.out
     assert "2 significant drops" in text.out
     page = invoke("compare", "one", "two", "--format", "markdown").out
     assert page.startswith("### one → two") and r"a\|b" in page

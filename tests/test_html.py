@@ -226,10 +226,10 @@ def test_the_same_records_give_the_same_file(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record]]:
     """A results folder with figures of two methods on two categories, and its records."""
+    from adbench.api import execute
     from adbench.cli.figures import draw_run
-    from adbench.reporter import Reporter
+    from adbench.crew.reporter import Reporter
     from adbench.request import Request
-    from adbench.session import execute
     from adbench.store.folders import Store
     from adbench.store.newest import latest
 

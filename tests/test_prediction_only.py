@@ -11,12 +11,12 @@ import pytest
 from toy import PIXEL, Invoke, Toy
 
 from adbench import testing
+from adbench.api import Result, execute
 from adbench.cli.explain import explain_cell
+from adbench.crew.reporter import Reporter
 from adbench.plan import Cell, estimate_seconds
 from adbench.registry import load_method, method_names
-from adbench.reporter import Reporter
 from adbench.request import Request
-from adbench.session import Result, execute
 from adbench.store.claims import ClaimWatch
 from adbench.store.files import digest
 

@@ -7,10 +7,15 @@ import shlex
 from pathlib import Path
 
 import pytest
+from reference_table import reference_table
 from toy import Invoke, Toy
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+
+
+def test_the_table_holds_the_numbers_of_the_reference_records() -> None:
+    assert reference_table() in README, "python tests/support/reference_table.py writes it anew"
 
 
 @pytest.mark.parametrize("name", ["mean_image.py", "own_parts.py"])

@@ -17,11 +17,11 @@ import pytest
 from toy import PIXEL, Invoke, Toy
 
 from adbench import testing
+from adbench.api import Result, execute
 from adbench.code_digest import MethodCode
+from adbench.crew.reporter import Reporter
 from adbench.plan import Plan
-from adbench.reporter import Reporter
 from adbench.request import Request
-from adbench.session import Result, execute
 from adbench.store.folders import Store
 from adbench.store.records import Record
 
@@ -209,7 +209,7 @@ def test_precision_does_not_enter_the_key(
     request_: Request, fits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for precision in ("fp32", "bf16"):
-        monkeypatch.setattr("adbench.work.choose_precision", lambda _, found=precision: found)
+        monkeypatch.setattr("adbench.work.work.choose_precision", lambda _, found=precision: found)
         fits.clear()
         result = _run(request_)
     assert result.reused == 2 and fits == []

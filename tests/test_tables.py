@@ -226,7 +226,7 @@ def test_csv_reads_back_in_full_precision_and_undefined_is_empty_there_and_nan_i
     assert [(r["category"], r["level"]) for r in (row, mean)] == [
         ("a", "category"), ("mean", "mean"),
     ]  # fmt: skip
-    assert list(row) == list(frame([]).columns)
+    assert [*row, "skill", "skill_standard_error"] == list(frame([]).columns)
     undefined = [make_record(value=None)]
     data = frame(rows(undefined))
     assert data["image_auroc"].isna().all() and set(METRICS) <= set(data.columns)

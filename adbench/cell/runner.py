@@ -133,7 +133,7 @@ class CellRun:
             images=image_columns(samples, chunks),
             timing={"fit": report["timing"], "inference": self._time(images)},
             diagnostics=report["diagnostics"],
-            skill=report["skill"],
+            skill=report.get("skill", {}),
             snapshots=snapshots,
             data=data_notes(cell) | {"ground_truth": ground_truth_notes(samples, masks)},
             environment=cell_environment(cell, settings),

@@ -9,20 +9,16 @@ from typing import Annotated
 import typer
 
 from adbench.cli.app import app
-from adbench.cli.options import ExplainCache, Json, Plot, running_cells, selecting_cells
-from adbench.request import (
-    CacheFolder,
-    DataRoot,
-    Datasets,
-    Device,
-    Limit,
-    Methods,
-    Overrides,
-    PresetName,
-    Request,
-    Results,
-    ScopeName,
+from adbench.cli.options import (
+    ExplainCache,
+    Json,
+    Plot,
+    Yes,
+    running_cells,
+    searching_cells,
+    selecting_cells,
 )
+from adbench.request import Request
 from adbench.text import at_home
 
 
@@ -33,7 +29,7 @@ def run(
     figures: Annotated[
         bool, typer.Option("--figures", help="draw input, mask and maps per category; keeps maps")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="run even where it takes days")] = False,
+    yes: Yes = False,
     explain_cache: ExplainCache = False,
     as_json: Json = False,
     worker: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -51,7 +47,7 @@ def run(
     """
     if worker is not None:
         from adbench.select.apply import chosen_by
-        from adbench.work import serve
+        from adbench.work.serve import serve
 
         serve(worker, request, lambda: request.plan(chosen_by(request)))
     from adbench.cli import run as commands
@@ -75,34 +71,26 @@ def plan(request: Request, explain_cache: ExplainCache = False, as_json: Json = 
 
 
 @app.command()
+@searching_cells
 def select(
-    methods: Methods,
-    dataset: Datasets,
-    preset: PresetName = "paper",
-    overrides: Overrides = [],  # noqa: B006 - Typer reads it once and never changes it
+    request: Request,
     grid: Annotated[
         list[str],
         typer.Option(
             metavar="METHOD.NAME=V1|V2",
             help="values to try instead of the method's own grid; repeatable, chosen in this order",
         ),
-    ] = [],  # noqa: B006
+    ] = [],  # noqa: B006 - Typer reads it once and never changes it
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="of the split and the fits")] = 0,
-    scope: ScopeName = None,
-    limit: Limit = None,
     held_out: Annotated[
         float, typer.Option(metavar="FRACTION", help="of each category's normals; at least 10")
     ] = 0.1,
-    data_root: DataRoot = None,
-    results: Results = Path("results"),
-    cache: CacheFolder = None,
-    device: Device = "auto",
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="what to write (default: RESULTS/selections/NAME.json)"),
     ] = None,
     plot: Plot = None,
-    yes: Annotated[bool, typer.Option("--yes", help="run even where it takes days")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Choose hyper-parameters on normal images alone, and write them for `run --selected`.
@@ -117,19 +105,7 @@ def select(
     """
     from adbench.cli import select as select_commands
 
-    request = Request(
-        methods=methods,
-        datasets=tuple(dataset),
-        preset=preset,
-        seeds=str(seed),
-        scope=scope,
-        data_root=data_root,
-        results=results,
-        overrides=tuple(overrides),
-        limit=limit,
-        cache_folder=cache,
-        device=device,
-    )
+    request = replace(request, seeds=str(seed))
     select_commands.select(request, grid, held_out, out, plot, yes, as_json)
 
 

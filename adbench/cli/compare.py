@@ -14,11 +14,10 @@ from adbench.cli.app import app, baseline_app, deliver
 from adbench.cli.options import (
     Json,
     MetricNames,
-    OnlyDataset,
-    OnlyMethod,
-    OnlyPreset,
+    Only,
     OutFile,
     TextFormat,
+    selecting_records,
 )
 from adbench.errors import UnknownNameError, UsageError
 from adbench.request import Results
@@ -26,7 +25,6 @@ from adbench.text import at_home, counted, json_text, print_json, say
 
 if TYPE_CHECKING:
     from adbench.compare.page import Page
-    from adbench.compare.sides import Filters
     from adbench.store.records import Record
 
 FORMATS = ("terminal", "markdown")
@@ -43,7 +41,9 @@ _CODES = {
 
 
 @app.command()
+@selecting_records
 def compare(
+    *,
     base: Annotated[str, typer.Argument(metavar="BASE", help="results folder, baseline or method")],
     head: Annotated[str, typer.Argument(metavar="HEAD", help="the same; what is new")],
     results: Results = Path("results"),
@@ -52,9 +52,7 @@ def compare(
         bool, typer.Option("--any-protocol", help="compare across protocols too, marked")
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="every difference, however small")] = False,
-    method: OnlyMethod = None,
-    dataset: OnlyDataset = None,
-    preset: OnlyPreset = None,
+    only: Only,
     style: TextFormat = "terminal",
     out: OutFile = None,
     as_json: Json = False,
@@ -75,7 +73,6 @@ def compare(
 
     _check_style(style)
     names = check_metrics(metrics)
-    only = _filters(method, dataset, preset)
     left, right = (side_of(side, results).only(only) for side in (base, head))
     result = compare(left, right, names, any_protocol=any_protocol)
     if as_json:
@@ -88,14 +85,14 @@ def compare(
 
 
 @baseline_app.command("save")
+@selecting_records
 def save_baseline(
+    *,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="what to write, or replace", callback=at_home)
     ],
     results: Results = Path("results"),
-    method: OnlyMethod = None,
-    dataset: OnlyDataset = None,
-    preset: OnlyPreset = None,
+    only: Only,
     strict: Annotated[
         bool, typer.Option("--strict", help="refuse smoke runs and runs with --limit")
     ] = False,
@@ -106,7 +103,6 @@ def save_baseline(
 
     if file.is_dir():
         raise UsageError(f"{file} is a folder: expected a file to write, like baseline.json")
-    only = _filters(method, dataset, preset)
     side = folder_side(results).only(only)
     done = [r for r in side.records if r.status == "done"]
     if not done:
@@ -150,7 +146,9 @@ def _name(record: Record) -> str:
 
 
 @app.command()
+@selecting_records
 def gate(
+    *,
     baseline: Annotated[
         Path, typer.Option(metavar="FILE", help="made by `baseline save`", callback=at_home)
     ],
@@ -190,9 +188,7 @@ def gate(
     require_all: Annotated[
         bool, typer.Option("--require-all", help="exit 5 if anything was not comparable")
     ] = False,
-    method: OnlyMethod = None,
-    dataset: OnlyDataset = None,
-    preset: OnlyPreset = None,
+    only: Only,
     style: TextFormat = "terminal",
     out: OutFile = None,
     as_json: Json = False,
@@ -223,7 +219,6 @@ def gate(
         require_all, max_drop, on, strict,
     )  # fmt: skip
     _check_style(style)
-    only = _filters(method, dataset, preset)
     result = run_gate(baseline_side(baseline).only(only), folder_side(results).only(only), rules)
     code = _CODES.get(result.outcome, errors.NOTHING_COMPARABLE)
     if as_json:
@@ -236,15 +231,15 @@ def gate(
 
 
 @app.command()
+@selecting_records
 def history(
+    *,
     results: Results = Path("results"),
     metric: Annotated[str, typer.Option(metavar="NAME", help="like aupro@0.3")] = "image_auroc",
     category: Annotated[
         str | None, typer.Option(metavar="NAME", help="instead of the mean over categories")
     ] = None,
-    method: OnlyMethod = None,
-    dataset: OnlyDataset = None,
-    preset: OnlyPreset = None,
+    only: Only,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="draw it too: .png, .pdf or .svg", callback=at_home),
@@ -263,7 +258,6 @@ def history(
     types = timeline.PLOT_TYPES
     if out is not None and out.suffix.lower() not in types:
         raise UsageError(f"--out {out}: expected a name that ends in {', '.join(types)}")
-    only = _filters(method, dataset, preset)
     records = [r for r in Store(results).records() if passes(r, only)]  # all, not the latest alone
     series = timeline.history(records, name, category)
     if as_json:
@@ -278,10 +272,6 @@ def history(
             raise UsageError(f"--out {out}: there is nothing to draw")
         timeline.write_plot(series, name, out)
         say(f"wrote {out}")
-
-
-def _filters(method: str | None, dataset: str | None, preset: str | None) -> Filters:
-    return {"method": method, "dataset": dataset, "preset": preset}
 
 
 def _check_style(style: str) -> None:

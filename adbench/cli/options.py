@@ -26,21 +26,13 @@ def _out_file(path: Path | None) -> Path | None:
 ExplainCache = Annotated[
     bool, typer.Option("--explain-cache", help="say why each cell is or is not reused")
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="run even where it takes days")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else, on stdout")]
 Plot = Annotated[
     Path | None,
     typer.Option("--plot", metavar="FILE", help="draw the curves: .png or .pdf", callback=at_home),
 ]
 
-OnlyMethod = Annotated[
-    str | None, typer.Option("--method", metavar="NAME", help="only this method")
-]
-OnlyDataset = Annotated[
-    str | None, typer.Option("--dataset", metavar="NAME", help="only this data set")
-]
-OnlyPreset = Annotated[
-    str | None, typer.Option("--preset", metavar="NAME", help="only this preset")
-]
 MetricNames = Annotated[
     str | None,
     typer.Option(
@@ -114,16 +106,24 @@ def _request(**values: Any) -> Request:
 
 
 def _only(
-    method: OnlyMethod = None, dataset: OnlyDataset = None, preset: OnlyPreset = None
+    method: Annotated[str | None, typer.Option(metavar="NAME", help="only this method")] = None,
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="only this data set")] = None,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="only this preset")] = None,
 ) -> Only:
     return {"method": method, "dataset": dataset, "preset": preset}
 
 
 _REQUEST = _request_parameters()
 _UP_TO = 1 + next(i for i, p in enumerate(_REQUEST) if p.name == "overwrite")
+_OF_NORMALS = (
+    "methods", "datasets", "preset", "overrides", "scope", "limit", "data_root", "results",
+    "cache_folder", "device",
+)  # fmt: skip
 running_cells = _taking("request", _request, _REQUEST)
 """All that a request can say."""
 selecting_cells = _taking("request", _request, _REQUEST[:_UP_TO])
 """What it says of which cells, and which of them to run again."""
+searching_cells = _taking("request", _request, [p for p in _REQUEST if p.name in _OF_NORMALS])
+"""What it says of cells on training images alone."""
 selecting_records = _taking("only", _only, _parameters(_only))
 """The options of commands on finished records."""

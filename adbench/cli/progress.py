@@ -3,15 +3,17 @@ then elsewhere (stderr)."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from adbench.crew.reporter import Reporter
 from adbench.data.inspection import with_root
-from adbench.plan import Cell
-from adbench.reporter import Reporter
+from adbench.plan import Cell, work_of
 from adbench.store.records import Record, mean_metrics
 from adbench.text import counted
 
@@ -153,6 +155,19 @@ class ConsoleReporter(Reporter):
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def watched(cells: Sequence[Cell]) -> Iterator[Reporter]:
+    """What hears of a run of these; what a method prints meanwhile is no part of our output."""
+    from adbench.consoles import stderr_console
+
+    reporter = ConsoleReporter(stderr_console(), work_of(cells))
+    try:
+        with redirect_stdout(sys.stderr):
+            yield reporter
+    finally:
+        reporter.close()
 
 
 def _head(cell: Cell, number: int, total: int, done: int) -> str:

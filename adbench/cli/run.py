@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from adbench.api import Result, execute, pending_cells
 from adbench.cell.records import data_notes
 from adbench.cli.explain import explain_cell
-from adbench.cli.progress import ConsoleReporter
+from adbench.cli.progress import watched
 from adbench.data.inspection import with_root
 from adbench.errors import DataError, StoreError, UsageError
 from adbench.machine.devices import gpu_visible
 from adbench.machine.environment import package_versions
-from adbench.plan import Cell, Plan, estimate_seconds, work_of
+from adbench.plan import Cell, Plan, estimate_seconds
 from adbench.report.folder import tables_text
 from adbench.report.tables import part_rows, public, rows
 from adbench.request import Request, parse_executor
 from adbench.select.apply import chosen_by
-from adbench.session import Result, execute, pending_cells
 from adbench.store.comparability import library_versions
 from adbench.store.records import Record, now
 from adbench.text import counted, duration, print_json, say, show, show_lines
@@ -31,23 +30,12 @@ MAX_HOURS_WITHOUT_GPU = 12.0
 def run(request: Request, *, explain: bool, figures: bool, assume_yes: bool, as_json: bool) -> None:
     """`adbench run`; exits by the outcome."""
     plan, pending = _planned(request, explain=explain, quiet=False)
-    for root in {cell.data.root for cell in plan.cells}:  # nothing is ever written into a data set
-        if request.results.resolve().is_relative_to(root.resolve()):
-            raise UsageError(
-                f"--results {request.results} is inside the data set {root}: expected a folder of "
-                "its own"
-            )
+    refuse_inside_data(plan.cells, {"--results": request.results})
     runs_here = parse_executor(request.executor)[0] in ("serial", "local")
     if pending and runs_here and not assume_yes:
-        _refuse_if_hopeless(pending, request.preset)
-    from adbench.consoles import stderr_console
-
-    reporter = ConsoleReporter(stderr_console(), work_of(pending))
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # a method's prints are no part of the table
-            result = execute(request, plan, reporter)
-    finally:
-        reporter.close()
+        refuse_if_hopeless(pending, request.preset)
+    with watched(pending) as reporter:
+        result = execute(request, plan, reporter)
     records = [record_as_asked(cell, record) for cell, record in result.records]
     _print_outcome(records, result, request.results, as_json)
     _point_at_data(result.records)
@@ -114,7 +102,17 @@ def _announce(plan: Plan, pending: Sequence[Cell]) -> None:
     say(text)
 
 
-def _refuse_if_hopeless(cells: Sequence[Cell], preset: str) -> None:
+def refuse_inside_data(cells: Iterable[Cell], places: Mapping[str, Path | None]) -> None:
+    """Raise `UsageError` for an option by which something would be written into a data set."""
+    for name, path in places.items():
+        for root in {cell.data.root for cell in cells}:
+            if path is not None and path.resolve().is_relative_to(root.resolve()):
+                raise UsageError(
+                    f"{name} {path} is inside the data set {root}: expected a place outside"
+                )
+
+
+def refuse_if_hopeless(cells: Sequence[Cell], preset: str) -> None:
     """Raise `UsageError` where no GPU is found and the estimate exceeds 12 hours."""
     hours = estimate_seconds(cells) / 3600
     if gpu_visible() or hours <= MAX_HOURS_WITHOUT_GPU:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adbench.cli.progress import ConsoleReporter
+from adbench.cli.progress import watched
+from adbench.cli.run import refuse_if_hopeless, refuse_inside_data
 from adbench.errors import UsageError
 from adbench.text import counted, duration, print_json, say
 
 if TYPE_CHECKING:
+    from adbench.plan import Cell
     from adbench.request import Request
     from adbench.select.file import SelectionFile
     from adbench.select.search import Search
@@ -29,6 +30,7 @@ def select(
     as_json: bool,
 ) -> None:
     """`adbench select`: search, write the file, print the curves."""
+    from adbench.api import execute
     from adbench.select.file import write_selection
     from adbench.select.search import plan_searches, run_searches
     from adbench.select.show import check_plot_path
@@ -40,12 +42,10 @@ def select(
     _refuse_bad_targets(searches, request.results, target, plot)
     for note in notes:
         say(f"note: {note}")
-    reporter = _announce(request, searches, assume_yes)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # a method's prints are no part of the table
-            selection = run_searches(request, searches, reporter)
-    finally:
-        reporter.close()
+    with watched(_announced(request, searches, assume_yes)) as reporter:
+        selection = run_searches(
+            request, searches, reporter, lambda *asked: execute(*asked).records
+        )
     write_selection(target, selection)
     _show(selection, {}, plot, as_json)
     say(f"wrote {target}; use it with: adbench run --selected {target} ...")
@@ -100,32 +100,24 @@ def _stem(request: Request, searches: Sequence[Search]) -> str:
 def _refuse_bad_targets(
     searches: Sequence[Search], results: Path, target: Path, plot: Path | None
 ) -> None:
-    """Nothing is ever written into a data set, and nothing is found out after hours of work."""
-    for name, path in (("--results", results), ("--out", target), ("--plot", plot)):
-        if path is not None and name != "--results" and path.is_dir():
+    """Nothing is found out after hours of work."""
+    files = {"--out": target, "--plot": plot}
+    for name, path in files.items():
+        if path is not None and path.is_dir():
             raise UsageError(f"{name} {path} is a folder: expected a file to write")
-        for root in {search.cell.data.root for search in searches}:
-            if path is not None and path.resolve().is_relative_to(root.resolve()):
-                raise UsageError(f"{name} {path} is inside the data set {root}: choose another")
+    refuse_inside_data([search.cell for search in searches], {"--results": results, **files})
 
 
-def _announce(request: Request, searches: Sequence[Search], assume_yes: bool) -> ConsoleReporter:
-    from adbench.cli.run import MAX_HOURS_WITHOUT_GPU
-    from adbench.machine.devices import gpu_visible
-    from adbench.plan import estimate_seconds, work_of
+def _announced(request: Request, searches: Sequence[Search], assume_yes: bool) -> list[Cell]:
+    """The cells that are left to be tried, once it is said what they cost."""
+    from adbench.plan import estimate_seconds
     from adbench.select.search import pending_cells
 
     tried = sum(len(step.values) for search in searches for step in search.steps)
     pending = pending_cells(request, searches)
-    seconds = estimate_seconds(pending)
     text = f"{counted(len(searches), 'search')}, {counted(tried, 'value')}, "
-    text += f"{len(pending)} to try, about {duration(seconds)}" if pending else "all there already"
-    say(text)
-    if seconds / 3600 > MAX_HOURS_WITHOUT_GPU and not gpu_visible() and not assume_yes:
-        raise UsageError(
-            f"no GPU was found and this would take about {seconds / 3600:,.0f} hours here (limit "
-            f"{MAX_HOURS_WITHOUT_GPU:.0f}); use --preset fast, or the same with --yes to go ahead"
-        )
-    from adbench.consoles import stderr_console
-
-    return ConsoleReporter(stderr_console(), work_of(pending))
+    left = f"{len(pending)} to try, about {duration(estimate_seconds(pending))}"
+    say(text + (left if pending else "all there already"))
+    if not assume_yes:
+        refuse_if_hopeless(pending, request.preset)
+    return pending

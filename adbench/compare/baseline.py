@@ -27,7 +27,7 @@ class Baseline(BaseModel):
     """What `adbench baseline save` writes.
 
     Attributes:
-        records: finished ones, without diagnostics, snapshots and most key parts.
+        records: finished ones, without diagnostics, skill, snapshots and most key parts.
         pixels: score key to category to encoded pixel statistics.
     """
 
@@ -82,6 +82,5 @@ def read_baseline(path: Path) -> Baseline:
 def _slim(record: Record) -> Record:
     parts = {name: record.key_parts[name] for name in _KEY_PARTS if name in record.key_parts}
     data = {name: record.data[name] for name in ("digests",) if name in record.data}
-    return record.model_copy(
-        update={"key_parts": parts, "diagnostics": {}, "snapshots": [], "data": data}
-    )
+    slim = {"key_parts": parts, "diagnostics": {}, "skill": {}, "snapshots": [], "data": data}
+    return record.model_copy(update=slim)

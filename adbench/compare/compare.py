@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from adbench.compare.differences import Difference, by_group, differences, p_values, seeds_note
-from adbench.compare.page import SHOWN, Page, TextTable, lists, p_text, percent, points, reasons
+from adbench.compare.page import SHOWN, Page, lists, p_text, percent, points, reasons, table
 from adbench.compare.pairing import Incomparable, Pairing, pair
 from adbench.compare.sides import Side
 from adbench.text import counted
@@ -135,15 +135,17 @@ def comparison_page(result: Comparison, *, every: bool = False) -> Page:
     return Page(
         headline,
         (
-            TextTable(
+            table(
                 title,
-                ("where", "metric", "base", "head", "change", "95 %", "p"),
-                tuple(_row(c, named=len(whose) > 1) for c in shown),
+                ("where", "metric"),
+                ("base", "head", "change", "95 %", "p"),
+                (_row(c, named=len(whose) > 1) for c in shown),
             ),
-            TextTable(
+            table(
                 "Over categories: Wilcoxon's signed rank test, p corrected by Holm",
-                ("method", "metric", "categories", "median change", "p"),
-                tuple(map(_over_row, result.over_categories)),
+                ("method", "metric"),
+                ("categories", "median change", "p"),
+                map(_over_row, result.over_categories),
             ),
         ),
         lists(

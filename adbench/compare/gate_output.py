@@ -7,12 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from adbench.compare.gate import GateResult, TimingChange
-from adbench.compare.page import SHOWN, Page, TextTable, lists, p_text, percent, points, reasons
+from adbench.compare.page import SHOWN, Page, lists, p_text, percent, points, reasons, table
 from adbench.compare.verdicts import POWER, TOO_FEW, Judged
+from adbench.report.text_table import Table
 from adbench.text import counted
-
-_JUDGED_HEAD = ("where", "metric", "base", "head", "change", "p", "smallest drop", "verdict")
-_TIMING_HEAD = ("where", "device", "base, ms", "head, ms", "change")
 
 
 def gate_page(result: GateResult) -> Page:
@@ -25,7 +23,12 @@ def gate_page(result: GateResult) -> Page:
         (
             _judged_table("Too few images to tell", result.undecided),
             _judged_table("Regressions", result.regressions),
-            TextTable("Slower", _TIMING_HEAD, tuple(map(_timing_row, result.slower))),
+            table(
+                "Slower",
+                ("where", "device"),
+                ("base, ms", "head, ms", "change"),
+                map(_timing_row, result.slower),
+            ),
             _judged_table("No regression", passed),
         ),
         lists(
@@ -95,11 +98,12 @@ def _explained(result: GateResult) -> Iterable[str]:
         yield "Where few seeds disagree, more seeds on both sides lower the smallest drop too."
 
 
-def _judged_table(title: str, judged: Sequence[Judged]) -> TextTable:
+def _judged_table(title: str, judged: Sequence[Judged]) -> Table:
     left_out = len(judged) - SHOWN
     if left_out > 0:
         title += f"; {left_out} more left out: --json has all"
-    return TextTable(title, _JUDGED_HEAD, tuple(map(_judged_row, judged[:SHOWN])))
+    numbers = ("base", "head", "change", "p", "smallest drop", "verdict")
+    return table(title, ("where", "metric"), numbers, map(_judged_row, judged[:SHOWN]))
 
 
 def _judged_row(judged: Judged) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adbench.compare.page import Page, TextTable, lists, percent, points
+from adbench.compare.page import Page, lists, percent, points, table
 from adbench.metrics.table import METRICS
 from adbench.report.marks import UNKNOWN
 from adbench.report.tables import GROUP, MEAN, named, rows, summarise_seeds
@@ -164,12 +164,12 @@ def _told_apart(every: Sequence[Series]) -> list[Series]:
 
 def history_page(series: Sequence[Series], metric: str) -> Page:
     """One table a series, oldest first."""
-    head = ("made", "commit", "adbench", "%", "change", "seeds", "categories")
+    names, numbers = ("made", "commit", "adbench"), ("%", "change", "seeds", "categories")
     tables = []
     for own in series:
         more = "" if "protocol" in own.told_apart else f", protocol {own.protocol}"
-        shown = tuple(_row(point, own.is_unsure) for point in own.points)
-        tables.append(TextTable(own.name + more, head, shown, text_columns=3))
+        shown = (_row(point, own.is_unsure) for point in own.points)
+        tables.append(table(own.name + more, names, numbers, shown))
     number = counted(sum(len(own.points) for own in series), "point")
     headline = f"{METRICS[metric].title}: {number} of {len(series)} series"
     notes = [_UNSURE] if any(own.is_unsure for own in series) else []

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from adbench.contracts.cards import JSON, CategoryCard, MethodCard, Scope
 from adbench.contracts.context import Context
-from adbench.contracts.skill import NO_NETWORK, Skill
+from adbench.contracts.skill import Skill
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,7 +184,7 @@ class Method(ABC):
 
     def skill(self) -> Skill:
         """Of a fitted method: whether its network learned, or why that is not known."""
-        return Skill.unknown(NO_NETWORK)
+        return Skill.unknown("the method does not measure it")
 
     def intermediates(self, images: Images) -> dict[str, NDArray[Any]]:
         """Of a fitted method: what `predict` computes on its way, for people to look at.

@@ -11,12 +11,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from adbench.crew import Agenda, Crew, Part
+from adbench.crew.agenda import Agenda
+from adbench.crew.crew import Crew, Part
+from adbench.crew.reporter import Reporter
 from adbench.launch.processes import Machine, Place
 from adbench.launch.slots import Slot, check_devices, make_slots, whole_machine
 from adbench.launch.watch import Watch
 from adbench.plan import Plan
-from adbench.reporter import Reporter
 from adbench.request import Request, parse_executor
 from adbench.store.claims import ClaimWatch
 from adbench.store.records import Record

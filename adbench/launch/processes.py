@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from adbench.crew import Crash, Crew, Duty, End, Part, Status
+from adbench.crew.crew import Crash, Crew, Duty, End, Part, Status
 from adbench.errors import AdbenchError, StoreError
 from adbench.launch.slots import Slot
 from adbench.request import Request

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adbench.crew import Agenda, Crash, Crew
+from adbench.crew.agenda import Agenda
+from adbench.crew.crew import Crash, Crew
 from adbench.errors import AdbenchError, UsageError
 from adbench.launch.processes import STDERR_LINES, Machine, Place, portable_line
 from adbench.launch.slots import whole_machine

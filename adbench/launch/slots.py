@@ -37,11 +37,6 @@ class Slot:
             own["CUDA_VISIBLE_DEVICES"] = self.gpu
         return {**os.environ, **own}
 
-    def pin(self) -> None:
-        """Keep the calling process on the slot's cores, where the system can."""
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, self.cores)
-
 
 def make_slots(count: int | None, device: str) -> list[Slot]:
     """Slots for `--device` on this machine.

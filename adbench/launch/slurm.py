@@ -19,7 +19,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from adbench.crew import Agenda, Crash, Crew, End
+from adbench.crew.agenda import Agenda
+from adbench.crew.crew import Crash, Crew, End
 from adbench.errors import AdbenchError, UsageError
 from adbench.launch.processes import STDERR_LINES, Machine, Place, portable_line
 from adbench.launch.ray_tasks import PATIENCE_SECONDS

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from adbench.crew import Agenda, Crash, Crew, is_timed
+from adbench.crew.agenda import Agenda, is_timed
+from adbench.crew.crew import Crash, Crew
+from adbench.crew.reporter import Reporter
 from adbench.launch.processes import refusal
 from adbench.plan import Cell, Plan
-from adbench.reporter import Reporter
 from adbench.request import Request
 from adbench.store.claims import ClaimWatch
 from adbench.store.records import Record

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from adbench.data.findings import EMPTY_MASK, LOOKS_NORMAL
+from adbench.report import skill
 from adbench.report.origin_notes import origin_notes
 from adbench.report.tables import grouped
 from adbench.store.records import Record
@@ -18,8 +19,8 @@ DIVERGED = 2.0
 def footnotes(records: Sequence[Record]) -> list[str]:
     """One sentence each, most important first, without repetition."""
     sources = (
-        _presets, _chosen, _failures, origin_notes, _training, _divided, _ground_truth, _data,
-        _undefined, timing_notes,
+        _presets, _chosen, _failures, origin_notes, _training, _unlearned, _divided,
+        _ground_truth, _data, _undefined, cost_notes,
     )  # fmt: skip
     return list(dict.fromkeys(note for source in sources for note in source(records)))
 
@@ -68,6 +69,24 @@ def _losses(diagnostics: Any) -> Iterator[tuple[float, float]]:
             yield float(diagnostics["loss_first"]), float(diagnostics["loss_last"])
         for value in diagnostics.values():
             yield from _losses(value)
+
+
+def _unlearned(records: Sequence[Record]) -> Iterable[str]:
+    without = (record for record in records if skill.learned_nothing(record.skill))
+    for run, own in grouped(without, _run).items():
+        each = "; ".join(f"{_cell(r)}: {skill.text(r.skill)}" for r in own)
+        yield (
+            f"{run}: the network learned nothing measurable beyond the best cheap predictor (skill "
+            f"below one standard error: {each}); its scores may be the work of something else."
+        )
+
+
+def _run(record: Record) -> str:
+    return f"{record.method} {record.preset} on {record.identity['dataset']}"
+
+
+def _cell(record: Record) -> str:
+    return f"{record.place.partition(':')[2]}, seed {record.identity['seed']}"
 
 
 def _divided(records: Sequence[Record]) -> Iterable[str]:
@@ -157,8 +176,8 @@ def _undefined(records: Sequence[Record]) -> Iterable[str]:
                 yield f"{name}: undefined and left out of means: {', '.join(missing)}."
 
 
-def timing_notes(records: Sequence[Record]) -> list[str]:
-    """How many cells have no place in the timing table, and why."""
+def cost_notes(records: Sequence[Record]) -> list[str]:
+    """How many cells have no time in the timing table, which no skill, and why."""
     texts = {
         "inference": (
             "Timing left out for {} of {}: other work used the machine. "
@@ -171,4 +190,20 @@ def timing_notes(records: Sequence[Record]) -> list[str]:
     }
     parts = {p: [(r.timing.get(p) or {}).get("valid") for r in records].count(False) for p in texts}
     of = counted(len(records), "cell")
-    return [texts[part].format(disturbed, of) for part, disturbed in parts.items() if disturbed]
+    timing = [texts[part].format(disturbed, of) for part, disturbed in parts.items() if disturbed]
+    return [*timing, *_without_skill([r for r in records if r.status == "done"])]
+
+
+def _without_skill(done: Sequence[Record]) -> Iterable[str]:
+    """Where others have it: the reasons, each with whom it holds for."""
+    lacking = [record for record in done if record.skill.get("value") is None]
+    if len(lacking) == len(done):
+        return
+    counts = {run: len(own) for run, own in grouped(done, _run).items()}
+    for reason, own in grouped(lacking, lambda r: skill.reason(r.skill)).items():
+        runs = grouped(own, _run).items()
+        named = (
+            run if len(there) == counts[run] else f"{run} ({'; '.join(map(_cell, there))})"
+            for run, there in runs
+        )
+        yield f"No skill: {', '.join(named)}: {reason}."

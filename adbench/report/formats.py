@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adbench.report import spreadsheet
+from adbench.report import skill, spreadsheet
 from adbench.report.report import Report
 from adbench.report.tables import COLUMNS, public
 from adbench.report.text_table import PAIR, Cell, Table, joined, panels
@@ -39,7 +39,9 @@ def csv(report: Report) -> str:
     one header a table."""
     if report.layout == "long":
         part = ["part"] if any(record.parts for record in report.records) else []
-        fields = [*COLUMNS, *part, *(CSV_COLUMNS if report.published else ())]
+        told = any(row.get("skill") is not None for row in report.rows)
+        fields = [*COLUMNS, *(skill.COLUMNS if told else ()), *part]
+        fields += CSV_COLUMNS if report.published else ()
         values = ([row.get(name) for name in fields] for row in public(report.all_rows))
         return spreadsheet.csv_text([fields, *values])
     lines: list[list[str]] = []
@@ -55,19 +57,31 @@ def csv(report: Report) -> str:
 
 def print_report(report: Report, console: Console) -> None:
     """Comparison, timing and footnotes on a rich console (plain when it is no terminal)."""
-    from rich.markup import escape
-
     tables = report.tables
     if report.layout == "paper":
         tables = [panel for table in tables for panel in panels(table, console.width)]
     for table in [*tables, *report.side_tables]:
-        console.print(f"[italic]{escape(table.title)}[/italic]", highlight=False, soft_wrap=True)
-        if console.is_terminal:
-            console.print(_rich_table(table), crop=False)
-        else:
-            console.file.write(_plain_table(table))
-    for note in report.notes:
-        console.print(f"[dim]·[/dim] {escape(note.text)}", highlight=False, soft_wrap=True)
+        print_table(table, console)
+    print_notes([note.text for note in report.notes], console)
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Its title, and the table in full: drawn on a terminal, aligned anywhere else."""
+    from rich.markup import escape
+
+    console.print(f"[italic]{escape(table.title)}[/italic]", highlight=False, soft_wrap=True)
+    if console.is_terminal:
+        console.print(_rich_table(table), crop=False)
+    else:
+        console.file.write(_plain_table(table))
+
+
+def print_notes(notes: Iterable[str], console: Console) -> None:
+    """One line each."""
+    from rich.markup import escape
+
+    for note in notes:
+        console.print(f"[dim]·[/dim] {escape(note)}", highlight=False, soft_wrap=True)
 
 
 def _without_repeats(table: Table) -> list[list[str]]:
@@ -145,30 +159,33 @@ def _rich_cell(cell: Cell, style: str) -> Text:
 
 def markdown(report: Report) -> str:
     """A Markdown document; text from data is escaped."""
-    parts = [_markdown_table(table) for table in (*report.tables, *report.side_tables)]
-    listed = "\n".join(f"- {_escape(note.text)}" for note in report.notes)
+    parts = [markdown_table(table) for table in (*report.tables, *report.side_tables)]
+    listed = "\n".join(f"- {escaped(note.text)}" for note in report.notes)
     return "\n\n".join([*parts, listed]) + "\n"
 
 
-def _markdown_table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """The table with its title; text from data is escaped."""
+
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cells) + " |"
 
-    heads = ["<br>".join(map(_escape, column.head.split("\n"))) for column in table.columns]
+    heads = ["<br>".join(map(escaped, column.head.split("\n"))) for column in table.columns]
     align = ["---" if column.is_name else "---:" for column in table.columns]
     rows = [
         [joined([_emphasised(value.text, value.rank) for value in cell]) for cell in row.cells]
         for row in table.rows
     ]
-    return f"**{_escape(table.title)}**\n\n" + "\n".join(map(line, (heads, align, *rows)))
+    return f"**{escaped(table.title)}**\n\n" + "\n".join(map(line, (heads, align, *rows)))
 
 
 def _emphasised(text: str, rank: str) -> str:
     star = {"best": "**", "second": "*", "": ""}[rank]
-    return f"{star}{_escape(text)}{star}"
+    return f"{star}{escaped(text)}{star}"
 
 
-def _escape(text: str) -> str:
-    """Keep names from data from becoming markup; the _ in a word is none, and stays legible."""
-    markup = r"([\\`*\[\]<>|&~]|(?<![^\W_])_|_(?![^\W_]))"
+def escaped(text: str) -> str:
+    """Keep names from data from becoming markup or from calling for people (`@name`); the _ in a
+    word is none, and stays legible."""
+    markup = r"([\\`*\[\]<>|&~]|(?<![^\W_])[@#]|(?<![^\W_])_|_(?![^\W_]))"
     return re.sub(markup, r"\\\1", " ".join(text.split()))

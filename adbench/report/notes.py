@@ -11,7 +11,7 @@ from adbench.errors import AdbenchError
 from adbench.registry import load_dataset
 from adbench.report.beside import Beside, shown, size_text
 from adbench.report.comparison import SHOWN, Numbers
-from adbench.report.footnotes import footnotes, newest_of, timing_notes
+from adbench.report.footnotes import cost_notes, footnotes, newest_of
 from adbench.report.marks import Marks
 from adbench.report.tables import GROUP, MEAN, group_of, grouped
 from adbench.report.text_table import run_name
@@ -23,7 +23,8 @@ About = Literal["protocol", "ours", "published", "timing"]
 
 @dataclass(frozen=True)
 class Note:
-    """One sentence or two, and whether about a protocol, our numbers, published ones or times."""
+    """One sentence or two, and whether about a protocol, our numbers, published ones or times
+    and skill."""
 
     about: About
     text: str
@@ -38,7 +39,7 @@ def notes(numbers: Numbers, metrics: Sequence[str] = SHOWN) -> list[Note]:
     protocols: dict[str, dict[str, Any]] = {}
     for (digest, _), own in marks.standards.items():
         protocols.setdefault(digest, own[0].protocol)
-    about_time = timing_notes(records)
+    about_cost = cost_notes(records)
     named = ((f"Protocol {marks.letter(d)}".rstrip(), own) for d, own in protocols.items())
     texts: list[tuple[About, Iterable[str]]] = [
         ("protocol", (f"{head}: {describe(own)}" for head, own in named)),
@@ -46,8 +47,8 @@ def notes(numbers: Numbers, metrics: Sequence[str] = SHOWN) -> list[Note]:
         ("ours", marks.data_notes()),
         ("published", _published(numbers.beside, metrics)),
         ("ours", _categories(records, numbers.summaries)),
-        ("ours", (note for note in footnotes(records) if note not in about_time)),
-        ("timing", about_time),
+        ("ours", (note for note in footnotes(records) if note not in about_cost)),
+        ("timing", about_cost),
     ]
     return [Note(about, text) for about, own in texts for text in own]
 

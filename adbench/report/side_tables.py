@@ -1,4 +1,5 @@
-"""The tables below the comparison: what the parts of methods score alone, and what methods cost."""
+"""The tables below the comparison: what the parts of methods score alone, what methods cost, and
+what their networks learned."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from adbench.report import skill
 from adbench.report.comparison import Numbers
 from adbench.report.reported import SECONDS
 from adbench.report.tables import MEAN, TITLES, group_of, grouped, part_rows, rows, summarise_seeds
@@ -23,6 +25,16 @@ from adbench.store.records import Record
 
 WHOLE = "whole"
 """The method itself, beside its parts."""
+COSTS = (
+    "cells", "fit, s", "ms/image", "p95", "images/s", "peak RSS, GB", "device mem., GB",
+    "parameters, M", "GFLOP/image",
+)  # fmt: skip
+SKILL = "Skill"
+SKILL_WORDS = (
+    "skill: 1 − the network's error on held-out normals / that of the best cheap predictor, ± its "
+    "standard error"
+)
+"""What a title says of the column."""
 
 
 def parts_tables(numbers: Numbers, metrics: Sequence[str]) -> list[Table]:
@@ -70,31 +82,40 @@ def _parts(
 def timing_table(numbers: Numbers) -> Table | None:
     """Fit and inference cost per method and data set; only what was measured undisturbed.
 
-    Of published times, those of papers that time a method of ours.
+    Of published times, those of papers that time a method of ours. Where the skill of any is known,
+    there is a column of it, and a row of each, timed or not.
     """
-    timed = (r for r in numbers.records if r.status == "done" and _inference(r).get("valid"))
+    done = [record for record in numbers.records if record.status == "done"]
+    with_skill = any(record.skill.get("value") is not None for record in done)
     groups = grouped(
-        timed,
-        lambda r: (r.identity["dataset"], f"{r.method} {r.preset}", _inference(r)["device_name"]),
+        (r for r in done if with_skill or _inference(r).get("valid")),
+        lambda r: (r.identity["dataset"], f"{r.method} {r.preset}", _device(r)),
     )
     if not groups:
         return None
-    costs = {key: _costs(group) for key, group in groups.items()}
+    costs = {
+        key: _costs([r for r in group if _inference(r).get("valid")])
+        | ({SKILL: skill.text(_skill(group))} if with_skill else {})
+        for key, group in groups.items()
+    }
+    heads = next(iter(costs.values()))
     ours = {record.identity["method"] for record in numbers.records}
     published = [number for number in numbers.published if number.metric == SECONDS]
     papers = {number.paper for number in published if number.method in ours}
     theirs = [
-        (n.dataset, f"{n.name}, reported", n.device, "–", "–", f"{1000 * n.value:.1f}", *["–"] * 6)
+        (n.dataset, f"{n.name}, reported", n.device,
+         *({"ms/image": f"{1000 * n.value:.1f}"}.get(head, "–") for head in heads))
         for n in published
         if n.paper in papers
-    ]
+    ]  # fmt: skip
     lines = [
         row_of((*key, *own.values()), ends=bool(theirs) and number == len(costs))
         for number, (key, own) in enumerate(costs.items(), 1)
     ]
     return Table(
-        "Timing (batch 1: ms/image and p95; the method's batch: images/s)",
-        columns_of(("data set", "method", "device"), next(iter(costs.values()))),
+        "Timing (batch 1: ms/image and p95; the method's batch: images/s)"
+        + (f"; {SKILL_WORDS}" if with_skill else ""),
+        columns_of(("data set", "method", "device"), heads),
         (*lines, *(row_of(line, reported=True) for line in theirs)),
         key="timing",
     )
@@ -104,20 +125,33 @@ def _inference(record: Record) -> dict[str, Any]:
     return record.timing.get("inference") or {}
 
 
+def _device(record: Record) -> str:
+    """What it was timed on, or else trained."""
+    fit = record.timing.get("fit") or {}
+    return str(_inference(record).get("device_name") or fit.get("device_name") or "–")
+
+
+def _skill(group: Sequence[Record]) -> skill.Parts:
+    return skill.over_cells({str(number): record.skill for number, record in enumerate(group)})
+
+
 def _costs(group: Sequence[Record]) -> dict[str, str]:
-    """By the heads of their columns."""
+    """By the heads of their columns, of cells that were timed."""
+    if not group:
+        return dict.fromkeys(COSTS, "–")
     fit = [r.timing["fit"]["seconds"] for r in group if r.timing["fit"].get("valid")]
     inference = [r.timing["inference"] for r in group]
     device = [i["peak_device_bytes"] for i in inference if i["peak_device_bytes"] is not None]
     latency = [i["seconds_per_image"] for i in inference]
-    return {
-        "cells": str(len(group)),
-        "fit, s": f"{median(fit):.1f}" if fit else "–",
-        "ms/image": f"{1e3 * median([seconds['median'] for seconds in latency]):.1f}",
-        "p95": f"{1e3 * median([seconds['p95'] for seconds in latency]):.1f}",
-        "images/s": f"{median([i['images_per_second'] for i in inference]):.2f}",
-        "peak RSS, GB": f"{max(i['peak_rss_bytes'] for i in inference) / 1e9:.2f}",
-        "device mem., GB": f"{max(device) / 1e9:.2f}" if device else "–",
-        "parameters, M": f"{median([i['parameters'] for i in inference]) / 1e6:.2f}",
-        "GFLOP/image": f"{median([i['flops_per_image'] for i in inference]) / 1e9:.2f}",
-    }
+    texts = (
+        str(len(group)),
+        f"{median(fit):.1f}" if fit else "–",
+        f"{1e3 * median([seconds['median'] for seconds in latency]):.1f}",
+        f"{1e3 * median([seconds['p95'] for seconds in latency]):.1f}",
+        f"{median([i['images_per_second'] for i in inference]):.2f}",
+        f"{max(i['peak_rss_bytes'] for i in inference) / 1e9:.2f}",
+        f"{max(device) / 1e9:.2f}" if device else "–",
+        f"{median([i['parameters'] for i in inference]) / 1e6:.2f}",
+        f"{median([i['flops_per_image'] for i in inference]) / 1e9:.2f}",
+    )
+    return dict(zip(COSTS, texts, strict=True))

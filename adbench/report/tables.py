@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from adbench.metrics.table import METRICS, titles
+from adbench.report import skill
 from adbench.store.comparability import code_of, data_versions, is_known, libraries_of
 from adbench.store.records import Record, mean_metrics
 
@@ -26,7 +27,7 @@ COLUMNS = (
     *METRICS, "categories", "undefined", "limit", "protocol", "settings", "data", "data_known",
     "code", "libraries", "created",
 )  # fmt: skip
-"""Of the rows in files and frames."""
+"""Of the rows in files and frames, where `skill.COLUMNS` come on top."""
 
 TITLES = titles()
 
@@ -58,7 +59,8 @@ def rows(
     is a digest of the hyper-parameters, `data` of the version of the data set (`versions`, those
     among these records by default); where not all files behind a number are known, `data_known` is
     False and `data` the version that it stands with. `code` and `libraries` are digests of what
-    made it, None where unknown, `mixed` in a mean over several.
+    made it, None where unknown, `mixed` in a mean over several. `skill` is the cell's, None with a
+    reason in `skill_parts`; that of a mean row as `skill.over_cells` has it.
     """
     given = list(records)
     labels = data_versions(given) if versions is None else versions
@@ -77,15 +79,26 @@ def part_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
         {**row, "part": name}
         for name in dict.fromkeys(name for record in given for name in record.parts)
         for row in rows(
-            (r.model_copy(update={"metrics": r.parts[name]}) for r in given if name in r.parts),
+            (
+                r.model_copy(update={"metrics": r.parts[name], "skill": {}})  # the whole has skill
+                for r in given
+                if name in r.parts
+            ),
             versions,
         )
     ]
 
 
 def public(table: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows as users get them: means are called so, and `level` tells them from a category."""
-    return [{**row, **named(row["category"])} for row in table]
+    """The rows as users get them: means are called so, and `level` tells them from a category.
+    Rows of records of before, which say nothing of skill, have no columns for it."""
+    rows = list(table)
+    blank = skill.columns({}) if any(row.get("skill_parts") for row in rows) else {}
+    hidden = set() if blank else set(skill.columns({}))
+    return [
+        {**blank, **{n: v for n, v in row.items() if n not in hidden}, **named(row["category"])}
+        for row in rows
+    ]
 
 
 def named(category: str) -> dict[str, str]:
@@ -95,11 +108,13 @@ def named(category: str) -> dict[str, str]:
 
 
 def frame(table: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The rows as a DataFrame; undefined metrics are NaN."""
+    """The rows as a DataFrame; undefined metrics, and skill where there is none, are NaN."""
     import pandas as pd
 
-    data = pd.DataFrame.from_records(public(table), columns=list(COLUMNS))
-    return data.astype({name: "float64" for name in METRICS})
+    numbers = (*METRICS, *skill.COLUMNS)
+    own = [{**skill.columns({}), **row} for row in public(table)]
+    data = pd.DataFrame.from_records(own, columns=[*COLUMNS, *skill.COLUMNS])
+    return data.astype(dict.fromkeys(numbers, "float64"))
 
 
 def spread(summaries: Mapping[str, Mapping[str, Any]], metric: str) -> float | None:
@@ -165,7 +180,12 @@ def _category_rows(
         theirs = facts(sibling, versions)
         common |= {n: theirs[n] for n in ("protocol", "settings") if common[n] is None}
     return [
-        {**common, "category": c, **_metric_values(record.metrics.get(c, {}))}
+        {
+            **common,
+            "category": c,
+            **_metric_values(record.metrics.get(c, {})),
+            **skill.columns(record.skill),
+        }
         for c in record.identity["categories"]
     ]
 
@@ -173,6 +193,8 @@ def _category_rows(
 def _mean_row(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     values, undefined = mean_metrics({row["category"]: row for row in group})
     made_by = {name: {row[name] for row in group} for name in ("code", "libraries")}
+    cells = group[:1] if group[0]["scope"] == "unified" else group  # one training, or one each
+    own = skill.over_cells({row["category"]: row["skill_parts"] for row in cells})
     return {
         **group[0],
         "category": MEAN,
@@ -181,8 +203,9 @@ def _mean_row(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "undefined": undefined["image_auroc"],
         "created": max(row["created"] for row in group),
         "data_known": all(row["data_known"] for row in group),
-        **{name: own.pop() if len(own) == 1 else "mixed" for name, own in made_by.items()},
+        **{name: one.pop() if len(one) == 1 else "mixed" for name, one in made_by.items()},
         **_metric_values(values),
+        **skill.columns(own),
     }
 
 
@@ -192,7 +215,8 @@ def _worst(group: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _summary(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    first = {name: value for name, value in group[0].items() if name != "seed"}
+    of_one = {"seed", *skill.columns({})}
+    first = {name: value for name, value in group[0].items() if name not in of_one}
     for name in METRICS:
         values = [row[name] for row in group if row[name] is not None]
         mean, deviation = _mean_and_deviation(values, ddof=1)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from adbench.code_digest import method_code
 from adbench.contracts import Hyperparameters, Method
+from adbench.crew.reporter import Reporter
 from adbench.data.cache import default_cache_folder
 from adbench.data.selection import refuse_shared_dataset_names
 from adbench.errors import DataError, MethodError, UnknownNameError, UsageError
 from adbench.plan import Cell, Plan, make_plan, variants
-from adbench.reporter import Reporter
 from adbench.request import Request
 from adbench.select.file import CRITERION, TOLERANCE, Choice, Curve, HeldOut, Point, SelectionFile
 from adbench.select.pseudo import (
@@ -26,9 +26,11 @@ from adbench.select.pseudo import (
 )
 from adbench.select.steps import Step, candidate, parse_grids, steps_of
 from adbench.selectors import parse_overrides, parse_seeds
-from adbench.session import execute
 from adbench.store.records import Record, now
 from adbench.version import __version__
+
+Execute = Callable[[Request, Plan, Reporter], Iterable[tuple[Cell, Record]]]
+"""Runs cells as `adbench run` does (`api.execute`), and gives their records."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,9 @@ def pending_cells(request: Request, searches: Sequence[Search]) -> list[Cell]:
     return pending
 
 
-def run_searches(request: Request, searches: Sequence[Search], reporter: Reporter) -> SelectionFile:
+def run_searches(
+    request: Request, searches: Sequence[Search], reporter: Reporter, execute: Execute
+) -> SelectionFile:
     """Search all of them, side by side; what an earlier call finished is read.
 
     Raises:
@@ -143,7 +147,9 @@ def run_searches(request: Request, searches: Sequence[Search], reporter: Reporte
     for number in range(max(len(search.steps) for search in searches)):
         steps = [(w, w.search.steps[number]) for w in walks if number < len(w.search.steps)]
         groups = [walk.search.cells(step, walk.chosen) for walk, step in steps]
-        records = _run(request, [cell for group in groups for cell in group], reporter)
+        cells = Plan(tuple(cell for group in groups for cell in group))
+        outcomes = execute(own_folder(request), cells, reporter)
+        records = {cell.score_key: _done(cell, record) for cell, record in outcomes}
         for (walk, step), group in zip(steps, groups, strict=True):
             walk.choose(step, group, [records[cell.score_key] for cell in group])
     choices = tuple(_choice(walk, request) for walk in walks)
@@ -187,21 +193,17 @@ class _Walk:
         )
 
 
-def _run(request: Request, cells: Sequence[Cell], reporter: Reporter) -> dict[str, Record]:
-    """Their records, by score key."""
-    result = execute(own_folder(request), Plan(tuple(cells)), reporter)
-    for cell, record in result.records:
-        if record.status != "done":
-            failure = record.failure
-            kind = (
-                DataError if failure and failure.exit_code == DataError.exit_code else MethodError
-            )
-            why = record.reason if failure is None else f"{failure.type}: {failure.message}"
-            raise kind(
-                f"{cell.title} failed: {why}; leave the value out with --grid, or see the "
-                "traceback of `adbench run` with these settings"
-            )
-    return {cell.score_key: record for cell, record in result.records}
+def _done(cell: Cell, record: Record) -> Record:
+    """The record; raises where it is of a failure."""
+    if record.status == "done":
+        return record
+    failure = record.failure
+    is_data = failure is not None and failure.exit_code == DataError.exit_code
+    why = record.reason if failure is None else f"{failure.type}: {failure.message}"
+    raise (DataError if is_data else MethodError)(
+        f"{cell.title} failed: {why}; leave the value out with --grid, or see the traceback of "
+        "`adbench run` with these settings"
+    )
 
 
 def _choice(walk: _Walk, request: Request) -> Choice:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from adbench.errors import UsageError
 from adbench.metrics.table import titles
+from adbench.report.formats import print_notes, print_table
+from adbench.report.text_table import Row, Table, Value, columns_of
 from adbench.select.afterwards import SHOWN, TestCurve, TestPoint
 from adbench.select.file import CRITERION, TOLERANCE, Choice, Curve, SelectionFile, value_text
 
@@ -27,9 +29,8 @@ def print_selection(selection: SelectionFile, tests: Tests, console: Console) ->
     """One table per choice, the chosen values in bold and marked, and what to know of it."""
     for number, choice in enumerate(selection.choices):
         own = [tests.get((number, i)) for i in range(len(choice.curves))]
-        console.print(_table(choice, own), crop=False)
-        for note in _notes(choice, own):
-            console.print(f"· {note}", markup=False, highlight=False, soft_wrap=True)
+        print_table(_table(choice, own), console)
+        print_notes(_notes(choice, own), console)
 
 
 def to_json(selection: SelectionFile, tests: Tests) -> dict[str, Any]:
@@ -77,30 +78,21 @@ def write_plot(selection: SelectionFile, tests: Tests, path: Path) -> None:
         save_as(figure, path)
 
 
-def _table(choice: Choice, tests: Sequence[TestCurve | None]) -> object:
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    compared = any(tests)
-    title = escape(f"{choice.title}: pseudo-validation, %")
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for name in ("hyper-parameter", "value"):
-        table.add_column(name)
-    for name in [*METRICS.values(), *(f"test {METRICS[n]}" for n in SHOWN if compared)]:
-        table.add_column(name, justify="right")
+def _table(choice: Choice, tests: Sequence[TestCurve | None]) -> Table:
+    """A row a value that was tried, the chosen ones bold."""
+    compared = SHOWN if any(tests) else ()
+    rows = []
     for curve, test in zip(choice.curves, tests, strict=True):
         for i, point in enumerate(curve.points):
             is_chosen = point.value == curve.chosen
-            cells = [_head(curve) if i == 0 else ""]
-            cells.append(value_text(point.value) + (" *" if is_chosen else ""))
-            cells += [_percent(point.mean(name)) for name in METRICS]
-            if compared:
-                cells += [_test_text(test.points[i] if test else None, name) for name in SHOWN]
-            style = "bold" if is_chosen else None
-            last = i == len(curve.points) - 1
-            table.add_row(*map(escape, cells), style=style, end_section=last)
-    return table
+            texts = [_head(curve), value_text(point.value) + (" *" if is_chosen else "")]
+            texts += [_percent(point.mean(name)) for name in METRICS]
+            texts += [_test_text(test.points[i] if test else None, name) for name in compared]
+            cells = tuple((Value(text, "best" if is_chosen else ""),) for text in texts)
+            rows.append(Row(cells, ends=i == len(curve.points) - 1))
+    numbers = [*METRICS.values(), *(f"test {METRICS[name]}" for name in compared)]
+    columns = columns_of(("hyper-parameter", "value"), numbers)
+    return Table(f"{choice.title}: pseudo-validation, %", columns, tuple(rows))
 
 
 def _notes(choice: Choice, tests: Sequence[TestCurve | None]) -> list[str]:

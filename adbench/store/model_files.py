@@ -13,8 +13,9 @@ from adbench.store import files
 from adbench.store.regular_files import open_regular
 
 REPORT = "fit.json"
-_BLOCKS = {"protocol", "diagnostics", "skill", "timing"}
-"""What a report holds beside the digests of the model's files."""
+_BLOCKS = {"protocol", "diagnostics", "timing"}
+"""What a report holds beside the digests of the model's files, and skill; models of before tell
+none."""
 
 
 def publish_model(method: Method, report: dict[str, Any], target: Path) -> None:

@@ -7,7 +7,7 @@ refused when it is read, and never half-way through a table.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +18,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from adbench.errors import shortened
@@ -157,7 +158,15 @@ class SkillParts(_Block):
     value: float | None
     standard_error: float | None
     held_out: int
-    reason: str
+    reason: Name
+
+    @model_validator(mode="after")
+    def _number_or_reason(self) -> Self:
+        if self.value is None and not self.reason:
+            raise ValueError("neither a value nor the reason why there is none")
+        if self.value is not None and (self.standard_error is None or self.standard_error < 0):
+            raise ValueError("a value without its standard error")
+        return self
 
 
 class Snapshot(_Block):

@@ -23,9 +23,9 @@ sys.path.append(str(Path(__file__).parents[1] / "support"))
 
 from toy import PIXEL, TOY_CARD, Toy, write_toy  # noqa: E402
 
-from adbench.reporter import Reporter  # noqa: E402
+from adbench.api import execute, pending_cells  # noqa: E402
+from adbench.crew.reporter import Reporter  # noqa: E402
 from adbench.request import Request
-from adbench.session import execute, pending_cells  # noqa: E402
 
 
 def plan(folder: Path) -> None:

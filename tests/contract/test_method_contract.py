@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ import torch
 from fits import MemoryCheckpoint, build, fit, fit_once, make_context, make_images
 from toy import PIXEL
 
-from adbench.contracts import Images, Method, Prediction
+from adbench.contracts import Images, Method, Prediction, Skill
+from adbench.contracts.skill import MIN_HELD_OUT, NO_NETWORK
 from adbench.hyperparameters import PRESETS, build_hyperparameters
 from adbench.registry import load_method, method_names
 
@@ -82,6 +84,25 @@ def test_fitted_method_describes_itself_in_json(fitted: Any) -> None:
     assert method.inference_flops(100) >= 0
 
 
+def test_skill_is_a_number_with_its_standard_error_or_none_with_a_reason(fitted: Any) -> None:
+    skill = fitted[0].skill()
+    assert isinstance(skill, Skill)
+    json.dumps(skill.to_json(), allow_nan=False)
+    if skill.value is None:
+        assert skill.reason
+    else:
+        assert math.isfinite(skill.value) and skill.value <= 1 and not skill.reason
+        assert skill.standard_error is not None and skill.standard_error >= 0
+        assert skill.held_out >= MIN_HELD_OUT and skill.measured
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("patchcore", {}), ("lafite", {"reconstruction": False})]
+)
+def test_without_a_network_there_is_no_skill(name: str, options: dict[str, Any]) -> None:
+    assert fit_once(name, **options).skill() == Skill.unknown(NO_NETWORK)
+
+
 def test_a_killed_fit_resumes_to_the_same_numbers_without_global_randomness(
     name: str, fitted: Any
 ) -> None:
@@ -101,6 +122,7 @@ def test_a_killed_fit_resumes_to_the_same_numbers_without_global_randomness(
     np.testing.assert_array_equal(again.scores, expected.scores)
     np.testing.assert_array_equal(again.maps, expected.maps)
     assert resumed.diagnostics() == method.diagnostics()
+    assert resumed.skill() == method.skill()
     assert torch.equal(torch.get_rng_state(), before[0])
     after: Any = np.random.get_state()
     assert (after[1] == before[1]).all()
@@ -138,6 +160,7 @@ def test_save_and_load_give_equal_scores_without_pickle(
     np.testing.assert_array_equal(again.maps, expected.maps)
     assert loaded.diagnostics() == method.diagnostics()
     assert loaded.protocol() == method.protocol()
+    assert loaded.skill() == method.skill()
     assert loaded.num_parameters() == method.num_parameters()
 
 

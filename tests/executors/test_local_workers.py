@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from toy import PIXEL
 
-from adbench.crew import DEATHS, Agenda, Crew
+from adbench.crew.agenda import Agenda
+from adbench.crew.crew import DEATHS, Crew
 from adbench.errors import AdbenchError
 from adbench.launch.processes import Machine, Place
 from adbench.launch.slots import whole_machine
@@ -19,7 +20,7 @@ from adbench.request import Request
 SAYS = """
 import os
 from pathlib import Path
-from adbench.crew import Crew, Duty, Status
+from adbench.crew.crew import Crew, Duty, Status
 from dataclasses import asdict
 duty = Duty.read({word!r})
 Crew(Path(duty.crew)).write(duty.name + ".status", asdict(Status({status})))

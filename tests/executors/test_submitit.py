@@ -23,7 +23,8 @@ from ends import (
 from outcomes import the_error
 from toy import PIXEL, Invoke, Toy, spawn, spawn_cold
 
-from adbench.crew import Agenda, Crew
+from adbench.crew.agenda import Agenda
+from adbench.crew.crew import Crew
 from adbench.launch.processes import Place
 from adbench.launch.slurm import JobTask, requeue_signal
 from adbench.request import Request

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from toy import PIXEL, Toy
 
-from adbench.crew import Agenda, Crew, Status
+from adbench.crew.agenda import Agenda
+from adbench.crew.crew import Crew, Status
+from adbench.crew.reporter import Reporter
 from adbench.errors import AdbenchError
 from adbench.launch import slurm as launcher
 from adbench.launch.slurm import Jobs, launch_jobs
 from adbench.launch.watch import Watch
-from adbench.reporter import Reporter
 from adbench.request import Request
 from adbench.store.owners import process_start
 

@@ -11,15 +11,16 @@ import pytest
 from ends import ROUGH
 from toy import PIXEL, Toy
 
+from adbench.api import execute
 from adbench.contracts.interruptions import ClaimLost, OutOfMemory, is_out_of_memory
-from adbench.crew import DEATHS, Agenda, Crash, Notes
+from adbench.crew.agenda import Agenda
+from adbench.crew.crew import DEATHS, Crash, Notes
+from adbench.crew.reporter import Reporter
 from adbench.plan import Cell
-from adbench.reporter import Reporter
 from adbench.request import Request
-from adbench.session import execute
 from adbench.store import claims
 from adbench.store.folders import CellFolder, Store
-from adbench.work import Work, make_settings
+from adbench.work.work import Work, make_settings
 
 
 class TakenOver(Reporter):
@@ -153,7 +154,7 @@ def test_the_cell_of_a_host_that_is_gone_is_taken_over(
     owner = {"host": "elsewhere", "pid": 1, "start": "1", "token": "gone"}
     (folder.path / "claim.1").write_text(json.dumps(owner))
     monkeypatch.setattr(claims, "STALE_SECONDS", 0.2)
-    monkeypatch.setattr("adbench.work.POLL_SECONDS", 0.1)
+    monkeypatch.setattr("adbench.work.work.POLL_SECONDS", 0.1)
     waiting = replace(request_, wait=True)
     assert work(waiting, agenda, patience=60.0).end == "done"
     assert folder.record() is not None and list(folder.path.glob("claim.*")) == []
@@ -165,7 +166,7 @@ def test_the_cell_of_a_live_host_is_left_to_it_in_the_end(
     _, folder, agenda = parts(request_)
     owner = claims.ClaimWatch().try_claim(folder.path)
     assert owner is not None
-    monkeypatch.setattr("adbench.work.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("adbench.work.work.POLL_SECONDS", 0.01)
     assert work(replace(request_, wait=True), agenda, patience=0.1).end == "others"
     owner.release()
 

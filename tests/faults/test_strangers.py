@@ -19,12 +19,12 @@ from finished import RUN, numbers, words
 from sandbox import Hang, Outcome, call
 from toy import Toy
 
-from adbench import work
 from adbench.datasets.synthetic import generate
 from adbench.errors import StoreError
 from adbench.figures import gallery
 from adbench.store import claims, files, regular_files
 from adbench.store.model_files import read_model_report
+from adbench.work import work
 
 T = TypeVar("T")
 LONGEST_SECONDS = 10

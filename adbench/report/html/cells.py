@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from adbench.report import skill
 from adbench.report.marks import Marks
 from adbench.report.notes import describe
 from adbench.report.tables import TITLES, grouped
@@ -134,6 +135,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     told = ("layout", "complete", "train_images", "test_images")
     return [
         ("keys", ", ".join(f"{name} {key}" for name, key in record.keys.items())),
+        *([("skill", _skill(record.skill))] if record.skill else []),
         *(
             (f"timing: {part}", ", ".join(f"{n} {v}" for n, v in _flat(values)))
             for part, values in record.timing.items()
@@ -141,6 +143,14 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ),
         *((n.replace("_", " "), _plain(record.data[n])) for n in told if n in record.data),
     ]
+
+
+def _skill(parts: skill.Parts) -> str:
+    """The value and all that stands behind it, or why there is none."""
+    if parts["value"] is None:
+        return f"none: {skill.reason(parts)}"
+    rest = _flat({n: v for n, v in parts.items() if n not in ("value", "standard_error", "reason")})
+    return "; ".join([skill.text(parts), *(f"{name} {value}" for name, value in rest)])
 
 
 def _flat(values: Mapping[str, Any], head: str = "") -> list[tuple[str, str]]:

@@ -1,55 +1,42 @@
 """Claim and run the cells of a plan in this process, until nothing is left on the results folder.
 
-That is what `adbench run` does, and what the workers do that a launcher starts (`serve`): the
-folder says what is left, whoever else works on it. A cell of a live owner is waited for, one of a
+That is what `adbench run` does, and what the workers do that a launcher starts: the folder says
+what is left, whoever else works on it. A cell of a live owner is waited for, one of a
 dead owner is gone on with.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import gc
-import os
 import platform
-import select
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from adbench.cell.records import cell_record, plugin_environment
 from adbench.cell.runner import CellRun
 from adbench.cell.settings import Settings
 from adbench.contracts.interruptions import (
     ClaimLost,
-    Interruption,
     OutOfMemory,
     TimeLimitReached,
-    is_out_of_memory,
 )
-from adbench.crew import DEATHS, Agenda, Crew, Duty, End, Note, Notes, Part, Teller, is_timed
-from adbench.errors import AdbenchError, StoreError
+from adbench.crew.agenda import Agenda, is_timed
+from adbench.crew.crew import DEATHS, End, Note, Notes, Part
+from adbench.crew.reporter import Reporter
+from adbench.errors import AdbenchError
 from adbench.machine.devices import choose_device, choose_precision
 from adbench.machine.environment import git_state, package_versions
 from adbench.plan import Cell, Plan
-from adbench.reporter import Reporter
 from adbench.request import Request
 from adbench.store.claims import Claim, ClaimWatch
-from adbench.store.files import explain_os_error
 from adbench.store.folders import CellFolder
 from adbench.store.records import Failure, Record
-from adbench.team import Leader, PartnerLost, follow
-from adbench.text import say, say_traceback
+from adbench.text import say
 from adbench.version import __version__
+from adbench.work.team import PartnerLost
 
 POLL_SECONDS = 1.0
-GRACE_SECONDS = 10.0
-"""For a worker to unwind, once its launcher is gone."""
 
 
 class Work:
@@ -285,91 +272,3 @@ def make_settings(request: Request, deadline: float | None = None) -> Settings:
         accumulate=request.accumulate,
         snapshots=request.snapshots,
     )
-
-
-# ------------------------------------------------------------------------------------- workers
-
-
-def serve(word: str, request: Request, make_plan: Callable[[], Plan]) -> NoReturn:
-    """Be the worker that `--worker WORD` says, and end the process."""
-    duty = Duty.read(word)
-    crew, began, code = Crew(Path(duty.crew)), time.monotonic(), 0
-    _live_with_launcher(crew)
-    teller = Teller(crew, duty.name)
-    try:
-        if duty.cores and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, duty.cores)
-        deadline = None if request.time_limit is None else began + request.time_limit
-        _serve(duty, crew, teller, request, make_plan, deadline)
-    except (KeyboardInterrupt, Interruption):
-        code = 128 + signal.SIGTERM
-    except AdbenchError as error:
-        teller.leave("refused", (str(error), error.exit_code))
-    except Exception as error:  # outside of any cell: the launcher reads it from stderr
-        if is_out_of_memory(error):
-            teller.leave("spoiled")
-        say_traceback()
-        code = 1
-    sys.stderr.flush()
-    os._exit(code)  # all is released and written; torch's farewell would take a while
-
-
-def _serve(
-    duty: Duty,
-    crew: Crew,
-    teller: Teller,
-    request: Request,
-    make_plan: Callable[[], Plan],
-    deadline: float | None,
-) -> None:
-    plan, agenda = make_plan(), crew.agenda()
-    if set(agenda.over) - {cell.score_key for cell in plan.cells}:
-        raise StoreError(
-            "the data, the code or the versions changed after this grid was started, expected "
-            "them to stay as they were: run the same command again"
-        )
-    settings = make_settings(request, deadline)
-    if duty.size > 1:
-        settings = replace(settings, fit_devices=duty.size)
-    if duty.rank:
-        follow(crew, duty, plan, request.store(), settings)
-    if duty.size > 1:
-        settings = replace(settings, recruit=Leader(crew, duty, settings.device).team)
-    work = Work(
-        plan, agenda, request, settings, teller,
-        notes=crew, part=duty.part, patience=duty.patience,
-    )  # fmt: skip
-    try:
-        work.run()
-    except OSError as error:  # from the results folder: what a method raises is its cell's
-        where = Path(str(error.filename or request.results))
-        raise explain_os_error(error, where) from error
-    teller.leave(work.end)
-
-
-def _live_with_launcher(crew: Crew) -> None:
-    """Make the calling process a child that unwinds and ends when its launcher hangs up (the other
-    end of stdin) or disbands the crew."""
-    faulthandler.enable(all_threads=False)  # a segmentation fault says where, on stderr
-    signal.signal(signal.SIGTERM, _unwind)
-    for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(ignored, signal.SIG_IGN)  # they are meant for the launcher, which decides
-    os.dup2(2, 1)  # what a method prints is no part of a table
-    threading.Thread(target=_watch, args=(crew,), daemon=True).start()
-
-
-def _unwind(_signal: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: unwinding releases the claim
-    raise KeyboardInterrupt
-
-
-def _watch(crew: Crew) -> None:
-    """Wait for the launcher to go; then unwind, and if that takes too long, die."""
-    poll = select.poll()
-    poll.register(0, 0)  # nothing but hang-ups
-    while not poll.poll(1000) and crew.is_there():
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE_SECONDS)
-    say("the launcher is gone and this worker does not unwind: it ends")
-    os._exit(1)

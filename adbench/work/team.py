@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from adbench.cell.settings import Settings, cell_context
 from adbench.contracts import Team
 from adbench.contracts.interruptions import Interruption
-from adbench.crew import Crew, Duty
+from adbench.crew.crew import Crew, Duty
 from adbench.errors import AdbenchError
 from adbench.plan import Cell, Plan
 from adbench.store.checkpoint import FileCheckpoint

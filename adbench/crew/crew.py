@@ -1,4 +1,4 @@
-"""What a run has to settle, and the folder through which its workers and their launcher speak.
+"""The folder through which the workers of a run and their launcher speak.
 
     results/workers/<id>/
       agenda.json      the cells, and the outcomes that are to be run over
@@ -18,17 +18,16 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from adbench.crew.agenda import Agenda
+from adbench.crew.reporter import Reporter
 from adbench.errors import StoreError
 from adbench.plan import Cell
-from adbench.reporter import Reporter
 from adbench.store import files
 from adbench.store.claims import ClaimWatch
-from adbench.store.folders import CellFolder, Store
 from adbench.store.records import Record
 
 FOLDER = "workers"
@@ -42,48 +41,6 @@ comes after them; or alone on its share of a machine, as a plain run is."""
 End = Literal["done", "late", "others", "spoiled", "partner", "refused", ""]
 """Why a worker left: all is settled, its time is over, only other runs' cells are left, its
 process should take no other cell, a partner is gone, a mistake that ends the whole run."""
-
-
-def is_timed(record: Record) -> bool:
-    """Whether a record has an inference timing that was measured undisturbed."""
-    return record.status != "done" or bool((record.timing.get("inference") or {}).get("valid"))
-
-
-def reusable(cell: Cell, store: Store, overwrite: str) -> Record | None:
-    """The outcome that makes running this cell unnecessary under `--overwrite`, or None."""
-    if overwrite == "all":
-        return None
-    folder = store.cell(cell)
-    done = folder.record()
-    if done is None and overwrite == "never":
-        return folder.failure()
-    return None if done is not None and overwrite == "timing" and not is_timed(done) else done
-
-
-@dataclass(frozen=True)
-class Agenda:
-    """The cells that a run has to settle, by score key, with the numbers of the outcomes that it
-    found and runs over. Any other outcome settles its cell, whoever made it, and any at all once
-    the old ones are forgotten (`--overwrite all`)."""
-
-    over: dict[str, list[int]]
-
-    @classmethod
-    def of(cls, cells: Iterable[Cell], store: Store) -> Agenda:
-        """Of cells that are to be run."""
-        return cls({cell.score_key: [o.number for o in _outcomes(store.cell(cell))]
-                    for cell in cells})  # fmt: skip
-
-    def settled(self, cell: Cell, folder: CellFolder, forgotten: bool = False) -> Record | None:
-        """The outcome that settles a cell, if it has one."""
-        over = () if forgotten else self.over.get(cell.score_key, ())
-        return next((o for o in _outcomes(folder) if o.number not in over), None)
-
-
-def _outcomes(folder: CellFolder) -> Iterator[Record]:
-    for outcome in (folder.record(), folder.failure()):
-        if outcome is not None:
-            yield outcome
 
 
 @dataclass(frozen=True)
