@@ -173,6 +173,11 @@ class _TrainingState:
             decay = min(own.ema_decay, (1 + step) / (10 + step))
             with torch.no_grad():
                 torch._foreach_lerp_(list(self.average.parameters()), [*self.parameters], 1 - decay)
+                # What batch normalisation counts is an average already.
+                for kept, counted in zip(
+                    self.average.buffers(), self.network.buffers(), strict=True
+                ):
+                    kept.copy_(counted)
 
     def frozen(self) -> nn.Module:
         """A copy of the network as it would be left here."""

@@ -109,7 +109,7 @@ def test_only_the_later_keys_depend_on_a_prediction_only_field(
     assert other.prediction_options == {"gain": 2.0, "noise": 0.5}
 
 
-@pytest.mark.parametrize("method", ["transfusion", "patchcore", PIXEL])
+@pytest.mark.parametrize("method", ["patchcore", PIXEL])
 def test_a_method_without_such_fields_keeps_the_keys_it_always_had(
     method: str, toy: Toy, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reports import TIMING, failed_record, make_record, notes, ranked, texts
+from reports import TIMING, failed_record, make_record, notes, ranked, tables, texts
 from scored import write_results
 from toy import PIXEL, Invoke, Toy
 
@@ -213,3 +213,30 @@ def test_a_plug_in_that_says_nothing_of_skill_has_none(invoke: Invoke, toy: Toy)
     assert run.code == 0, run.err
     (reason,) = {row["skill_parts"]["reason"] for row in json.loads(run.out)}
     assert reason == "the method does not measure it"
+
+
+# ---------------------------------------------------------------------------- protocols
+
+
+def held(count: int, **changes: Any) -> Record:
+    return make_record(protocol={"held_out": count}, **changes)
+
+
+def test_numbers_of_held_out_normals_that_sizes_decide_have_one_mean() -> None:
+    (mean,) = [r for r in rows([held(16), held(20, category="b")]) if r["category"] == MEAN]
+    assert mean["categories"] == 2
+
+
+def test_nothing_held_out_is_what_methods_have_that_cannot() -> None:
+    own, other = make_record(value=0.9), held(0, method="n")
+    (table,) = tables([own, other])
+    assert ranked(table) and not [note for note in notes([own, other]) if "differ" in note]
+
+
+def test_a_training_on_fewer_normals_is_another_protocol_and_said() -> None:
+    own, other = make_record(value=0.9), held(16, method="n")
+    (table,) = tables([own, other])
+    assert not ranked(table)
+    (note,) = [note for note in notes([own, other]) if "differ" in note]
+    assert "differ in held out (none, some); their numbers are not ranked together" in note
+    assert any("last checkpoint, some normals held out" in note for note in notes([other]))

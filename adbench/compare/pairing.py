@@ -12,7 +12,7 @@ from adbench.errors import shortened
 from adbench.report.origin_notes import libraries_apart
 from adbench.report.tables import MEAN
 from adbench.store.comparability import data_versions, different_parts, newness, unknown_parts
-from adbench.store.records import Record
+from adbench.store.records import Record, shared_protocol
 from adbench.text import printable
 
 Key = tuple[Any, ...]
@@ -238,6 +238,7 @@ def _unequal_fields(
     own: Mapping[str, Any], others: Sequence[Mapping[str, Any]], are_separate: bool
 ) -> list[str]:
     """In which some of the others differ; separate models are trained on their own categories."""
+    own, others = shared_protocol(own), list(map(shared_protocol, others))
     names = dict.fromkeys([*own, *(name for other in others for name in other)])
     return [
         name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -46,12 +47,26 @@ class Hyperparameters(BaseModel):
         return values
 
 
+CATEGORY = "{category}"
+"""In a path it stands for the name of any category."""
+
+
+def files_behind(path: Path) -> list[Path]:
+    """The file itself, every file of a folder, or those that a path with `CATEGORY` fits."""
+    if CATEGORY in str(path):
+        parts = [glob.escape(part) for part in str(path).split(CATEGORY)]
+        return sorted(p for p in map(Path, glob.glob("*".join(parts))) if p.is_file())
+    if path.is_dir():
+        return sorted(p for p in path.rglob("*") if p.is_file())
+    return [path] if path.is_file() else []
+
+
 def _content_digest(path: Path) -> str:
     digest = hashlib.sha256()
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in files:
-        if path.is_dir():
-            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+    fixed = path if path.is_dir() else next(p for p in path.parents if CATEGORY not in str(p))
+    for file in files_behind(path):
+        if path.is_dir() or CATEGORY in str(path):
+            digest.update(file.relative_to(fixed).as_posix().encode() + b"\0")
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()

@@ -15,7 +15,7 @@ from adbench.report.footnotes import cost_notes, footnotes, newest_of
 from adbench.report.marks import Marks
 from adbench.report.tables import GROUP, MEAN, group_of, grouped
 from adbench.report.text_table import run_name
-from adbench.store.records import Record
+from adbench.store.records import Record, shared_protocol
 from adbench.text import printable
 
 About = Literal["protocol", "ours", "published", "timing"]
@@ -65,7 +65,7 @@ def describe(protocol: Mapping[str, Any]) -> str:
     known = {
         "dataset", "dataset_version", "scope", "trained_categories", "image_size", "crop",
         "evaluation_size", "mask_rule", "mask_threshold", "metrics", "aupro_limits", "selection",
-        "limit", "backbone", "weights_sha256", "selected", "selection_sha256",
+        "limit", "backbone", "weights_sha256", "selected", "selection_sha256", "held_out",
     }  # fmt: skip
     backbone = ""
     if protocol.get("backbone"):
@@ -77,12 +77,14 @@ def describe(protocol: Mapping[str, Any]) -> str:
             f"last checkpoint, {' and '.join(protocol['selected'])} chosen on "
             f"{protocol['selection']} images (file {protocol['selection_sha256'][:8]})"
         )
+    held_out = shared_protocol(protocol).get("held_out")
+    unseen = f", {held_out} normals held out" if held_out else ""
     rest = "".join(f", {k} {v}" for k, v in sorted(protocol.items()) if k not in known)
     return (
         f"{protocol['dataset']} version {protocol['dataset_version']}, {scope}, images resized to "
         f"{protocol['image_size']}{crop}, scored at {protocol['evaluation_size']} pixels with "
         f"masks by {protocol['mask_rule']} (value > {protocol['mask_threshold']}), metrics "
-        f"{protocol['metrics']}, {selection}{backbone}{rest}."
+        f"{protocol['metrics']}, {selection}{backbone}{unseen}{rest}."
     )
 
 
@@ -92,7 +94,9 @@ def _protocol_differences(
     """What sets each further protocol of a data set apart from its first, in one line."""
     for dataset, own in grouped(protocols.items(), lambda item: item[1]["dataset"]).items():
         (digest, first), *others = own
-        for other_digest, other in others:
+        first = shared_protocol(first)
+        for other_digest, whole in others:
+            other = shared_protocol(whole)
             apart = [
                 f"{name.replace('_', ' ')} ({_short(first.get(name))}, {_short(other.get(name))})"
                 for name in dict.fromkeys([*first, *other])

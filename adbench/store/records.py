@@ -186,11 +186,19 @@ def family_of(identity: Mapping[str, JSON], preset: str, variant: str) -> str:
 
 
 def protocol_digest(protocol: Mapping[str, JSON]) -> str:
-    """Digest of a protocol; a separately trained category counts as "own", whatever its name."""
-    own = dict(protocol)
+    """Digest of what of a protocol is shared (`shared_protocol`)."""
+    return digest(shared_protocol(protocol))[:12]
+
+
+def shared_protocol(protocol: Mapping[str, JSON]) -> dict[str, JSON]:
+    """A protocol as all cells have it that a mean is over: separate models are trained on their
+    "own" category and hold out "some" normals, of which the category's size decides the number.
+    Nothing held out is as if nothing were said of it, which methods do that cannot."""
+    own = {name: value for name, value in protocol.items() if name != "held_out" or value}
     if own.get("scope") == "separate":
         own["trained_categories"] = "own"
-    return digest(own)[:12]
+        own |= {"held_out": "some"} if "held_out" in own else {}
+    return own
 
 
 def now(ahead: float = 0) -> str:

@@ -64,9 +64,13 @@ def anomaly_loss(anomaly_scaled: Tensor, target: Tensor) -> Tensor:
 
 def mask_loss(mask_logit: Tensor, mask: Tensor) -> Tensor:
     """L_m (eq. 6): 5 focal(M_t, M) + smooth L1(M_t, M)."""
-    return FOCAL_WEIGHT * focal_map(mask_logit, mask).mean() + F.smooth_l1_loss(
-        mask_logit.sigmoid(), mask
-    )
+    return mask_loss_map(mask_logit, mask).mean()
+
+
+def mask_loss_map(mask_logit: Tensor, mask: Tensor) -> Tensor:
+    """L_m of each pixel."""
+    smooth_l1 = F.smooth_l1_loss(mask_logit.sigmoid(), mask, reduction="none")
+    return FOCAL_WEIGHT * focal_map(mask_logit, mask) + smooth_l1
 
 
 def focal_map(mask_logit: Tensor, mask: Tensor) -> Tensor:

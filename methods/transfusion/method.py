@@ -52,11 +52,12 @@ class TransFusion(DeepMethod):
         own = self.hyperparameters
         self._take_network(context)
         if own.weights is not None:
-            digest = weights.load_checkpoint(self.network_, own.weights)
-            self.protocol_ = {"weights_sha256": digest}
+            file = weights.checkpoint_of(own.weights, set(train.categories))
+            digest = weights.load_checkpoint(self.network_, file)
+            self.protocol_ = {"weights_sha256": digest, "held_out": 0}
             self.diagnostics_ = {"training": "none: weights were given"}
         else:
-            self.protocol_, self.diagnostics_ = training.train_network(
+            self.protocol_, self.diagnostics_, self.skill_ = training.train_network(
                 self.network_, own, train, context
             )
         self.network_.eval()

@@ -15,13 +15,15 @@ the command line, each `adbench run --methods "..."`:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, DirectoryPath, Field, FilePath, model_validator
+from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, model_validator
 
 from adbench.contracts import MethodCard
+from adbench.contracts.method import files_behind
 from adbench.methods import costs
-from adbench.methods.settings import StepSettings
+from adbench.methods.settings import HeldOutSettings, StepSettings
 
 CARD = MethodCard(
     name="transfusion",
@@ -62,6 +64,18 @@ CARD = MethodCard(
         "them without formulas.",
         "previous_mask=none feeds an empty mask in training and in sampling, because the text "
         "does not say what the network without the simulated mask is given.",
+        "The authors switched the rotation off in their first release and repaired it (20 degrees "
+        "either way) after the weights were published, so that it is open which of the two made "
+        "the published numbers (rotation_probability=0 is the former).",
+        "With loss_mask=false the mask head gets no gradient, since eq. 4 binarises its mask, and "
+        "sampling thresholds a random mask: the 1.5 points that the paper's Table 4 loses without "
+        "L_m cannot mean that.",
+        "Later commits of the official code hold the recipe of its foreground masks: SAM prompted "
+        "with the image's corners; masks made so can be given as foreground_dir.",
+        "`fast` holds normals out to measure skill, averages its weights (ema_decay), starts the "
+        "mask head from a prior (mask_prior) as focal loss asks for, makes the anomalies of grey "
+        "images grey (match_grey) and smooths maps by 3 pixels, the paper's 7 at 256 on its 128; "
+        "the paper and `paper` do none of it.",
         "A batch may straddle two epochs, so that every batch is full and half synthetic.",
         "Where bf16 is fast the network's layers run in bfloat16, heads and losses in float32, "
         "because it is several times as fast (precision=fp32 is the code's).",
@@ -110,8 +124,22 @@ def _none_is_a_name(value: Any) -> Any:
     return "none" if value is None else value
 
 
-class TransFusionHyperparameters(StepSettings):
+def _exists(source: Path) -> Path:
+    if not files_behind(source):
+        raise ValueError(
+            "found no file there, expected one, a folder of <category>_model.pkl, or a path with "
+            "{category} in it"
+        )
+    return source
+
+
+class TransFusionHyperparameters(HeldOutSettings, StepSettings):
     """Everything that a run of TransFusion can vary."""
+
+    # Of `sampling`, only where the reverse process starts: training draws every timestep.
+    prediction_only: ClassVar[frozenset[str]] = frozenset(
+        {"sampling", "final_mask", "disc_weight", "smoothing_kernel"}
+    )
 
     image_size: int = Field(
         256, ge=32, le=1024, multiple_of=8, description="side in pixels after resizing"
@@ -169,8 +197,17 @@ class TransFusionHyperparameters(StepSettings):
         "otsu", description="of objects without foreground_dir: border-aware Otsu, or everything"
     )
 
-    weights: FilePath | None = Field(
-        None, description="checkpoint of the official code (.pkl) to score without training"
+    match_grey: bool = Field(
+        False, description="whether the anomalies of grey images are grey; false: as the code's"
+    )
+    mask_prior: float | None = Field(
+        None, gt=0, lt=1, description="anomalous share that the mask head starts from; none: chance"
+    )
+
+    weights: Annotated[Path, AfterValidator(_exists)] | None = Field(
+        None,
+        description="official checkpoints to score without training: a category's file, a folder "
+        "of <category>_model.pkl, or a path with {category} in it",
     )
     epochs: int = Field(1500, ge=1, description="training epochs, where steps is not given")
     learning_rate: float = Field(1e-5, gt=0, le=1, description="of AdamW")

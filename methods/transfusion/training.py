@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 import torch
 from torch import Tensor
 
-from adbench.contracts import JSON, Context, Geometry, Images
-from adbench.methods.training import autocast, chosen_precision, smoothed_ends, train
+from adbench.contracts import JSON, Context, Geometry, Images, Skill
+from adbench.methods.training import (
+    autocast,
+    chosen_precision,
+    held_out_split,
+    smoothed_ends,
+    train,
+)
 from adbench.methods.transfusion.losses import TERMS, transfusion_loss
 from adbench.methods.transfusion.network import TransFusionUNet
 from adbench.methods.transfusion.process import images_of, transparency_schedule
 from adbench.methods.transfusion.settings import TransFusionHyperparameters
+from adbench.methods.transfusion.skill import measure
 from adbench.methods.transfusion.synthesis import (
     FolderTextures,
     ProceduralTextures,
+    SynthesisBatch,
     foreground_masks,
     synthesise,
 )
@@ -23,11 +32,11 @@ from adbench.methods.transfusion.synthesis import (
 
 def train_network(
     network: TransFusionUNet, own: TransFusionHyperparameters, images: Images, context: Context
-) -> tuple[dict[str, JSON], dict[str, JSON]]:
-    """Train `network` in place, without averaged weights, as in the official code.
+) -> tuple[dict[str, JSON], dict[str, JSON], Skill]:
+    """Train `network` in place.
 
     Returns:
-        what makes the numbers comparable, and what training did.
+        what makes the numbers comparable, what training did, and what the network learned.
     """
     device, precision = context.device, chosen_precision(own, context)
     schedule = transparency_schedule(own.num_steps, own.schedule).to(device)
@@ -43,10 +52,15 @@ def train_network(
         own.foreground_dir or own.foreground,
     )
 
-    def losses(
-        indices: Tensor, generator: torch.Generator, terms: Collection[str]
-    ) -> dict[str, Tensor]:
-        batch = synthesise(
+    held_out, trained_on = held_out_split(len(images), own, context)
+    if own.mask_prior is not None:
+        # The bias of a focal loss' head (arXiv:1708.02002, section 4.1): else the first steps go
+        # into leaving an even chance behind.
+        bias = network.mask_head.get_parameter("conv.bias")
+        torch.nn.init.constant_(bias, math.log(own.mask_prior / (1 - own.mask_prior)))
+
+    def compose(indices: Tensor, generator: torch.Generator) -> SynthesisBatch:
+        return synthesise(
             images_of(images.pixels[indices.numpy()], device),
             foreground[indices].to(device),
             textures,
@@ -57,14 +71,21 @@ def train_network(
             previous_mask_drop=own.previous_mask_drop,
             rotation_probability=own.rotation_probability,
             max_rotation=own.rotation_degrees,
+            match_grey=own.match_grey,
         )
+
+    def losses(
+        indices: Tensor, generator: torch.Generator, terms: Collection[str]
+    ) -> dict[str, Tensor]:
+        batch = compose(indices, generator)
         outputs = network(batch.network_input, batch.t)
         return transfusion_loss(outputs, batch, schedule, terms=terms, ssim_range=own.ssim_range)
 
-    trained_on = [term for term in TERMS if getattr(own, f"loss_{term}")]
+    chosen = [term for term in TERMS if getattr(own, f"loss_{term}")]
 
     def loss(indices: Tensor, generator: torch.Generator) -> Tensor:
-        return sum(losses(indices, generator, trained_on).values(), torch.zeros((), device=device))
+        terms = losses(trained_on[indices], generator, chosen)
+        return sum(terms.values(), torch.zeros((), device=device))
 
     @torch.no_grad()
     def probe() -> dict[str, JSON]:
@@ -74,17 +95,19 @@ def train_network(
         """
         network.eval()
         with autocast(device, precision):
-            indices = torch.arange(min(8, len(images)))
-            found = losses(indices, context.generator("probe"), TERMS)
+            found = losses(trained_on[:8], context.generator("probe"), TERMS)
         return {term: float(value) for term, value in found.items()}
 
     before = probe()
-    steps = own.optimiser_steps(len(images))
-    values = train(network, loss, len(images), own, steps, context)
+    steps = own.optimiser_steps(len(trained_on))
+    values = train(network, loss, len(trained_on), own, steps, context)
+    with autocast(device, precision):
+        skill = measure(network, compose, held_out, trained_on, context.generator)
     first, last = smoothed_ends(values)
     protocol: dict[str, JSON] = {
         "texture_source": textures.name,
         "foreground_source": ", ".join(sorted(set(sources.values()))),
+        "held_out": len(held_out),
     }
     diagnostics: dict[str, JSON] = {
         "steps": len(values),
@@ -95,4 +118,4 @@ def train_network(
         "foreground_share": float(foreground.float().mean()),
         "precision": precision,
     }
-    return protocol, diagnostics
+    return protocol, diagnostics, skill

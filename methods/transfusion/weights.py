@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from adbench.contracts.method import CATEGORY
 from adbench.errors import MethodError
 from adbench.methods.weight_files import read_state_dict
 
@@ -45,6 +46,41 @@ def own_name(official: str) -> str:
     for pattern, replacement in _RENAMES:
         name = re.sub(pattern, replacement, name)
     return name
+
+
+SUFFIXES = ("_model.pkl", "_model.safetensors", ".pkl", ".safetensors")
+"""After the category, of a file in a folder; the first is the official code's."""
+
+
+def checkpoint_of(source: Path, categories: Collection[str]) -> Path:
+    """The category's file in `source`: that file, a folder, or a path with `CATEGORY` in it.
+
+    Raises:
+        MethodError: there is none, it is another category's, or there are several categories.
+    """
+    several = "a folder of <category>_model.pkl, or a path with {category} in it"
+    if len(categories) != 1:
+        raise MethodError(
+            f"found weights={source.name} for {len(categories)} categories in one model, but the "
+            f"official weights know one category each: expected --scope separate and {several}"
+        )
+    (category,) = categories
+    if source.is_dir():
+        files = [source / f"{category}{suffix}" for suffix in SUFFIXES]
+    else:
+        files = [Path(str(source).replace(CATEGORY, category))]
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
+        raise MethodError(
+            f"found no weights of {category} in {source.name}, expected {files[0].name}"
+        )
+    owner = found.stem.removesuffix("_model")
+    if owner not in (found.stem, category):
+        raise MethodError(
+            f"found the weights of {owner} ({found.name}) for {category}: for several categories "
+            f"expected {several}; for this one {category}_model.pkl"
+        )
+    return found
 
 
 def load_checkpoint(network: nn.Module, file: Path) -> str:

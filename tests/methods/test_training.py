@@ -46,6 +46,14 @@ def fit(context, loss=None, network=None, own=OWN, steps=25, ema_decay=0.99):
     return losses, torch.cat([p.flatten() for p in network.state_dict().values()])
 
 
+def test_averaged_weights_come_with_what_batch_normalisation_counted():
+    network = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1))
+    data = 5 + torch.arange(24.0)[:, None]
+    train(network, lambda indices, _: network(data[indices]).square().mean(), 24, OWN.model_copy(
+        update={"ema_decay": 0.9}), 25, make_context())  # fmt: skip
+    assert network.get_buffer("0.running_mean") > 5
+
+
 @pytest.mark.parametrize("ema_decay", [0.99, 0.0])
 @pytest.mark.parametrize("killed_at", [1, 13, 24])
 def test_a_killed_run_resumes_bit_for_bit(ema_decay, killed_at):

@@ -10,7 +10,7 @@ from adbench.report.marks import Marks
 from adbench.report.notes import describe
 from adbench.report.tables import TITLES, grouped
 from adbench.store.files import canonical_json
-from adbench.store.records import Record, mean_metrics
+from adbench.store.records import Record, mean_metrics, shared_protocol
 
 MAX_DIAGNOSTICS = 300
 """With more cells than this, what training reported stays out of the report."""
@@ -24,14 +24,14 @@ def protocols_of(records: Iterable[Record], marks: Marks) -> dict[str, View]:
     done = grouped((r for r in records if r.status == "done"), lambda r: r.protocol_digest)
     views = {}
     for number, (digest, own) in enumerate(done.items(), start=1):
-        protocol = own[0].protocol
+        protocol = shared_protocol(own[0].protocol)
         fields = {name.replace("_", " "): _plain(value) for name, value in protocol.items()}
         if protocol["scope"] == "separate":
             fields["trained categories"] = "each its own"  # as in the digest: equal for all of them
         views[digest] = {
             "anchor": f"protocol-{number}",
             "name": f"protocol {marks.letter(digest) or digest}",
-            "sentence": describe(protocol),
+            "sentence": describe(own[0].protocol),
             "dataset": protocol["dataset"],
             "fields": fields,
             "methods": sorted({record.identity["method"] for record in own}),

@@ -107,11 +107,14 @@ GRID = 8
 TEXTURE_SHARE = 0.5
 
 
-def random_appearance(images: Tensor, textures: TextureBank, generator: torch.Generator) -> Tensor:
+def random_appearance(
+    images: Tensor, textures: TextureBank, generator: torch.Generator, match_grey: bool = False
+) -> Tensor:
     """A for each image: a texture or its own structure, half of the samples each.
 
     Args:
         images: float32 (N, 3, S, S) in [-1, 1], S a multiple of 8.
+        match_grey: see `synthesise`.
 
     Returns:
         float32 (N, 3, S, S) in [-1, 1].
@@ -127,7 +130,11 @@ def random_appearance(images: Tensor, textures: TextureBank, generator: torch.Ge
     if len(rows):
         drawn = textures.take(numbers[rows].tolist())
         levels[rows.to(images.device)] = drawn.to(images.device)
-    return to_unit_range(shuffle_patches(augment(levels, generator), orders.to(images.device)))
+    made = to_unit_range(shuffle_patches(augment(levels, generator), orders.to(images.device)))
+    if not match_grey:
+        return made
+    grey = (images == images[:, :1]).flatten(1).all(1)[:, None, None, None]
+    return torch.where(grey, made.mean(1, keepdim=True), made)
 
 
 def shuffle_patches(levels: Tensor, orders: Tensor) -> Tensor:
@@ -167,6 +174,7 @@ def synthesise(
     previous_mask_drop: DropRule = "code",
     rotation_probability: float = 0.3,
     max_rotation: float = 20.0,
+    match_grey: bool = False,
 ) -> SynthesisBatch:
     """Turn normal images into one batch of network inputs and targets.
 
@@ -183,13 +191,14 @@ def synthesise(
         previous_mask_drop: "code" or "exact", see `simulate_previous_mask`.
         rotation_probability: share of samples that are rotated after composition.
         max_rotation: of these, the largest angle in degrees.
+        match_grey: whether the anomalies of grey images are grey.
     """
     _check(images, foreground, textures)
     t = integers((len(images),), 1, len(schedule) - 1, generator).to(images.device)
     angles = _rotations(len(images), rotation_probability, max_rotation, generator)
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
         mask, guide, anomaly = _anomalies(
-            images, foreground, textures, generator, previous_mask_drop
+            images, foreground, textures, generator, previous_mask_drop, match_grey
         )
         # The reverse process starts at t = T - 1 without a mask.
         guided = (t < len(schedule) - 1) & (previous_mask == "simulated")
@@ -219,13 +228,14 @@ def _anomalies(
     textures: TextureBank,
     generator: torch.Generator,
     drop: DropRule,
+    match_grey: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """M, the simulated previous mask and M * A of the batch; zero beyond its first half."""
     half = max(1, len(images) // 2)
     size, device = images.shape[-1], images.device
     noise = random_noise(half, size, device, generator)
     branch, amount = (uniform((half,), 0.0, 1.0, generator).to(device) for _ in range(2))
-    appearance = random_appearance(images[:half], textures, generator)
+    appearance = random_appearance(images[:half], textures, generator, match_grey)
     mask = images.new_zeros((len(images), 1, size, size))
     guide, anomaly = torch.zeros_like(mask), torch.zeros_like(images)
     mask[:half] = anomaly_mask(noise, foreground[:half])

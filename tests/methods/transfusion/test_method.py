@@ -5,13 +5,14 @@ import copy
 import numpy as np
 import pytest
 import torch
-from fits import build, fit, fit_once, make_context, training_images
+from fits import asked, build, fit, fit_once, make_context, make_images, training_images
 from PIL import Image
 from toy import write_toy
 
 from adbench.contracts import CategoryCard
 from adbench.errors import MethodError, UsageError
 from adbench.methods.transfusion.process import images_of
+from adbench.methods.transfusion.weights import checkpoint_of
 
 REFERENCE = "adbench.methods.transfusion.method:TransFusion"
 TABLE_4 = (
@@ -130,7 +131,69 @@ def test_official_weights_are_scored_without_training(wrapper, images, official_
         "transfusion", "paper", weights=str(file), image_size=32, num_steps=3, precision="fp32"
     )
     assert method.training_flops(54) == 0
-    method.fit(images, make_context())
-    assert set(method.protocol()) == {"weights_sha256"}
+    method.fit(images.take(range(0, 12, 2)), make_context())  # those of category a
+    assert set(method.protocol()) == {"weights_sha256", "held_out"}
     assert method.num_parameters() == 54_559_431
     assert np.isfinite(method.predict(images[:1]).scores).all()
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A folder of two categories' files, whose content nobody reads here."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}_model.pkl").write_text(name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("given", ["", "{category}_model.pkl"])
+def test_weights_of_several_categories_are_a_folder_or_a_pattern(weights, given):
+    for name in ("a", "b"):
+        assert checkpoint_of(weights / given, {name}) == weights / f"{name}_model.pkl"
+    with pytest.raises(MethodError, match="no weights of c"):
+        checkpoint_of(weights / given, {"c"})
+    with pytest.raises(MethodError, match=r"2 categories.*--scope separate"):
+        checkpoint_of(weights / given, {"a", "b"})
+
+
+def test_weights_of_one_category_score_no_other(weights):
+    with pytest.raises(MethodError, match=r"weights of a .*for b.*\{category\}"):
+        checkpoint_of(weights / "a_model.pkl", {"b"})
+    (weights / "mine.pkl").touch()
+    assert checkpoint_of(weights / "mine.pkl", {"b"}) == weights / "mine.pkl"
+
+
+@pytest.mark.parametrize("given", ["", "{category}_model.pkl", "a_model.pkl"])
+def test_the_key_knows_what_the_weights_files_hold(weights, given):
+    def key():
+        own = build("transfusion", "paper", weights=str(weights / given)).hyperparameters
+        return own.canonical()["weights"]
+
+    before = key()
+    assert str(weights) not in before
+    (weights / "a_model.pkl").write_text("others")
+    assert key() != before
+
+
+def test_a_reverse_process_from_elsewhere_needs_no_other_training(fitted, images):
+    literal = asked(fitted, sampling="literal", final_mask="recon", smoothing_kernel=3)
+    trained = fit("transfusion", sampling="literal", final_mask="recon", smoothing_kernel=3)
+    np.testing.assert_array_equal(
+        literal.predict(images[:2]).maps, trained.predict(images[:2]).maps
+    )
+
+
+def test_a_mask_head_that_starts_from_a_prior_starts_with_less_to_lose(fitted):
+    prior = fit("transfusion", mask_prior=0.1).diagnostics()["terms_before"]
+    assert prior["mask"] < 0.5 * fitted.diagnostics()["terms_before"]["mask"]
+    assert prior["normal"] == fitted.diagnostics()["terms_before"]["normal"]
+
+
+def test_a_fit_that_holds_normals_out_says_what_it_learned():
+    method = build("transfusion", held_out_fraction=0.5)
+    method.fit(make_images(32, method.geometry.size), make_context())
+    assert method.protocol()["held_out"] == 16
+    skill = method.skill()
+    assert skill.held_out == 16 and skill.value < 1
+    assert skill.simple < skill.trivial
+    both = skill.beside["with anomaly"] + skill.beside["without"]
+    assert both / 2 == pytest.approx(skill.error)

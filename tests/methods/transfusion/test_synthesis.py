@@ -54,6 +54,21 @@ def make(count: int, bank: ProceduralTextures, seed: int = 0, **options) -> Synt
     return synthesise(images, everywhere, bank, SCHEDULE, seeded(seed), **options)
 
 
+def test_anomalies_of_grey_images_are_grey_where_asked_for(bank):
+    mixed = smooth_images(8)
+    mixed[::2] = mixed[::2].mean(1, keepdim=True)
+    everywhere = torch.ones((8, 1, SIZE, SIZE), dtype=torch.bool)
+    as_is, matched = (
+        synthesise(mixed, everywhere, bank, SCHEDULE, seeded(), match_grey=match)
+        for match in (False, True)
+    )
+    coloured = (matched.anomaly != matched.anomaly[:, :1]).flatten(1).any(1)
+    assert not coloured[::2].any() and coloured[1]
+    assert (as_is.anomaly[::2] != as_is.anomaly[::2, :1]).any()
+    assert torch.equal(matched.mask, as_is.mask)
+    assert torch.equal(matched.anomaly[1::2], as_is.anomaly[1::2])
+
+
 def test_shapes_types_and_ranges(bank):
     batch = make(8, bank)
     for name, channels in (
