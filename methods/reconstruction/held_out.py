@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +22,6 @@ from adbench.methods.gaussian import GaussianModel
 from adbench.methods.reconstruction.fragments import with_fragments
 from adbench.methods.reconstruction.losses import jitter
 from adbench.methods.training import MAX_HELD_OUT
-
-if TYPE_CHECKING:
-    from adbench.methods.reconstruction.method import FeatureReconstruction
 
 CHUNK = 8
 MEASURED = "mean squared error of clean features from jittered ones, raw units"
@@ -69,10 +66,11 @@ class HeldOut:
         }
         return {name: float(values.mean()) for name, values in of.items()}
 
-    def skill(self, method: FeatureReconstruction) -> Skill:
-        """Of the method's network, against the Gaussian model's estimate from the same jittered
-        features or the mean of each position, whichever is better."""
-        scale = method.hyperparameters.jitter_scale
+    def skill(
+        self, network: Predictor, scale: float, scores: Callable[[Images], NDArray[Any]]
+    ) -> Skill:
+        """Of a network on features jittered by `scale`, against the Gaussian model's estimate from
+        the same or the mean of each position, whichever is better; `scores` is the detector."""
         if len(self) < MIN_HELD_OUT:
             return Skill.unknown(too_few(len(self)))
         if not scale:
@@ -86,18 +84,16 @@ class HeldOut:
             estimate = self._gaussian.denoise(features.permute(0, 3, 1, 2), 1.0, variance)
             return estimate.permute(0, 2, 3, 1)
 
-        error = squared_errors(method.network_, noisy, self._clean).tolist()
+        error = squared_errors(network, noisy, self._clean).tolist()
         closed_form = squared_errors(wiener, noisy, self._clean).tolist()
         trivial = self._trivial.tolist()
-        beside = {"fragments_auroc": self._fragments_auroc(method)}
+        beside = {"fragments_auroc": self._fragments_auroc(scores)}
         simple = min(closed_form, trivial, key=math.fsum)
         return Skill.of(error, simple, trivial, MEASURED, beside)
 
-    def _fragments_auroc(self, method: FeatureReconstruction) -> float:
+    def _fragments_auroc(self, scores: Callable[[Images], NDArray[Any]]) -> float:
         """Of held-out normals with a pasted fragment against those without."""
-        normal = method.predict(self._normals).scores
-        anomalous = method.predict(self._pasted).scores
-        return auroc(normal, anomalous)
+        return auroc(scores(self._normals), scores(self._pasted))
 
     @cached_property
     def _normals(self) -> Images:

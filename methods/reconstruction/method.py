@@ -150,7 +150,8 @@ class FeatureReconstruction(FeatureMethod):
         if len(normals):
             done: dict[str, JSON] = {"held_out_mse": dict(normals.errors(self.network_))}
             self.diagnostics_["training"] = {**self.diagnostics_["training"], **done}
-        self.skill_ = normals.skill(self)
+        scale = self.hyperparameters.jitter_scale
+        self.skill_ = normals.skill(self.network_, scale, lambda shown: self.predict(shown).scores)
 
     def predict(self, images: Images) -> Prediction:
         from adbench.methods import scoring

@@ -16,18 +16,8 @@ from adbench.methods.reconstruction.held_out import (
 from adbench.methods.reconstruction.losses import jitter
 
 
-class Fitted:
-    """As much of a method as its skill asks for."""
-
-    def __init__(self, network, **options):
-        self.network_ = network
-        self.hyperparameters = build("uniad", **options).hyperparameters
-
-    def predict(self, images):
-        from adbench.contracts import Prediction
-
-        dark = (images.pixels == 0).mean((1, 2, 3), dtype=np.float32)
-        return Prediction(np.zeros((len(images), 64, 64), np.float32), dark)
+def darkness(images):
+    return (images.pixels == 0).mean((1, 2, 3))
 
 
 @pytest.fixture(scope="module")
@@ -56,20 +46,20 @@ def test_skill_is_zero_for_the_closed_form_itself_and_negative_for_the_mean(norm
         moved = normals._gaussian.denoise(features.permute(0, 3, 1, 2), 1.0, variance)
         return moved.permute(0, 2, 3, 1)
 
-    skill = normals.skill(Fitted(wiener, jitter_scale=scale))
+    skill = normals.skill(wiener, scale, darkness)
     assert skill.value == pytest.approx(0, abs=1e-6) and skill.held_out == 20
     assert skill.simple < skill.trivial
     mean = normals._features[20:].mean(0)
-    at_mean = normals.skill(Fitted(lambda shown: torch.from_numpy(mean), jitter_scale=scale))
+    at_mean = normals.skill(lambda shown: torch.from_numpy(mean), scale, darkness)
     assert at_mean.value < 0 and at_mean.error == pytest.approx(at_mean.trivial, rel=0.05)
 
 
 def test_skill_is_measured_from_jittered_input(normals):
     """A network that copies is perfect on clean features, and is not what is asked for."""
-    skill = normals.skill(Fitted(lambda features: features, jitter_scale=1.0))
+    skill = normals.skill(lambda features: features, 1.0, darkness)
     noise = jitter(normals._clean, 1.0, 1.0, torch.Generator().manual_seed(0)) - normals._clean
     assert skill.error == pytest.approx(float(noise.square().mean()), rel=0.3)
-    assert normals.skill(Fitted(None, jitter_scale=0.0)).value is None
+    assert normals.skill(torch.zeros_like, 0.0, darkness).value is None
 
 
 def test_skill_of_a_fit_and_of_too_few_held_out():
