@@ -76,6 +76,19 @@ def variant_name(
     return ",".join(f"{name}={_text(own[name])}" for name in changed)
 
 
+def shortened_training(
+    method: type[Method], whole: Hyperparameters, share: float
+) -> Hyperparameters | None:
+    """The hyper-parameters of a training of this share of the steps; None where there is no other,
+    as for a method that trains in none."""
+    lengths = {name: getattr(whole, name) for name in whole.training_length}
+    parts = {n: max(1, round(share * v)) for n, v in lengths.items() if v is not None}
+    shorter = type(whole)(**{**dict(whole), **parts})
+    flops = [method(own).training_flops(1) for own in (whole, shorter)]
+    trains_alike = flops[0] > 0 and flops[0] == flops[1]
+    return None if shorter == whole or trains_alike else shorter
+
+
 def _plain(value: Any, annotation: Any) -> Any:
     """The text `none` is None, unless "none" is one of the field's own values."""
     if isinstance(value, str) and value.lower() in {"none", "null"}:

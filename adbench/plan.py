@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
@@ -26,7 +26,7 @@ from adbench.contracts import (
 )
 from adbench.data.selection import DataSelection
 from adbench.errors import UnknownNameError, UsageError
-from adbench.hyperparameters import build_hyperparameters, variant_name
+from adbench.hyperparameters import build_hyperparameters, shortened_training, variant_name
 from adbench.machine.devices import gpu_visible
 from adbench.metrics.table import aupro_limits
 from adbench.registry import expand_group, load_method, refuse_shared_names
@@ -37,6 +37,10 @@ from adbench.store.plan_files import PlannedCell
 MaskRule = Literal["nearest", "area_max"]
 MASK_RULES: tuple[MaskRule, ...] = ("nearest", "area_max")
 AUPRO_LIMITS = aupro_limits()
+SCORE_ONLY = (
+    "masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics", "selected", "budget"
+)  # fmt: skip
+"""Key parts on which no map depends."""
 CPU_FLOPS_PER_CORE = 8e10
 GPU_FLOPS = 4e13
 """Sustained rates for rough estimates: a convolution network in bf16 or fp32."""
@@ -53,6 +57,16 @@ class Selected:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What makes a cell a shorter training of another (`--budgets`)."""
+
+    share: float
+    """Of the steps."""
+    whole: Hyperparameters
+    """Those of the other."""
+
+
+@dataclass(frozen=True)
 class Cell:
     """One (method, hyper-parameters, data set, scope, seed): the unit of work and of resuming."""
 
@@ -66,6 +80,7 @@ class Cell:
     seed: int
     mask_rule: MaskRule = "nearest"
     selected: Selected | None = None
+    budget: Budget | None = None
     fitted_with: Hyperparameters | None = None
     """What to fit with instead, where one model serves cells that differ in more than what only
     prediction reads."""
@@ -82,8 +97,11 @@ class Cell:
         """What differs from the preset, `k=v,k2=v2`; empty for the preset itself.
 
         Chosen values differ from category to category, and a table has one row for all: they
-        show as `selected=`, with the file's digest.
+        show as `selected=`, with the file's digest. A shorter training shows as `budget=`.
         """
+        if self.budget is not None:
+            own = variant_name(self.method, self.preset, self.budget.whole)
+            return ",".join(filter(None, [own, f"budget={self.budget.share:g}"]))
         if self.selected is None:
             return variant_name(self.method, self.preset, self.hyperparameters)
         names = self.selected.names
@@ -103,6 +121,7 @@ class Cell:
             "seed": self.seed,
             "limit": self.data.limit,
             **({} if self.selected is None else {"selected": self.selected.digest}),
+            **({} if self.budget is None else {"budget": self.budget.share}),
         }
 
     @cached_property
@@ -155,19 +174,14 @@ class Cell:
     @cached_property
     def fit_key(self) -> str:
         """Names the cell's folder."""
-        score_only = (
-            "masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics", "selected"
-        )  # fmt: skip
         unread = self.hyperparameters.prediction_only
         learned = {n: v for n, v in self._fitted.canonical().items() if n not in unread}
-        return self._key("test", *score_only, hyperparameters=learned)
+        return self._key("test", *SCORE_ONLY, hyperparameters=learned)
 
     @cached_property
     def predict_key(self) -> str:
         """Names the maps and scores."""
-        return self._key(
-            "masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics", "selected"
-        )
+        return self._key(*SCORE_ONLY)
 
     @cached_property
     def score_key(self) -> str:
@@ -181,6 +195,11 @@ class Cell:
         same = [self.identity, self.mask_rule, *([] if given is None else [given])]
         title = f"{self.title} · {self.preset}"
         return PlannedCell(title, self.fit_key, self.score_key, digest(same)[:24])
+
+    @property
+    def trains_in_steps(self) -> bool:
+        """Whether there are points along its training."""
+        return shortened_training(self.method, self._fitted, 0.5) is not None
 
     def build(self, *, to_fit: bool = False) -> Method:
         """A fresh, unfitted method; `to_fit`: the one whose model this cell uses."""
@@ -235,6 +254,7 @@ def make_plan(
     scope: str | None = None,
     overrides: Sequence[str] = (),
     mask_rule: str = "nearest",
+    budgets: Sequence[float] = (),
 ) -> Plan:
     """All cells that the selectors name; raises `UsageError` before anything runs."""
     rule = next((r for r in MASK_RULES if r == mask_rule), None)
@@ -251,13 +271,32 @@ def make_plan(
             groups = (
                 [selection.categories] if own == "unified" else [(c,) for c in selection.categories]
             )
-            cells += [
+            each = [
                 Cell(reference, method, preset, hyperparameters, selection, group, own, seed, rule)
                 for group in groups
                 for seed in seeds
             ]
+            cells += [short for cell in each for short in _at_budgets(cell, budgets, notes)]
     unique = {(c.reference, digest(c.identity), str(c.data.root)): c for c in cells}
     return Plan(tuple(unique.values()), tuple(dict.fromkeys(notes)))
+
+
+def _at_budgets(cell: Cell, budgets: Sequence[float], notes: list[str]) -> list[Cell]:
+    """The cell, or its trainings of these shares of the steps; 1 is the cell itself."""
+    found = []
+    for share in budgets or (1.0,):
+        own = shortened_training(cell.method, cell.hyperparameters, share) if share < 1 else None
+        if own is not None:
+            budget = Budget(share, cell.hyperparameters)
+            found.append(replace(cell, hyperparameters=own, budget=budget))
+        else:
+            found.append(cell)
+            if share < 1:
+                notes.append(
+                    f"{cell.method.card.name} has no shorter training at --budgets {share:g}: it "
+                    "runs as it is"
+                )
+    return found
 
 
 def _resolve_scope(

@@ -174,6 +174,14 @@ class Request:
             "kept as the model is",
         ),
     ] = 0
+    budgets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="like 0.25,0.5,1: train anew at these parts of the steps, a cell each; for "
+            "`report --budgets` and figures, in no other table",
+        ),
+    ] = None
     checkpoint_seconds: Annotated[
         float,
         typer.Option(
@@ -237,6 +245,11 @@ class Request:
     def __post_init__(self) -> None:
         if self.overwrite not in OVERWRITES:
             raise UnknownNameError("--overwrite", self.overwrite, OVERWRITES)
+        if self.budgets is not None and self.selected is not None:
+            raise UsageError(
+                "--budgets with --selected: what was chosen was chosen for the whole training; "
+                "expected one of them"
+            )
         name, _ = parse_executor(self.executor)
         if self.slots is not None and self.slots < 1:
             raise UsageError(f"--slots {self.slots}: expected 1 or more")
@@ -272,7 +285,7 @@ class Request:
         from adbench.data.cache import default_cache_folder
         from adbench.data.selection import check_threshold, refuse_shared_dataset_names, select_data
         from adbench.plan import make_plan
-        from adbench.selectors import parse_seeds, parse_shard
+        from adbench.selectors import parse_budgets, parse_seeds, parse_shard
 
         seeds = parse_seeds(self.seeds)
         shard = parse_shard(self.shard) if self.shard else None
@@ -286,6 +299,7 @@ class Request:
             scope=self.scope,
             overrides=self.overrides,
             mask_rule=self.mask_rule,
+            budgets=() if self.budgets is None else parse_budgets(self.budgets),
         )
         check_threshold(self.mask_threshold)
         make(data=())  # a wrong word (exit code 2) is told before missing data (4)

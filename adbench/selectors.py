@@ -122,6 +122,20 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
+def parse_budgets(text: str) -> tuple[float, ...]:
+    """Parse `0.25,0.5,1`, parts of a training's steps, each once."""
+    found: dict[float, None] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d*\.?\d+|\d+\.)\s*", part)
+        if match is None or not 0 < float(match[1]) <= 1:
+            raise UsageError(
+                f"--budgets {_short(text)}: expected parts of the steps above 0 and up to 1, like "
+                "0.25,0.5,1"
+            )
+        found[float(match[1])] = None
+    return tuple(found)
+
+
 def parse_shard(text: str) -> tuple[int, int]:
     """Parse `--shard i/n`, 1 <= i <= n."""
     match = re.fullmatch(r"\s*(\d{1,6})\s*/\s*(\d{1,6})\s*", text)

@@ -10,7 +10,7 @@ import json
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -27,6 +27,8 @@ from adbench.contracts import (
 
 class PixelGaussianHyperparameters(Hyperparameters):
     """Settings of `PixelGaussian`."""
+
+    training_length: ClassVar[frozenset[str]] = frozenset({"steps"})
 
     image_size: int = Field(64, ge=8, le=1024, description="side of the image in pixels")
     steps: int = Field(1, ge=1, description="passes over the training images, each checkpointed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, FilePath
 
@@ -82,6 +82,8 @@ class HeldOutSettings(OptimiserSettings):
 
 class StepSettings(OptimiserSettings):
     """The same, for so many epochs or steps."""
+
+    training_length: ClassVar[frozenset[str]] = frozenset({"epochs", "steps"})
 
     epochs: int = Field(1000, ge=1, description="training epochs, where steps is not given")
     steps: int | None = Field(None, ge=1, description="optimiser steps; overrides epochs")

@@ -240,3 +240,32 @@ def test_a_training_on_fewer_normals_is_another_protocol_and_said() -> None:
     (note,) = [note for note in notes([own, other]) if "differ" in note]
     assert "differ in held out (none, some); their numbers are not ranked together" in note
     assert any("last checkpoint, some normals held out" in note for note in notes([other]))
+
+
+# ------------------------------------------------------------------------------ a plug-in
+
+LEARNER = """
+from adbench.contracts import Skill
+from adbench.testing import PixelGaussian
+
+
+class Learner(PixelGaussian):
+    card = PixelGaussian.card.model_copy(update={"name": "learner"})
+
+    def skill(self):
+        return Skill.of([1.0, 2.0] * 8, [4.0] * 16, [9.0] * 16, "error", {"at": (1, 2)})
+"""
+
+
+def test_the_skill_of_a_plug_in_comes_through_from_run_to_report(
+    invoke: Invoke, toy: Toy, tmp_path: Path
+) -> None:
+    plugin = tmp_path / "learner.py"
+    plugin.write_text(LEARNER)
+    words = ("--methods", f"{plugin}:Learner", "--preset", "fast", *toy.arguments())
+    first = invoke("run", *words, "--json")
+    assert first.code == 0, first.err
+    assert [row["skill"] for row in json.loads(first.out)] == [0.625] * 3
+    assert json.loads(invoke("report", "--json").out) == json.loads(first.out)
+    table = invoke("report").out
+    assert "Skill" in table and "0.625 ± " in table and "nothing measurable" not in table

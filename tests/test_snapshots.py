@@ -151,3 +151,89 @@ def test_models_along_the_training_go_with_the_model(invoke: Invoke, toy: Toy) -
     assert [p["step"] for p in _record()["snapshots"]] == [1]
     _run(invoke, toy, "--overwrite", "all")
     assert _record()["snapshots"] == [] and not list(Path("results").glob("cells/*/snapshots"))
+
+
+# ------------------------------------------------------------------- what is shown of them
+
+
+def _rows(invoke: Invoke, *words: str) -> list[dict[str, Any]]:
+    done = invoke("report", *words, "--json")
+    assert done.code == 0, done.err
+    rows: list[dict[str, Any]] = json.loads(done.out)
+    return rows
+
+
+def test_points_are_shown_on_request_and_in_no_table(invoke: Invoke, toy: Toy) -> None:
+    table, _ = _run(invoke, toy, "--snapshots", "4", methods=f"{METHOD},{PIXEL}[image_size=16]")
+    rows = _rows(invoke, "--snapshots")
+    assert [(r["variant"], r["step"], r["share"]) for r in rows] == [
+        ("image_size=16", None, 1.0),
+        ("steps=20", 1, 0.05),
+        ("steps=20", 4, 0.2),
+        ("steps=20", 20, 1.0),
+    ]
+    own = next(row for row in table if row["variant"] == "steps=20")
+    assert rows[-1]["image_auroc"] == own["image_auroc"]
+    flops = [row["training_flops"] for row in rows[1:]]
+    assert flops == sorted(flops) and rows[0]["skill"] is None
+    shown = invoke("report", "--snapshots").out
+    assert "Along one training: toy, a" in shown
+    assert "Before the rate falls an earlier point is not what a shorter training" in shown
+    assert len(invoke("report", "--snapshots", "--format", "csv").out.splitlines()) == 5
+    assert "Along one training" in invoke("report", "--snapshots", "--format", "latex").out
+    assert len(_rows(invoke)) == 4
+    assert "snapshots" not in invoke("baseline", "save", "file.json").err
+    (kept, *_) = json.loads(Path("file.json").read_text())["records"]
+    assert kept["snapshots"] == []
+
+
+def test_what_is_there_without_snapshots_is_said(invoke: Invoke, toy: Toy) -> None:
+    _run(invoke, toy, methods=f"{METHOD},{PIXEL}")
+    _, said = _run(invoke, toy, "--snapshots", "4", methods=f"{METHOD},{PIXEL}")
+    assert "note: 1 cell there already without snapshots" in said and "--overwrite all" in said
+    done = invoke("report", "--snapshots")
+    assert done.code == 2 and "adbench run --snapshots 8" in done.err
+    done = invoke("report", "--snapshots", "--published")
+    assert done.code == 2 and "a table of its own" in done.err
+
+
+def test_budgets_train_anew_and_stand_apart(invoke: Invoke, toy: Toy) -> None:
+    both = f"{METHOD},{PIXEL}[image_size=16]"
+    table, said = _run(invoke, toy, "--budgets", "0.25,0.5,1", methods=both)
+    assert "has no shorter training at --budgets 0.25" in said
+    variants = ["image_size=16", "steps=20", "steps=20,budget=0.25", "steps=20,budget=0.5"]
+    assert sorted({row["variant"] for row in table}) == variants
+    rows = _rows(invoke, "--budgets")
+    assert [(r["variant"], r["share"]) for r in rows] == [
+        ("image_size=16", 1.0),
+        ("steps=20", 0.25),
+        ("steps=20", 0.5),
+        ("steps=20", 1.0),
+    ]
+    flops = [row["training_flops"] for row in rows[1:]]
+    assert flops == [flops[2] / 4, flops[2] / 2, flops[2]]
+    assert "Trained anew at parts of the steps: toy, a" in invoke("report", "--budgets").out
+    assert {row["variant"] for row in _rows(invoke)} == {"image_size=16", "steps=20"}
+    assert invoke("baseline", "save", "file.json").code == 0
+    assert len(json.loads(Path("file.json").read_text())["records"]) == 2
+    # What was trained for a part is not trained again where it is asked for by its steps.
+    models = set(Path("results").glob("cells/*/model"))
+    _run(invoke, toy, methods=f"{PIXEL}[steps=5]")
+    assert set(Path("results").glob("cells/*/model")) == models
+    _run(invoke, toy, "--budgets", "0.25,0.5,1", methods=both)
+    assert set(Path("results").glob("cells/*/model")) == models
+
+
+@pytest.mark.parametrize("budgets", ["", "0", "1.5", "half", "-0.5", "0.5,,1"])
+def test_wrong_budgets_are_refused(invoke: Invoke, toy: Toy, budgets: str) -> None:
+    done = invoke("run", "--methods", METHOD, *toy.arguments("a"), "--budgets", budgets)
+    assert done.code == 2 and "parts of the steps above 0 and up to 1" in done.err
+
+
+def test_pictures_of_both_kinds(invoke: Invoke, toy: Toy) -> None:
+    words = "--methods", METHOD, *toy.arguments("a"), "--preset", "smoke", "--no-timing"
+    invoke("run", *words, "--budgets", "0.5,1", "--snapshots", "3")
+    assert invoke("figures").code == 0
+    drawn = sorted(p.name for p in Path("results/figures/training").iterdir())
+    assert drawn == [f"toy-a-{kind}.{end}" for kind in ("along", "anew") for end in ("pdf", "png")]
+    assert not list(Path("results/figures").glob("**/*budget*"))

@@ -7,6 +7,7 @@ the training is over, from the disk, so that a kill costs at most one chunk of i
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,10 +59,8 @@ class SnapshotTaker:
     def __call__(self, step: int, num_steps: int, finish: Callable[[], Method]) -> None:
         if step not in snapshot_steps(num_steps, self._count):
             return
-        import torch
-
         point = {"step": step, "steps": num_steps, "seconds": self._checkpoint.seconds()}
-        with self._checkpoint.paused(), torch.random.fork_rng():
+        with self._checkpoint.paused(), _own_random_state():
             target = self._folder.model(step)
             if read_model_report(target) is None:
                 fitted = finish()
@@ -72,6 +71,13 @@ class SnapshotTaker:
                 }
                 self._require_claim()
                 publish_model(fitted, report, target)
+
+
+def _own_random_state() -> AbstractContextManager[None]:
+    import torch
+
+    state: AbstractContextManager[None] = torch.random.fork_rng()
+    return state
 
 
 def scored_snapshot(

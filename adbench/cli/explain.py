@@ -21,8 +21,9 @@ _NAMES = {
     "masks": "the masks",
     "metrics": "the metric code",
     "selected": "the selection file",
+    "budget": "the part of the steps",
 }
-_RESCORE = {"masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics", "selected"}
+_RESCORE = {"masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics", "selected", "budget"}
 _REPREDICT = {"test"}
 MOST_MODULES = 5
 """Named of those that changed."""

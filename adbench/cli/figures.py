@@ -24,11 +24,12 @@ def figures(results: Path, data_root: Path | None, cache: Path | None, device: s
     from adbench.figures.draw import Workshop
     from adbench.figures.pictures import subjects_of_records
 
-    records = latest(Store(results).records())
+    records = latest(Store(results).records(), budgets=True)
     if not records:
         raise UsageError(f"no record in {results}: `adbench run --results {results}` makes some")
     folder = cache or default_cache_folder()
-    subjects, notes = subjects_of_records(records, data_root, folder)
+    whole = [record for record in records if record.budget is None]
+    subjects, notes = subjects_of_records(whole, data_root, folder)
     _draw(Workshop(results, DiskCache(folder, None), device, notes=notes), records, subjects)
 
 
@@ -52,7 +53,7 @@ def _draw(workshop: Workshop, records: Sequence[Record], subjects: Sequence[Subj
         say(f"wrote {counted(len(workshop.paths), 'file')} below {results / 'figures'}")
     for note in workshop.notes:
         say(f"note: {note}")
-    done = [record for record in records if record.status == "done"]
+    done = [r for r in records if r.status == "done" and r.budget is None]
     bare = sum(not KeptMaps(results, record).kept for record in done)
     if bare:
         say(f"{counted(bare, 'cell')} without maps, in no figure: --overwrite all makes them")

@@ -57,6 +57,17 @@ def report(
             "--fragment", help=r"latex: only the tables, to \input; else a whole document"
         ),
     ] = False,
+    snapshots: Annotated[
+        bool,
+        typer.Option(
+            "--snapshots",
+            help="instead: scores along each training, against its FLOPs, seconds and skill so far",
+        ),
+    ] = False,
+    budgets: Annotated[
+        bool,
+        typer.Option("--budgets", help="instead: scores of trainings at parts of the steps"),
+    ] = False,
     only: Only,
     as_json: Json = False,
 ) -> None:
@@ -72,6 +83,7 @@ def report(
     text = report_text(
         results, style, only, layout=layout, cells=cells, transpose=transpose,
         published=published, fragment=fragment,
+        kinds=("snapshots",) * snapshots + ("budgets",) * budgets,
     )  # fmt: skip
     deliver(text, out, coloured=style == "terminal")
 
@@ -83,7 +95,7 @@ def figures(
     cache: CacheFolder = None,
     device: Device = "auto",
 ) -> None:
-    """Draw a finished results folder: sheets from kept maps, curves, histograms, latency, ranks.
+    """Draw a finished results folder: sheets from kept maps, curves, histograms, training, ranks.
 
     Writes PNG and PDF into RESULTS/figures, and what the HTML report shows of them. Contact sheets
     and steps need the data set and a run with --keep-maps or --figures; the rest needs neither.

@@ -21,6 +21,7 @@ from adbench.report.tables import part_rows, public, rows
 from adbench.request import Request, parse_executor
 from adbench.select.apply import chosen_by
 from adbench.store.comparability import library_versions
+from adbench.store.folders import Store
 from adbench.store.records import Record, now
 from adbench.text import counted, duration, print_json, say, show, show_lines
 
@@ -79,6 +80,8 @@ def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, lis
     pending = pending_cells(plan, store, request.overwrite)
     if not quiet:
         _announce(plan, pending)
+        if request.snapshots > 1:
+            _say_what_lacks_snapshots(plan, pending, store)
     if explain:
         records = list(store.records())
         for cell in plan.cells:
@@ -100,6 +103,19 @@ def _announce(plan: Plan, pending: Sequence[Cell]) -> None:
     if pending:
         text += f", {len(pending)} to run, about {duration(estimate_seconds(pending))}"
     say(text)
+
+
+def _say_what_lacks_snapshots(plan: Plan, pending: Sequence[Cell], store: Store) -> None:
+    """What is there keeps its key and its record; only a training anew has points along it."""
+    open_ = {id(cell) for cell in pending}
+    there = [cell for cell in plan.cells if id(cell) not in open_ and cell.trains_in_steps]
+    records = [store.cell(cell).record() for cell in there]
+    lacking = sum(r is not None and r.status == "done" and not r.snapshots for r in records)
+    if lacking:
+        say(
+            f"note: {counted(lacking, 'cell')} there already without snapshots: they are reused as "
+            "they are; --overwrite all trains them again, with snapshots"
+        )
 
 
 def refuse_inside_data(cells: Iterable[Cell], places: Mapping[str, Path | None]) -> None:

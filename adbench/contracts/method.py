@@ -31,6 +31,9 @@ class Hyperparameters(BaseModel):
     """Names of the fields that `predict` alone reads: neither `fit` nor what `save` writes depends
     on them. Cells that differ in nothing else train once and share the model; `protocol` and
     `diagnostics` are asked of each."""
+    training_length: ClassVar[frozenset[str]] = frozenset()
+    """Names of the whole numbers that the length of a training goes by, of which one may be None:
+    `run --budgets` takes parts of them. None where nothing is trained in steps."""
 
     def canonical(self) -> dict[str, JSON]:
         """Plain JSON values for keys and records: a path becomes its name and its content's

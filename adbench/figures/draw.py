@@ -6,6 +6,8 @@ figures/
   curves/<dataset>-<category>.png, .pdf            ROC, precision-recall, PRO
   histograms/<dataset>-<category>.png, .pdf        scores of normal and anomalous images
   latency/<dataset>-<scope>-<device>.png, .pdf     accuracy against latency
+  training/<dataset>-<category>-along.png, .pdf    score along each training (run --snapshots)
+  training/<dataset>-<category>-anew.png, .pdf     score at parts of the steps (run --budgets)
   ranks/<scope>-<metric>.png, .pdf                 critical-difference diagram
   gallery/<dataset>-<category>.json                for the HTML report
 """
@@ -28,8 +30,10 @@ from adbench.figures.names import categories_of, file_part
 from adbench.figures.pictures import Column, KeptMaps, Maps, Subject
 from adbench.figures.sheets import contact_sheet, shows_steps, steps_sheet
 from adbench.figures.style import drawing, save
+from adbench.figures.trainings import of_category, training_figure
 from adbench.machine.devices import choose_device, choose_precision
 from adbench.metrics.table import titles
+from adbench.store.points import ALONG, ALONG_CAVEAT, ANEW, along, anew
 from adbench.store.records import Record
 
 if TYPE_CHECKING:
@@ -68,12 +72,15 @@ class Workshop:
         return written[0].name
 
     def draw(self, records: Sequence[Record], subjects: Sequence[Subject]) -> None:
-        """Draw everything that these records, and those with pictures among them, allow."""
+        """Draw everything that these records, and those with pictures among them, allow; of shorter
+        trainings (`--budgets`) what is said of them alone."""
+        whole = [record for record in records if record.budget is None]
         with drawing():
-            for dataset, category, group in categories_of(records):
+            for dataset, category, group in categories_of(whole):
                 self._category(dataset, category, group, subjects)
-            self._latency(records)
-            self._ranks(records)
+            self._trainings(records)
+            self._latency(whole)
+            self._ranks(whole)
         self.notes = list(dict.fromkeys(self.notes))
 
     def _category(
@@ -154,6 +161,21 @@ class Workshop:
                 yield maps[rows], masks[start : start + len(maps)][rows]
 
         return {kind: curve.thinned() for kind, curve in pixel_curves(chunks).items()}
+
+    def _trainings(self, records: Sequence[Record]) -> None:
+        kinds = {
+            "along": (f"{ALONG}: {ALONG_CAVEAT}", along(records)),
+            "anew": (ANEW, anew(records)),
+        }
+        for name, (title, trainings) in kinds.items():
+            for dataset, category, _ in categories_of(records):
+                figure = training_figure(
+                    of_category(trainings, dataset, category),
+                    category,
+                    f"{dataset}: {category}, {title}",
+                )
+                if figure is not None:
+                    self.save(figure, dataset, category, name, below="training")
 
     def _latency(self, records: Sequence[Record]) -> None:
         found = settings(records)

@@ -34,10 +34,11 @@ def report_text(
     transpose: bool = False,
     published: bool = False,
     fragment: bool = False,
+    kinds: tuple[str, ...] = (),
 ) -> str:
     """The tables of the selected records; `style` is one of `FORMATS` or json, the rest are the
-    options of `adbench report`. Raises `UsageError` for options that do not go together, and where
-    no record is selected."""
+    options of `adbench report`, `kinds` some of `trainings.KINDS`. Raises `UsageError` for options
+    that do not go together, and where no record is selected."""
     if style not in (*FORMATS, "json"):
         raise UnknownNameError("--format", style, FORMATS)
     if fragment and style != "latex":
@@ -48,10 +49,17 @@ def report_text(
     if not is_paper and (cells or transpose):
         raise UsageError("--cells and --transpose shape --layout paper: found --layout long")
     metrics = _metrics(cells) if cells else DEFAULT_CELLS
-    every = latest(Store(results).records())
+    if kinds and (layout or cells or transpose or published or style == "html"):
+        raise UsageError(
+            f"--{kinds[0]} is a table of its own, for --format terminal, markdown, latex, csv and "
+            "--json: leave the other options out"
+        )
+    every = latest(Store(results).records(), budgets="budgets" in kinds)
     records = [r for r in every if all(v in (None, _facts(r)[k]) for k, v in only.items())]
     if not records and style != "json":
         raise UsageError(_nothing(results, every, only))
+    if kinds:
+        return _trainings(records, results, style, fragment, kinds)
     numbers = published_numbers() if published else ()
     report = Report(records, numbers, "paper" if is_paper else "long", metrics, transpose)
     if style == "html":
@@ -66,6 +74,24 @@ def report_text(
         "terminal": _terminal, "markdown": formats.markdown, "csv": formats.csv, "json": _json
     }  # fmt: skip
     return writers[style](report)
+
+
+def _trainings(
+    records: Sequence[Record], results: Path, style: str, fragment: bool, kinds: tuple[str, ...]
+) -> str:
+    from adbench.report.trainings import TrainingReport
+
+    report = TrainingReport(records, kinds=kinds)
+    if style == "json":
+        return json_text(report.all_rows) + "\n"
+    report.require_points(results)
+    if style == "latex":
+        from adbench.report.latex import latex
+
+        return latex(report, fragment)
+    if style == "csv":
+        return report.csv()
+    return formats.markdown(report) if style == "markdown" else _terminal(report)
 
 
 def tables_text(records: Sequence[Record]) -> str:
@@ -88,7 +114,10 @@ def _json(report: Report) -> str:
 def record_list(results: Path, *, every: bool) -> list[dict[str, Any]]:
     """What `adbench runs --json` says of the latest record of each cell, or of every one."""
     records = Store(results).records()
-    return [_summary(r) for r in sorted(records if every else latest(records), key=newness)]
+    return [
+        _summary(r)
+        for r in sorted(records if every else latest(records, budgets=True), key=newness)
+    ]
 
 
 def record_line(summary: Mapping[str, Any]) -> str:

@@ -12,13 +12,14 @@ from adbench.store.records import Record, family_of
 from adbench.text import counted
 
 
-def latest(records: Iterable[Record]) -> list[Record]:
+def latest(records: Iterable[Record], *, budgets: bool = False) -> list[Record]:
     """The newest record of each cell under each mask rule, sorted; older ones are superseded.
+    Shorter trainings (`--budgets`) are left out, unless asked for.
 
     Where a default or a preset changed its values, the newest ones alone stand. What is left out,
     and is not merely of older code, is told by the records that stand for it (`Record.left_out`).
     """
-    given = list(records)
+    given = [record for record in records if budgets or record.budget is None]
     numbers = Counter(record.number for record in given if record.number)
     is_merged = len(numbers) < numbers.total()  # a store gives each number once
     newest = [_newest_of(own, is_merged=is_merged) for own in _grouped(given, _cell)]

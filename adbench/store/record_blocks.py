@@ -79,6 +79,7 @@ class Identity(_Block):
     scope: Literal["separate", "unified"]
     seed: int
     limit: int | None
+    budget: float | None = None
 
 
 class Keys(_Block):

@@ -118,6 +118,11 @@ class Record(BaseModel):
         return f"{name}[{self.variant}]" if self.variant else name
 
     @property
+    def budget(self) -> float | None:
+        """Of a shorter training (`--budgets`): its share of the steps."""
+        return self.identity.get("budget")
+
+    @property
     def place(self) -> str:
         """Data set and category, or how many categories."""
         categories = self.identity["categories"]
