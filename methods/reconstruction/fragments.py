@@ -37,7 +37,7 @@ def _paste(image: NDArray[np.uint8], sources: NDArray[np.uint8], rng: np.random.
     """Paste one fragment onto an image (H, H, 3), in place."""
     size, strongest = len(image), -1.0
     for _ in range(TRIES):
-        height, width = np.exp(rng.uniform(*np.log(AXES), 2)) * size
+        height, width = np.exp(rng.uniform(math.log(AXES[0]), math.log(AXES[1]), 2)) * size
         mask = _ellipse(height, width)
         place, origin = (_box(mask.shape, size, rng) for _ in range(2))
         cut = sources[rng.integers(len(sources))][origin]

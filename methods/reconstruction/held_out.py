@@ -117,7 +117,7 @@ class HeldOut:
     @cached_property
     def _gaussian(self) -> GaussianModel:
         def images() -> Iterator[Tensor]:
-            for part in self._seen.split(CHUNK):
+            for part in torch.split(self._seen, CHUNK):
                 yield self._batch(part).permute(0, 3, 1, 2)
 
         return GaussianModel.fit(images)
@@ -128,7 +128,7 @@ def squared_errors(predict: Predictor, shown: Tensor, wanted: Tensor) -> Tensor:
     """The mean squared error (B,) of what `predict` makes of each image of `shown`."""
     parts = [
         (predict(given) - part).square().mean((1, 2, 3))
-        for given, part in zip(shown.split(CHUNK), wanted.split(CHUNK), strict=True)
+        for given, part in zip(torch.split(shown, CHUNK), torch.split(wanted, CHUNK), strict=True)
     ]
     return torch.cat(parts)
 

@@ -132,24 +132,23 @@ class FeatureReconstruction(FeatureMethod):
             self.network_, lambda i: batch(seen[i]), own.jitter_scale, own.jitter_probability
         )
         normals = HeldOut(train, features, held_out, seen, context)
-        self.diagnostics_["training"] = {"images": len(seen), "held_out_images": len(held_out)}
 
         def finish(network: nn.Module, step: int) -> Method:
             other = self.after(step, network)
-            other._examine(normals)
+            other._examine(normals, {"steps": step, "images": len(seen)})
             return other
 
         steps = own.optimiser_steps(len(seen))
         values = training.train(self.network_, loss, len(seen), own, steps, context, finish)
-        self.diagnostics_["training"] |= training.loss_record(values, len(seen))
-        self._examine(normals)
+        self._examine(normals, training.loss_record(values, len(seen)))
         return self
 
-    def _examine(self, normals: HeldOut) -> None:
-        """Take down what the trained network makes of held-out normals."""
+    def _examine(self, normals: HeldOut, done: dict[str, JSON]) -> None:
+        """Take down what was `done` in training, and what came of it on held-out normals."""
+        done["held_out_images"] = len(normals)
         if len(normals):
-            done: dict[str, JSON] = {"held_out_mse": dict(normals.errors(self.network_))}
-            self.diagnostics_["training"] = {**self.diagnostics_["training"], **done}
+            done["held_out_mse"] = dict(normals.errors(self.network_))
+        self.diagnostics_["training"] = done
         scale = self.hyperparameters.jitter_scale
         self.skill_ = normals.skill(self.network_, scale, lambda shown: self.predict(shown).scores)
 
