@@ -136,7 +136,6 @@ class TransFusion(DeepMethod):
 
     def _take_network(self, context: Context) -> None:
         """The network that the hyper-parameters describe, with random weights."""
-        import torch
 
         from adbench.methods.training import chosen_precision, seeded
         from adbench.methods.transfusion.network import TransFusionUNet
@@ -147,7 +146,7 @@ class TransFusion(DeepMethod):
             network = TransFusionUNet(
                 own.width, own.levels, own.blocks, own.attention_levels, own.positional_encoding
             )
-        self.network_ = network.to(memory_format=torch.channels_last).to(context.device)
+        self.network_ = network.to(memory_format=network.memory_format).to(context.device)
 
     @property
     def _device(self) -> Any:

@@ -44,10 +44,10 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, time_dim: int) -> None:
         super().__init__()
-        self.norm1 = GroupNorm(NORM_GROUPS, in_channels)
+        self.norm1 = GroupNorm(NORM_GROUPS, in_channels, silu=True)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.time = nn.Linear(time_dim, out_channels)
-        self.norm2 = GroupNorm(NORM_GROUPS, out_channels)
+        self.norm2 = GroupNorm(NORM_GROUPS, out_channels, silu=True)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.shortcut = (
             nn.Identity()
@@ -56,10 +56,10 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = h + self.time(embedding)[:, :, None, None]
-        h = self.conv2(F.silu(self.norm2(h)))
-        return h + self.shortcut(x)  # type: ignore[no-any-return]
+        # In place: no backward pass reads what a convolution returned.
+        h = self.conv1(self.norm1(x)).add_(self.time(embedding)[:, :, None, None])
+        h = self.conv2(self.norm2(h))
+        return h.add_(self.shortcut(x))  # type: ignore[no-any-return]
 
 
 class Attention(nn.Module):
@@ -122,7 +122,7 @@ class TransFusionUNet(UNet):
             double=lambda width: nn.ConvTranspose2d(width, width, 4, stride=2, padding=1),
             narrows=True,
         )
-        self.anomaly_norm = nn.GroupNorm(ANOMALY_NORM_GROUPS, width)
+        self.anomaly_norm = GroupNorm(ANOMALY_NORM_GROUPS, width, silu=True)
         self.anomaly_head = nn.Conv2d(width, 3, 3, padding=1)
         self.normal_head = nn.Conv2d(width, 3, 3, padding=1)
         norm = nn.BatchNorm2d(width)  # the only one of the network
@@ -147,7 +147,7 @@ class TransFusionUNet(UNet):
         # Under autocast, rounding the outputs to bfloat16 would show in the reconstruction.
         with in_full_precision(features.device.type):
             features = features.float()
-            anomaly = self.anomaly_head(F.silu(self.anomaly_norm(features)))
+            anomaly = self.anomaly_head(self.anomaly_norm(features))
             return anomaly, self.normal_head(features), self.mask_head(features)
 
     def with_positions(self, images_and_mask: Tensor) -> Tensor:

@@ -102,16 +102,17 @@ def test_attention_is_plain_softmax_attention():
     torch.testing.assert_close(attention(x), plain)
 
 
-def test_group_norm_in_bfloat16_has_the_gradient_of_float32():
+@pytest.mark.parametrize("silu", [False, True])
+def test_group_norm_in_bfloat16_has_the_gradient_of_float32(silu):
     torch.manual_seed(0)
-    norm = GroupNorm(8, 32)
+    norm = GroupNorm(8, 32, silu=silu)
     torch.nn.init.normal_(norm.weight), torch.nn.init.normal_(norm.bias)
     x = (3 * torch.randn(4, 32, 16, 16) + 2).bfloat16()
     upstream = torch.randn(x.shape).bfloat16()
     low, full = x.clone().requires_grad_(), x.float().requires_grad_()
-    expected = torch.autograd.grad(
-        F.group_norm(full, 8, norm.weight, norm.bias), (full, *norm.parameters()), upstream.float()
-    )
+    plain = F.group_norm(full, 8, norm.weight, norm.bias)
+    plain = F.silu(plain) if silu else plain
+    expected = torch.autograd.grad(plain, (full, *norm.parameters()), upstream.float())
     found = torch.autograd.grad(norm(low), (low, *norm.parameters()), upstream)
     for mine, theirs in zip(found, expected, strict=True):
         assert deviation(mine.float(), theirs) < 1e-2
