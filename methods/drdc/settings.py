@@ -184,6 +184,7 @@ class DRDCSettings(HeldOutSettings, BackboneSettings):
             *("timesteps", "grids", "num_masks", "scales", "smoothing_kernel"),
         }
     )
+    training_length: ClassVar[frozenset[str]] = frozenset({"steps", "base_steps", "base_epochs"})
 
     image_size: int = Field(
         224, ge=32, le=1024, description="side in pixels: input of the base, and of the maps"

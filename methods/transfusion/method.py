@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from adbench.contracts import Context, Geometry, Images, MethodCard, Prediction
+from adbench.contracts import Context, Geometry, Images, MethodCard, Prediction, Skill
 from adbench.errors import MethodError
 from adbench.methods.deep import DeepMethod, fill
 from adbench.methods.transfusion.settings import (
@@ -49,8 +49,14 @@ class TransFusion(DeepMethod):
     def fit(self, train: Images, context: Context) -> Self:
         from adbench.methods.transfusion import training, weights
 
+        def after(network: nn.Module, step: int, skill: Skill) -> TransFusion:
+            other = self.after(step, network)
+            other.skill_ = skill
+            return other
+
         own = self.hyperparameters
         self._take_network(context)
+        self.protocol_, self.diagnostics_ = {}, {}
         if own.weights is not None:
             file = weights.checkpoint_of(own.weights, set(train.categories))
             digest = weights.load_checkpoint(self.network_, file)
@@ -58,7 +64,7 @@ class TransFusion(DeepMethod):
             self.diagnostics_ = {"training": "none: weights were given"}
         else:
             self.protocol_, self.diagnostics_, self.skill_ = training.train_network(
-                self.network_, own, train, context
+                self.network_, own, train, context, after
             )
         self.network_.eval()
         return self

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from adbench.contracts import JSON, Context, Geometry, Images, Skill
+from adbench.contracts import JSON, Context, Geometry, Images, Method, Skill
 from adbench.methods.training import (
     autocast,
     chosen_precision,
@@ -31,9 +31,14 @@ from adbench.methods.transfusion.synthesis import (
 
 
 def train_network(
-    network: TransFusionUNet, own: TransFusionHyperparameters, images: Images, context: Context
+    network: TransFusionUNet,
+    own: TransFusionHyperparameters,
+    images: Images,
+    context: Context,
+    after: Callable[[nn.Module, int, Skill], Method],
 ) -> tuple[dict[str, JSON], dict[str, JSON], Skill]:
-    """Train `network` in place.
+    """Train `network` in place. `after` makes a method of a network along the way, of the steps
+    that it took and of its skill.
 
     Returns:
         what makes the numbers comparable, what training did, and what the network learned.
@@ -98,11 +103,16 @@ def train_network(
             found = losses(trained_on[:8], context.generator("probe"), TERMS)
         return {term: float(value) for term, value in found.items()}
 
+    def learned(trained: nn.Module) -> Skill:
+        with autocast(device, precision):
+            return measure(trained, compose, held_out, trained_on, context.generator)
+
+    def finish(trained: nn.Module, step: int) -> Method:
+        return after(trained, step, learned(trained))
+
     before = probe()
     steps = own.optimiser_steps(len(trained_on))
-    values = train(network, loss, len(trained_on), own, steps, context)
-    with autocast(device, precision):
-        skill = measure(network, compose, held_out, trained_on, context.generator)
+    values = train(network, loss, len(trained_on), own, steps, context, finish)
     first, last = smoothed_ends(values)
     protocol: dict[str, JSON] = {
         "texture_source": textures.name,
@@ -118,4 +128,4 @@ def train_network(
         "foreground_share": float(foreground.float().mean()),
         "precision": precision,
     }
-    return protocol, diagnostics, skill
+    return protocol, diagnostics, learned(network)

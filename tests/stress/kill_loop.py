@@ -36,15 +36,22 @@ from warm import Warm, stop  # noqa: E402
 
 ATTEMPTS = 3
 """Runs after a kill: a killed worker is a failed cell, which the next run makes good."""
+DIFFER = ("created", "seconds", "undisturbed")
+"""In each run."""
 
 
 def rows(arguments: list[str], results: Path) -> list[dict[str, Any]]:
-    """Run the grid to its end; its rows without what legitimately differs."""
+    """Run the grid to its end; its rows, and those along its trainings, without what legitimately
+    differs."""
     for _ in range(ATTEMPTS):
         process = Warm(["run", *arguments, "--results", str(results), "--json"], Path.cwd())
         out, err = process.communicate()
         if process.returncode == 0:
-            return [{k: v for k, v in row.items() if k != "created"} for row in json.loads(out)]
+            points = Warm(
+                ["report", "--snapshots", "--results", str(results), "--json"], Path.cwd()
+            )
+            both = json.loads(out) + json.loads(points.communicate()[0])
+            return [{k: v for k, v in row.items() if k not in DIFFER} for row in both]
     raise SystemExit(f"the grid ended with {process.returncode}:\n{err}")
 
 
@@ -121,7 +128,7 @@ def main() -> int:
     serial = [
         "--methods", options.methods, "--dataset", options.dataset, "--preset", "smoke",
         "--seeds", options.seeds, "--limit", options.limit, "--no-timing",
-        "--checkpoint-every", "0",
+        "--checkpoint-every", "0", "--snapshots", "4",
     ]  # fmt: skip
     if options.data_root:
         serial += ["--data-root", options.data_root]
