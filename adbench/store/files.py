@@ -245,6 +245,14 @@ def say_unkept(folder: Path) -> None:
     )
 
 
+def explain_cache_error(what: str, error: OSError, needed: str = "") -> StoreError:
+    """The one-line error for a cache folder that refuses, `what` saying to what end."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    way_out = f"{needed}free some space, or " if is_full else ""
+    return StoreError(f"{what}: {reason}; {way_out}name a writable folder in ADBENCH_CACHE")
+
+
 def explain_os_error(error: OSError, path: Path) -> StoreError:
     """The one-line error for a disk or permission problem at `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and _is_full(path)):
