@@ -121,6 +121,8 @@ class FeatureMethod(DeepMethod):
         from adbench.methods.features import cached_features
 
         self._take_backbone(context)
+        own, weights = self.hyperparameters, self.extractor_.weights_sha256
+        self.protocol_ = {"backbone": own.backbone, "weights_sha256": weights}
         self.diagnostics_ = {}
         return cached_features(self.extractor_, train, context)
 
@@ -136,8 +138,6 @@ class FeatureMethod(DeepMethod):
         self.extractor_ = features.FeatureExtractor(
             own.backbone, own.weights, self.map_size, self.resize
         ).to(context.device)
-        sha256 = self.extractor_.weights_sha256
-        self.protocol_ = {"backbone": own.backbone, "weights_sha256": sha256}
 
     def feature_flops(self) -> float:
         """Of the features of one image."""

@@ -21,6 +21,7 @@ from adbench.methods.drdc.settings import DRDCSettings
 from adbench.methods.reconstruction.method import FeatureReconstruction
 from adbench.methods.scoring import upsample
 from adbench.methods.training import autocast, chosen_precision
+from adbench.methods.transfers import on_device
 
 RGB = 3
 
@@ -180,7 +181,7 @@ def chunk_size(device: torch.device) -> int:
 
 def to_unit_range(pixels: NDArray[np.uint8], size: int, device: str) -> Tensor:
     """uint8 (B, H, W, 3) to float32 (B, 3, size, size) in [-1, 1] on `device`."""
-    images = torch.from_numpy(np.array(pixels)).to(device).permute(0, 3, 1, 2).float()
+    images = on_device(torch.from_numpy(np.array(pixels)), device).permute(0, 3, 1, 2).float()
     if images.shape[-1] != size:
         images = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
     return images / 127.5 - 1

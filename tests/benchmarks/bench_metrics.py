@@ -1,12 +1,17 @@
 """How fast, and in how much memory, the exact metrics are. Asserts nothing, prints a table.
 
-    python tests/benchmarks/bench_metrics.py                 # both sizes, some minutes
+    python tests/benchmarks/bench_metrics.py                 # all sizes, some minutes
+    python tests/benchmarks/bench_metrics.py --sizes discs quarter --no-memory     # a minute
     python tests/benchmarks/bench_metrics.py --sizes small --rounds 9 --sklearn
 
 Times are CPU seconds over all threads (nothing here starts any), medians of interleaved rounds.
 "x sort" is the median over rounds of the ratio to one `np.sort` copy of the same scores in the same
 round, which cancels most of what other processes do to the clock and the caches. Memory is the peak
-above the loaded inputs, each method in a process of its own (Linux only).
+above the loaded inputs, each method in a process of its own (Linux only). "discs" and "quarter" are
+smoothed noise, all scores distinct, with under 1 % and with 20 % of the pixels anomalous.
+
+What one `np.sort` costs depends on the processor: with AVX2 a sixth of what it does without, and on
+AMD's Zen 4 six times as much with AVX-512. NPY_DISABLE_CPU_FEATURES=X86_V4 takes the AVX2 one.
 """
 
 from __future__ import annotations
@@ -20,14 +25,41 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from adbench.metrics.exact import pixel_metrics
 
-SIZES = {"small": (117, 256), "large": (83, 1024)}
+SIZES = {"small": (117, 256), "large": (83, 1024), "discs": (117, 256), "quarter": (117, 256)}
 Method = Callable[[np.ndarray, np.ndarray], object]
 
 
-def make_group(num_images: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+def make_group(size: str, num_images: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Maps (N, H, W) float32 and masks (N, H, W) uint8 of that kind."""
+    if size in ("discs", "quarter"):
+        return smoothed_noise(num_images, side, quarter=size == "quarter")
+    return blobs(num_images, side)
+
+
+def smoothed_noise(num_images: int, side: int, quarter: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Noise of which no two scores are equal; of every six images five have a small disc and, if
+    `quarter`, their left quarter anomalous."""
+    rng = np.random.default_rng(0)
+    noise = np.stack(
+        [gaussian_filter(rng.standard_normal((side, side)), 4) for _ in range(num_images)]
+    )
+    maps = np.empty(noise.shape, dtype=np.float32)
+    maps.reshape(-1)[np.argsort(noise, axis=None)] = np.arange(noise.size) / noise.size - 0.5
+    masks = np.zeros(maps.shape, dtype=np.uint8)
+    rows, columns = np.mgrid[:side, :side] / side
+    for index in range(num_images):
+        row, column = rng.uniform(0.3, 0.8, 2)
+        if index % 6:
+            masks[index] = (rows - row) ** 2 + (columns - column) ** 2 < 0.05**2
+            masks[index, :, : side // 4] |= quarter
+    return maps, masks
+
+
+def blobs(num_images: int, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Maps (N, H, W) float32 and masks (N, H, W) uint8 with about 1 % anomalous pixels.
 
     Every other image has one smooth blob, which the map shows shifted and under noise.
@@ -83,16 +115,16 @@ def measure_times(
     return {name: values[1:] for name, values in seconds.items()}
 
 
-def measure_memory(method: Method, num_images: int, side: int) -> float:
+def measure_memory(method: Method, size: str, num_images: int, side: int) -> float:
     """Peak MB above the loaded inputs while `method` runs, in a fresh process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_memory_of, (method, num_images, side))
+        return pool.apply(_memory_of, (method, size, num_images, side))
 
 
-def _memory_of(method: Method, num_images: int, side: int) -> float:
-    tiny = make_group(2, 16)
+def _memory_of(method: Method, size: str, num_images: int, side: int) -> float:
+    tiny = make_group("small", 2, 16)
     method(*tiny)  # imports and first-use tables are not the method's working memory
-    maps, masks = make_group(num_images, side)
+    maps, masks = make_group(size, num_images, side)
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak to what is resident now
     before = _status_kib("VmRSS")
     method(maps, masks)
@@ -105,14 +137,17 @@ def _status_kib(field: str) -> int:
     return int(found[1])
 
 
-def report(size: str, rounds: int, with_sklearn: bool) -> None:
+def report(size: str, rounds: int, with_sklearn: bool, with_memory: bool) -> None:
     num_images, side = SIZES[size]
     methods: dict[str, Method] = {"np.sort": sort_scores, "pixel_metrics": pixel_metrics}
     if with_sklearn:
         methods["sklearn AUROC+AP+F1"] = sklearn_auroc_ap_f1
     # Before the parent holds inputs of its own: both copies might not fit.
-    memory = {name: measure_memory(method, num_images, side) for name, method in methods.items()}
-    maps, masks = make_group(num_images, side)
+    memory = {
+        name: measure_memory(method, size, num_images, side) if with_memory else float("nan")
+        for name, method in methods.items()
+    }
+    maps, masks = make_group(size, num_images, side)
     seconds = measure_times(methods, maps, masks, rounds)
 
     print(
@@ -133,9 +168,12 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--rounds", type=int, default=7, help="rounds that count (default 7)")
     parser.add_argument("--sklearn", action="store_true", help="also scikit-learn, at size small")
+    parser.add_argument("--no-memory", action="store_true", help="times alone")
     arguments = parser.parse_args()
     for size in arguments.sizes:
-        report(size, arguments.rounds, arguments.sklearn and size == "small")
+        report(
+            size, arguments.rounds, arguments.sklearn and size == "small", not arguments.no_memory
+        )
 
 
 if __name__ == "__main__":

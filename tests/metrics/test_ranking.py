@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adbench.metrics.exact.curves import auroc, average_precision, f1max, overlap_per_threshold
-from adbench.metrics.exact.ranking import ScoreCounter, ThresholdCounts, chunk_size
+from adbench.metrics.exact.ranking import (
+    ScoreCounter,
+    ThresholdCounts,
+    ascending_order,
+    chunk_size,
+)
 
 SCORES = st.lists(st.sampled_from([-1.0, -0.0, 0.0, 0.5, 2.0, 3.0, 7.0]), max_size=25)
 
@@ -30,6 +35,34 @@ def test_counts_do_not_depend_on_the_capacity(
     assert counts.normal_above.tolist() == [sum(s > t for s in normal) for t in thresholds]
     assert counts.normal_from.tolist() == [sum(s >= t for s in normal) for t in thresholds]
     assert (counts.num_anomalous, counts.num_normal) == (len(anomalous), len(normal))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 3000), max_size=50), st.integers(0, 3000), st.integers(0, 10**6))
+def test_many_scores_are_looked_up_as_by_a_search(
+    anomalous: list[int], num_normal: int, seed: int
+) -> None:
+    normal = np.random.default_rng(seed).integers(0, 3000, num_normal).astype(np.float32)
+    thresholds, at = np.unique(np.array(anomalous, np.float32), return_counts=True)
+    scores = np.concatenate([normal, np.array(anomalous, np.float32)])
+    counter = ScoreCounter(thresholds, max(1, scores.size))
+    counter.add(scores)
+    counts = counter.counts(at, scores.size)
+    ordered = np.sort(normal)
+    above = num_normal - np.searchsorted(ordered, thresholds, side="right")
+    assert counts.normal_above.tolist() == above.tolist()
+    assert counts.normal_from.tolist() == (
+        (num_normal - np.searchsorted(ordered, thresholds, side="left")).tolist()
+    )
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(width=32, allow_nan=False), max_size=40))
+def test_order_of_scores_is_that_of_argsort(scores: list[float]) -> None:
+    values = np.array(scores, np.float32)
+    order = ascending_order(values)
+    assert sorted(order.tolist()) == list(range(values.size))
+    assert values[order].tolist() == np.sort(values).tolist()
 
 
 def huge_counts(num_anomalous: int, num_normal: int) -> ThresholdCounts:
@@ -72,7 +105,7 @@ def test_metrics_are_exact_beyond_2_to_32_pixels(num_anomalous: int) -> None:
 
 def test_chunks_grow_with_the_thresholds_and_stay_bounded() -> None:
     assert chunk_size(0, 10**9) == chunk_size(100, 10**9) == 2**20
-    assert chunk_size(100_000, 10**9) == 3_200_000
+    assert chunk_size(10_000, 10**9) == 2_560_000
     assert chunk_size(850_000, 10**9) == 2**24
     assert chunk_size(10_000_000, 10**9) == 40_000_000
     assert chunk_size(1, 7) == 7

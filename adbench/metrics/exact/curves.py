@@ -7,12 +7,13 @@ scores lie above it and b normal scores at or above it.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from adbench.metrics.exact.ranking import ThresholdCounts
+from adbench.metrics.exact.ranking import BLOCK, ThresholdCounts, ascending_order
 
 
 def auroc(counts: ThresholdCounts) -> float:
@@ -21,12 +22,15 @@ def auroc(counts: ThresholdCounts) -> float:
     num_pairs = counts.num_anomalous * counts.num_normal
     if num_pairs == 0:
         return math.nan
-    # Twice the normal scores below plus those equal, (D,): (N - b) + (N - a).
-    wins = 2 * counts.num_normal - counts.normal_above - counts.normal_from
-    if 2 * num_pairs < 2**63:
-        total = int(np.dot(counts.anomalous_at, wins))
-    else:  # the sum may not fit int64
-        total = sum(p * w for p, w in zip(counts.anomalous_at.tolist(), wins.tolist(), strict=True))
+    total = 0
+    for part in counts.blocks():
+        # Twice the normal scores below plus those equal, (D,): (N - b) + (N - a).
+        wins = 2 * counts.num_normal - part.normal_above - part.normal_from
+        if 2 * num_pairs < 2**63:
+            total += int(np.dot(part.anomalous_at, wins))
+        else:  # the sum may not fit int64
+            pairs = zip(part.anomalous_at.tolist(), wins.tolist(), strict=True)
+            total += sum(p * w for p, w in pairs)
     return total / (2 * num_pairs)
 
 
@@ -35,9 +39,12 @@ def average_precision(counts: ThresholdCounts) -> float:
     scores. Not the trapezoid under the precision-recall curve, which is too optimistic."""
     if counts.num_anomalous == 0:
         return math.nan
-    hits = counts.anomalous_from
-    precision = hits / (hits + counts.normal_from)
-    return float(np.sum(counts.anomalous_at * precision)) / counts.num_anomalous
+    steps = np.empty(counts.thresholds.size)
+    for start, part in enumerate(counts.blocks()):
+        hits = part.anomalous_from
+        own = steps[start * BLOCK : (start + 1) * BLOCK]
+        np.multiply(part.anomalous_at, hits / (hits + part.normal_from), out=own)
+    return float(np.sum(steps)) / counts.num_anomalous
 
 
 def f1max(counts: ThresholdCounts) -> tuple[float, float]:
@@ -48,10 +55,14 @@ def f1max(counts: ThresholdCounts) -> tuple[float, float]:
     """
     if counts.num_anomalous == 0:
         return math.nan, math.nan
-    hits = counts.anomalous_from
-    f1 = 2 * hits / (hits + counts.normal_from + counts.num_anomalous)
-    best = int(np.argmax(f1))  # the first, hence the lowest threshold
-    return float(f1[best]), float(counts.thresholds[best])
+    best, threshold = -1.0, math.nan
+    for part in counts.blocks():
+        hits = part.anomalous_from
+        f1 = 2 * hits / (hits + part.normal_from + counts.num_anomalous)
+        index = int(np.argmax(f1))
+        if f1[index] > best:  # the first of equals, hence the lowest threshold
+            best, threshold = float(f1[index]), float(part.thresholds[index])
+    return best, threshold
 
 
 def overlap_per_threshold(counts: ThresholdCounts, limit: float) -> npt.NDArray[np.floating[Any]]:
@@ -71,21 +82,37 @@ def overlap_per_threshold(counts: ThresholdCounts, limit: float) -> npt.NDArray[
     return area
 
 
-def aupro(
+def aupros(
     counts: ThresholdCounts,
-    limit: float,
-    threshold_of_pixel: npt.NDArray[np.intp],
-    region_of_pixel: npt.NDArray[np.int32],
-) -> float:
-    """Area under the per-region-overlap curve up to FPR `limit`, divided by `limit`, [0, 1].
+    limits: Mapping[str, float],
+    scores: npt.NDArray[np.floating[Any]],
+    regions: npt.NDArray[np.int32],
+) -> dict[str, float]:
+    """Area under the per-region-overlap curve up to each FPR limit, divided by it, [0, 1].
 
-    `threshold_of_pixel` (P,) indexes the thresholds and `region_of_pixel` (P,) the regions of the
-    group; every region weighs the same. NaN without anomalous or without normal pixels.
+    `scores` (P,) and `regions` (P,) are those of the group's anomalous pixels; every region weighs
+    the same. NaN without anomalous or without normal pixels.
     """
     if counts.num_anomalous == 0 or counts.num_normal == 0:
-        return math.nan
-    area_of_pixel = overlap_per_threshold(counts, limit)[threshold_of_pixel]
-    total_of_region = np.bincount(region_of_pixel, weights=area_of_pixel)
-    area_of_region = total_of_region / np.bincount(region_of_pixel)
-    # fsum rounds once, so the order of the images does not matter.
-    return math.fsum(area_of_region) / area_of_region.size
+        return dict.fromkeys(limits, math.nan)
+    sizes = np.bincount(regions)
+    # A pixel with as many normal ones above it as the largest limit allows adds nothing.
+    allowed = max(limits.values(), default=0.0) * counts.num_normal
+    start = int(np.count_nonzero(counts.normal_above >= allowed))
+    reached = counts.part(start, counts.thresholds.size)
+    if reached.thresholds.size == 0:
+        return dict.fromkeys(limits, 0.0)
+    pixels = np.flatnonzero(scores >= reached.thresholds[0])
+    order, regions = ascending_order(scores[pixels]), regions[pixels]
+    found = {}
+    area_of_pixel = np.empty(pixels.size)
+    for key, limit in limits.items():
+        done = 0
+        for part in reached.blocks():
+            area = np.repeat(overlap_per_threshold(part, limit), part.anomalous_at)
+            area_of_pixel[order[done : done + area.size]] = area
+            done += area.size
+        area_of_region = np.bincount(regions, weights=area_of_pixel, minlength=sizes.size) / sizes
+        # fsum rounds once, so the order of the images does not matter.
+        found[key] = math.fsum(area_of_region) / sizes.size
+    return found

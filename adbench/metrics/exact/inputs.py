@@ -40,26 +40,27 @@ def paired_images(chunks: Iterable[tuple[Images, Images]]) -> Iterator[tuple[int
 
 def score_dtype(scores: Array, name: str) -> np.dtype[Any]:
     """The float type, float32 or float64, that holds every score exactly; ValueError for NaN."""
+    return score_range(scores, name)[0]
+
+
+def score_range(scores: Array, name: str) -> tuple[np.dtype[Any], float]:
+    """That type, and the largest size of a score."""
     kind, width = scores.dtype.kind, scores.dtype.itemsize
     if kind not in "buif" or width > 8:
         raise ValueError(f"{name}: found type {scores.dtype}, expected float16 to float64 or int")
+    # The maximum is NaN if any score is; it needs no array of its own as isnan would. Its
+    # "invalid value" warning would only say what the error below says better.
+    with np.errstate(invalid="ignore"):
+        highest, lowest = scores.max(), scores.min()
     if kind == "f":
-        # The maximum is NaN if any score is; it needs no array of its own as isnan would. Its
-        # "invalid value" warning would only say what the error below says better.
-        with np.errstate(invalid="ignore"):
-            has_nan = np.isnan(scores.max())
-        if has_nan:
+        if np.isnan(highest):
             raise ValueError(f"{name}: found NaN, expected numbers (infinities are allowed)")
-        return np.dtype(np.float32 if width <= 4 else np.float64)
-    if width == 8:
-        _check_exact_in_float64(scores, name)
-    return np.dtype(np.float32 if width <= 2 else np.float64)
-
-
-def _check_exact_in_float64(scores: Array, name: str) -> None:
-    largest = max(int(scores.max()), -int(scores.min()))
+        size = max(float(highest), -float(lowest))
+        return np.dtype(np.float32 if width <= 4 else np.float64), size
+    largest = max(int(highest), -int(lowest))
     if largest > _LARGEST_EXACT_INTEGER:
         raise ValueError(f"{name}: found integer of size {largest}, expected at most 2**53")
+    return np.dtype(np.float32 if width <= 2 else np.float64), float(largest)
 
 
 def anomalous_indices(mask: Array, name: str) -> npt.NDArray[np.intp]:

@@ -13,18 +13,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adbench.metrics.exact.curves import aupro, auroc, average_precision, f1max
+from adbench.metrics.exact.curves import aupros, auroc, average_precision, f1max
 from adbench.metrics.exact.inputs import (
     Chunks,
     Images,
     anomalous_indices,
     aupro_keys,
     paired_images,
-    score_dtype,
+    score_range,
 )
-from adbench.metrics.exact.ranking import ScoreCounter, chunk_size
+from adbench.metrics.exact.ranking import ScoreCounter, ThresholdCounts, chunk_size
 from adbench.metrics.exact.regions import RunTable
+from adbench.metrics.exact.tagged import counts_by_tags, scale_below_two
 from adbench.metrics.exact.undefined import warn_of_undefined
+
+_PIXELS_PER_TAG = 32
+"""The largest number of pixels per anomalous one with which these are many."""
 
 
 def pixel_metrics(
@@ -50,8 +54,9 @@ def pixel_metrics_streamed(
 ) -> dict[str, float]:
     """`pixel_metrics` of maps that need not be in memory together.
 
-    `chunks` is called twice; each call starts a pass over the same data in any grouping. Raises
-    ValueError as `pixel_metrics`, and if the second pass gives other data than the first.
+    `chunks` is called two or three times; each call starts a pass over the same data in any
+    grouping. Raises ValueError as `pixel_metrics`, and if a later pass gives other data than the
+    first.
     """
     return _pixel_metrics(chunks, aupro_limits)
 
@@ -59,14 +64,7 @@ def pixel_metrics_streamed(
 def _pixel_metrics(chunks: Chunks, aupro_limits: Sequence[float]) -> dict[str, float]:
     limits = aupro_keys(aupro_limits)
     anomalous = _anomalous_pixels(chunks)
-    thresholds, threshold_of_pixel, anomalous_at = np.unique(
-        anomalous.scores, return_inverse=True, return_counts=True
-    )
-    counter = ScoreCounter(thresholds, chunk_size(thresholds.size, anomalous.num_pixels))
-    for _, score_map, _ in paired_images(chunks()):
-        counter.add(score_map)
-    counts = counter.counts(anomalous_at, num_scores=anomalous.num_pixels)
-
+    counts = _counts(chunks, anomalous)
     best_f1, best_threshold = f1max(counts)
     metrics = {
         "pixel_auroc": auroc(counts),
@@ -74,10 +72,27 @@ def _pixel_metrics(chunks: Chunks, aupro_limits: Sequence[float]) -> dict[str, f
         "pixel_f1max": best_f1,
         "pixel_f1max_threshold": best_threshold,
     }
-    for key, limit in limits.items():
-        metrics[key] = aupro(counts, limit, threshold_of_pixel, anomalous.regions)
+    metrics |= aupros(counts, limits, anomalous.scores, anomalous.regions)
     warn_of_undefined(metrics, unit="pixel", num_anomalous=counts.num_anomalous, stacklevel=3)
     return metrics
+
+
+def _counts(chunks: Chunks, anomalous: _AnomalousPixels) -> ThresholdCounts:
+    """The second pass: all scores at the anomalous ones."""
+    num_anomalous, num_pixels = anomalous.scores.size, anomalous.num_pixels
+    size = chunk_size(num_anomalous, num_pixels)
+    # The tags of many cost less than a search for each; of few, more.
+    if size == num_pixels <= _PIXELS_PER_TAG * num_anomalous:
+        scale = scale_below_two(anomalous.scores.dtype, anomalous.largest)
+        if scale is not None:
+            counts = counts_by_tags(chunks, anomalous.scores, num_pixels, scale)
+            if counts is not None:
+                return counts
+    thresholds, anomalous_at = np.unique(anomalous.scores, return_counts=True)
+    counter = ScoreCounter(thresholds, size)
+    for _, score_map, _ in paired_images(chunks()):
+        counter.add(score_map)
+    return counter.counts(anomalous_at, num_scores=num_pixels)
 
 
 @dataclass(frozen=True)
@@ -88,20 +103,23 @@ class _AnomalousPixels:
     """(P,) the region of each pixel, numbered over the whole group."""
     num_pixels: int
     """Of the group, normal ones included."""
+    largest: float
+    """The largest size of a score of the group, anomalous or not."""
 
 
 def _anomalous_pixels(chunks: Chunks) -> _AnomalousPixels:
     """The first pass: checks every image and keeps its anomalous pixels."""
     scores: list[npt.NDArray[np.floating[Any]]] = []
     runs = RunTable()
-    num_pixels = 0
+    num_pixels, largest = 0, 0.0
     for index, score_map, mask in paired_images(chunks()):
-        dtype = score_dtype(score_map, f"map of image {index}")
+        dtype, size = score_range(score_map, f"map of image {index}")
         pixels = anomalous_indices(mask, f"mask of image {index}")
         # Kept even when empty: a float64 map without anomalous pixels decides the type, too.
         scores.append(score_map.reshape(-1)[pixels].astype(dtype))
         runs.add(pixels, mask.shape)
         num_pixels += mask.size
+        largest = max(largest, size)
     if not scores:
         raise ValueError("maps: found no image, expected at least one")
-    return _AnomalousPixels(np.concatenate(scores), runs.regions()[1], num_pixels)
+    return _AnomalousPixels(np.concatenate(scores), runs.regions()[1], num_pixels, largest)

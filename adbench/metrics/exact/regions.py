@@ -34,7 +34,9 @@ class RunTable:
         height, width = shape
         if pixels.size:
             opens = np.ones(pixels.size, dtype=bool)
-            opens[1:] = (np.diff(pixels) != 1) | (pixels[1:] % width == 0)
+            opens[1:] = np.diff(pixels) != 1
+            first_of_row = np.searchsorted(pixels, np.arange(0, height * width, width))
+            opens[first_of_row[first_of_row < pixels.size]] = True
             starts = np.flatnonzero(opens)
             length = np.diff(starts, append=pixels.size)
             row, column = np.divmod(pixels[starts].astype(np.int64), width)
