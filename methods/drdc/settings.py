@@ -94,7 +94,7 @@ CARD = MethodCard(
         "The presets fast and smoke use the offline backbone tf_efficientnet_lite0 and inpaint "
         "smaller images, whose maps are resized; fast trains on timesteps below 300 only, as "
         "inference visits no other.",
-        "fast has the base of UniAD's fast (width 128, 4 heads, no dropout, 1,500 steps at 1e-3) "
+        "fast has the base of UniAD's fast, for which its card speaks, "
         "and a UNet of width 32 with multipliers 1, 2, 3, 4 and one block a level on patches of "
         "2 x 2 pixels at 112 px, trained for 1,500 steps of 4 images at 1e-3, with warm-up, cosine "
         "decay and an average of decay 0.99; it inpaints at 3 timesteps (250, 150, 50) over cells "
@@ -128,15 +128,22 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     # pixels over cells of 1, 8 and 16 px, in [-1, 1]): metal plates .0152 before, .0134 after 80
     # steps, .0125 after 160, the guess itself comes to its end at .0125; tiles .00093 before,
     # .00092 after 60, end of the guess .00092. With another plate as condition: 7.9 times as much.
-    # The base is that of UniAD's `fast` before its features were standardised.
+    # The base is that of UniAD's `fast`, so that both rows of a table are one baseline.
     "fast": {
         "backbone": "tf_efficientnet_lite0",
         "held_out_fraction": 0.05,
         "base_hidden": 128,
         "base_heads": 4,
-        "base_ffn": 512,
+        "base_ffn": 256,
+        "base_layers": 2,
         "base_dropout": 0.0,
-        "base_learning_rate": 1e-3,
+        "base_neighbour_window": 0,
+        "base_standardise": True,
+        "base_attention_start": "local",
+        "base_jitter_scale": 40.0,
+        "base_learning_rate": 2e-3,
+        "base_warmup_steps": 20,
+        "base_decay": "cosine",
         "base_steps": 1500,
         "diffusion_size": 112,
         "base_width": 32,
@@ -220,13 +227,33 @@ class DRDCSettings(HeldOutSettings, BackboneSettings):
     )
     base_heads: int = Field(8, ge=1, le=64, description="its attention heads")
     base_ffn: int = Field(1024, ge=8, le=8192, description="inner width of its layers")
+    base_layers: int = Field(
+        4, ge=1, le=24, description="its encoder layers, and as many decoder layers"
+    )
     base_dropout: float = Field(0.1, ge=0, lt=1, description="share of its activations dropped")
+    base_neighbour_window: int = Field(
+        7, ge=0, description="odd side of what its attention may not see around a token; 0: all"
+    )
+    base_standardise: bool = Field(
+        False, description="true: it works on features less their mean, in deviations"
+    )
+    base_attention_start: Literal["random", "local"] = Field(
+        "random", description="of its training: as in UniAD's code, or at the token that asks"
+    )
+    base_jitter_scale: float = Field(
+        20.0, ge=0, description="noise on its training features, in norms of a token over channels"
+    )
     base_epochs: int = Field(1000, ge=1, description="of the base, where base_steps is not given")
     base_steps: int | None = Field(None, ge=1, description="of the base; overrides base_epochs")
     base_batch_size: int = Field(8, ge=1, description="images in one step of the base")
     base_learning_rate: float = Field(1e-4, gt=0, le=1, description="of the base's AdamW")
     base_learning_rate_drop: float = Field(
         0.8, gt=0, le=1, description="fraction of the base's steps at the full rate; then 0.1"
+    )
+    base_warmup_steps: int = Field(0, ge=0, description="first steps, in which its rate rises")
+    base_decay: Literal["step", "cosine"] = Field("step", description="how its rate falls")
+    base_ema_decay: float = Field(
+        0.0, ge=0, lt=1, description="of the average of its weights; 0: the last ones"
     )
     base_gradient_clip: float = Field(
         0.1, ge=0, description="largest gradient norm of the base; 0: no limit"

@@ -122,6 +122,13 @@ def test_presets_are_the_specified_settings():
     assert build("drdc", "adm256").inference_flops(1) == pytest.approx(61.7e12, rel=0.01)
     base = build("drdc", "paper", steps=1).training_flops(888)
     assert paper.training_flops(888) - base == pytest.approx(1.03e18, rel=0.01)
+    # The base is UniAD's, not trained as the UNet is, and that of each preset's.
+    for preset in ("paper", "fast"):
+        base, uniad = build("drdc", preset).hyperparameters.base, build("uniad", preset)
+        unread = {"max_centers", "weights", "precision"}
+        assert base.canonical() | dict.fromkeys(unread) == (
+            uniad.hyperparameters.canonical() | dict.fromkeys(unread)
+        )
     fast = build("drdc", "fast")
     assert fast.geometry.size == 224
     assert (fast.hyperparameters.inner_size, fast.hyperparameters.evaluations) == (112, 18)
