@@ -20,6 +20,7 @@ from adbench.crew.agenda import Agenda, reusable
 from adbench.crew.reporter import Reporter
 from adbench.errors import StoreError
 from adbench.launch import launch
+from adbench.launch.watch import Watch
 from adbench.plan import Cell, Plan
 from adbench.report.tables import frame, rows
 from adbench.request import Request, parse_executor
@@ -32,6 +33,8 @@ from adbench.text import counted, say
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from adbench.work.work import Work
 
 
 def run(
@@ -153,18 +156,18 @@ def execute(request: Request, plan: Plan, reporter: Reporter) -> Result:
     there |= since
     write_plan(plan, store.root)
     reused, submitted = len(there), 0
+    done: Work | Watch
     with _terminate_as_interrupt():
         if name == "serial" and request.fit_devices == 1:
             from adbench.work.work import Work, make_settings
 
-            work = Work(plan, agenda, request, make_settings(request, deadline), reporter)
-            work.run()
-            there |= work.outcomes
-            reused += work.reused
+            done = Work(plan, agenda, request, make_settings(request, deadline), reporter)
+            done.run()
         else:
-            launched = launch(request, plan, agenda, reporter, deadline)
-            there |= launched.outcomes
-            reused, submitted = reused + launched.reused, launched.submitted
+            done = Watch(request, plan, agenda, reporter)
+            submitted = launch(done, deadline)
+    there |= done.outcomes
+    reused += done.reused
     result = Result([(cells[i], there[i]) for i in sorted(there)], reused)
     result.left, result.submitted = len(cells) - len(there), submitted
     late = deadline is not None and time.monotonic() >= deadline

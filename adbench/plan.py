@@ -150,9 +150,8 @@ class Cell:
     @cached_property
     def prediction_options(self) -> dict[str, JSON]:
         """The hyper-parameters that only prediction reads; cells that differ here share a fit."""
-        names, fitted = self.hyperparameters.prediction_only, self._fitted.canonical()
-        own = self.hyperparameters.canonical()
-        return {n: v for n, v in own.items() if n in names or fitted[n] != v}
+        fitted, own = self._fitted.fit_values(), self.hyperparameters.canonical()
+        return {n: v for n, v in own.items() if n not in fitted or fitted[n] != v}
 
     @property
     def _fitted(self) -> Hyperparameters:
@@ -174,9 +173,7 @@ class Cell:
     @cached_property
     def fit_key(self) -> str:
         """Names the cell's folder."""
-        unread = self.hyperparameters.prediction_only
-        learned = {n: v for n, v in self._fitted.canonical().items() if n not in unread}
-        return self._key("test", *SCORE_ONLY, hyperparameters=learned)
+        return self._key("test", *SCORE_ONLY, hyperparameters=self._fitted.fit_values())
 
     @cached_property
     def predict_key(self) -> str:

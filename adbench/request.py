@@ -143,6 +143,14 @@ class Request:
             callback=at_home,
         ),
     ] = None
+    budgets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="like 0.25,0.5,1: train anew at these parts of the steps, a cell each; for "
+            "`report --budgets` and figures, in no other table",
+        ),
+    ] = None
     overwrite: Annotated[
         str,
         typer.Option(
@@ -174,14 +182,6 @@ class Request:
             "kept as the model is",
         ),
     ] = 0
-    budgets: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST",
-            help="like 0.25,0.5,1: train anew at these parts of the steps, a cell each; for "
-            "`report --budgets` and figures, in no other table",
-        ),
-    ] = None
     checkpoint_seconds: Annotated[
         float,
         typer.Option(

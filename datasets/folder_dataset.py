@@ -7,8 +7,8 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from adbench.contracts import Dataset, Sample
-from adbench.datasets.listing import Inspection, Problem, is_folder, list_folders
+from adbench.contracts import Dataset, Inspection, Sample
+from adbench.datasets.listing import is_folder, list_folders
 from adbench.errors import DataError, UnknownNameError
 
 
@@ -77,10 +77,6 @@ class FolderDataset(Dataset):
     def available_categories(self, root: Path) -> tuple[str, ...]:
         """Names of the categories present at `root`, in the card's order."""
         return tuple(c for c in self._candidates(root) if self.has_category(root, c))
-
-    def overlooked(self, root: Path) -> list[Problem]:
-        """Folders at `root` that look like a category and are none, as warnings."""
-        return []
 
     def samples(self, root: Path, categories: Sequence[str]) -> list[Sample]:
         """All images of these categories, sorted; no image is opened.

@@ -13,43 +13,13 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from adbench.contracts import Sample
+from adbench.contracts import Problem
 from adbench.errors import DataError
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One flaw of one file. With the severity "error" the category cannot be used."""
-
-    severity: Literal["error", "warning", "note"]
-    check: str
-    message: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """One category as it lies on the disk.
-
-    Attributes:
-        samples: its images, sorted; a defect image without a mask has `mask_path` None here.
-        problems: in the order in which they were met.
-        missing: images of the original release that are not here, without file extension;
-            empty where the data set's names are not known.
-        extra: images that are here but not in the original release, likewise.
-        renamed: path here to path in the original release, for the paths that differ.
-    """
-
-    samples: tuple[Sample, ...]
-    problems: tuple[Problem, ...] = ()
-    missing: tuple[str, ...] = ()
-    extra: tuple[str, ...] = ()
-    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def stem(path: str) -> str:

@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from adbench.contracts import NORMAL, Sample, Split
+from adbench.contracts import NORMAL, Inspection, Problem, Sample, Split
 from adbench.datasets.cards import load_card
 from adbench.datasets.folder_dataset import FolderDataset
-from adbench.datasets.listing import (
-    Inspection,
-    Problem,
-    is_folder,
-    list_folders,
-    read_image_folder,
-    stem,
-    unused_images,
-)
+from adbench.datasets.listing import is_folder, list_folders, read_image_folder, stem, unused_images
 from adbench.datasets.masks import odd_names, pair_masks
 
 _NORMAL_FOLDER = "MT_Free"

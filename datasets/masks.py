@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from adbench.datasets.listing import Problem, composed, read_image_folder, stem, without_suffix
+from adbench.contracts import Problem
+from adbench.datasets.listing import composed, read_image_folder, stem, without_suffix
 
 MASK_SUFFIX = "_mask"
 """What MVTec's layout adds to an image's stem to name its mask."""

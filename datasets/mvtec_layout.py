@@ -16,11 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from adbench.contracts import NORMAL, Sample, Split
+from adbench.contracts import NORMAL, Inspection, Problem, Sample, Split
 from adbench.datasets.folder_dataset import FolderDataset
 from adbench.datasets.listing import (
-    Inspection,
-    Problem,
     composed,
     is_folder,
     list_folders,

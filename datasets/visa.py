@@ -17,11 +17,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from adbench.contracts import NORMAL, CategoryCard, Sample, Split
+from adbench.contracts import NORMAL, CategoryCard, Inspection, Problem, Sample, Split
 from adbench.datasets.cards import load_card
 from adbench.datasets.listing import (
-    Inspection,
-    Problem,
     is_folder,
     list_folders,
     numbered,

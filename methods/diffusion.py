@@ -76,7 +76,7 @@ def ddim_step(
     """One reverse step of DDIM (arXiv:2010.02502, eq. 12 and 16).
 
     Args:
-        scheduler: has `alphas_cumprod` and says what the model predicts.
+        scheduler: has `alphas` and says what the model predicts.
         prev_timestep: of the result; `CLEAN` for the denoised sample itself.
         sample: x_t.
         eta: 0 is deterministic, 1 has DDPM's variance.
@@ -98,8 +98,12 @@ def ddim_step(
 
 
 def _alpha(scheduler: Any, timestep: int) -> float:
-    """abar at a timestep; 1 for the clean sample."""
-    return 1.0 if timestep == CLEAN else float(scheduler.alphas_cumprod[timestep])
+    """abar at a timestep; 1 for the clean sample.
+
+    From `alphas`, which stay on the CPU: `add_noise` moves `alphas_cumprod` to the device of its
+    samples, and each look at a number there waits for all the work queued on a GPU.
+    """
+    return 1.0 if timestep == CLEAN else float(scheduler.alphas.cumprod(0)[timestep])
 
 
 def noise_like(sample: Tensor, generators: Sequence[torch.Generator]) -> Tensor:

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from adbench.contracts import Context, Images
 from adbench.errors import MethodError
+from adbench.methods.transfers import on_device
 from adbench.methods.weight_files import read_state_dict
 
 Resize = Literal["bilinear", "area"]
@@ -85,7 +86,9 @@ class FeatureExtractor(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """From RGB images, uint8 (B, H, W, 3), to features, float32 (B, S, S, C) on the
         extractor's device, S = `map_size`; signed, not bounded."""
-        images = pixels.to(self.mean.device).permute(0, 3, 1, 2).float() / 255  # (B, 3, H, W)
+        images = (
+            on_device(pixels, self.mean.device).permute(0, 3, 1, 2).float() / 255
+        )  # (B, 3, H, W)
         stages = self.network((images - self.mean) / self.std)
         maps = [resize_map(stage, self.map_size, self.resize) for stage in stages]
         return torch.cat(maps, 1).permute(0, 2, 3, 1)
@@ -102,7 +105,9 @@ class FeatureExtractor(nn.Module):
     def key(self) -> str:
         """Digest of all that decides the features of given pixels."""
         network = (self.backbone, self.weights_sha256, self.out_indices)
-        parts = (FEATURES_VERSION, *network, self.resize, self.map_size)
+        parts: tuple[object, ...] = (FEATURES_VERSION, *network, self.resize, self.map_size)
+        if self.mean.device.type != "cpu":  # other kernels round in another way
+            parts += (self.mean.device.type, "fp32")
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -173,17 +178,18 @@ def cached_features(
 
 
 def batches(features: NDArray[Any], device: str) -> Callable[[Tensor], Tensor]:
-    """From indices (B,) to features (B, S, S, C) on the device, kept there where they fit."""
+    """From indices (B,) to features (B, S, S, C) on the device; all are kept on a GPU where they
+    take at most half of what is free there."""
     resident = None
-    if torch.device(device).type == "cuda" and (
-        4 * features.nbytes < torch.cuda.mem_get_info(device)[0]
-    ):
-        resident = torch.tensor(features, device=device)
+    if torch.device(device).type == "cuda":
+        torch.cuda.empty_cache()  # what torch keeps for itself of finished work is free
+        if 2 * features.nbytes <= torch.cuda.mem_get_info(device)[0]:
+            resident = torch.tensor(features, device=device)
 
     def batch(indices: Tensor) -> Tensor:
         if resident is not None:
-            return resident[indices.to(device)]
-        return torch.from_numpy(features[indices.numpy()]).to(device)
+            return resident[on_device(indices, device)]
+        return on_device(torch.from_numpy(features[indices.numpy()]), device)
 
     return batch
 

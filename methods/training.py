@@ -277,6 +277,13 @@ def accumulate_gradients(
     return total
 
 
+def _running_statistics(network: nn.Module) -> list[Tensor]:
+    """What batch normalisation counts: the buffers that a training step changes."""
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+    found = [statistic for norm in norms for statistic in (norm.running_mean, norm.running_var)]
+    return [statistic for statistic in found if statistic is not None]
+
+
 def _sum_over(team: Team, network: nn.Module, total: Tensor) -> Tensor:
     """Replace each gradient and the loss by its sum over the team, in one exchange, and what the
     network counts by its mean.
@@ -285,7 +292,7 @@ def _sum_over(team: Team, network: nn.Module, total: Tensor) -> Tensor:
     it does in a single process.
     """
     parameters = list(network.parameters())
-    counted = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+    counted = _running_statistics(network)
     used = torch.tensor([float(p.grad is not None) for p in parameters], device=total.device)
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     parts = [total.view(1), used, *grads, *counted]

@@ -422,12 +422,15 @@ def test_a_damaged_file_is_named(
 
 def test_a_file_of_another_kind_or_version_or_none_is_named(invoke: Invoke, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    assert "no such file" in invoke("selected", str(path)).err
+    assert "there is no selection" in invoke("selected", str(path)).err
     files.write_json(path, {"format": 2})
-    assert "written by a newer adbench" in invoke("selected", str(path)).err
+    assert "upgrade adbench if a newer one wrote it" in invoke("selected", str(path)).err
     files.write_json(path, {"format": 1})
     outcome = invoke("selected", str(path))
-    assert outcome.code == 2 and "is no selection (adbench: Field required)" in outcome.err
+    assert (
+        outcome.code == 2
+        and "is no selection of this version (adbench: Field required)" in outcome.err
+    )
 
 
 def test_a_mask_rule_is_recorded_with_a_model_that_was_fitted_under_another(

@@ -11,7 +11,7 @@ from typing import Any
 
 from adbench.cell.settings import Settings
 from adbench.contracts import JSON, Method, Skill
-from adbench.data.inspection import without_root
+from adbench.data.findings import without_root
 from adbench.errors import AdbenchError
 from adbench.machine.environment import environment, plugin_states
 from adbench.plan import AUPRO_LIMITS, Cell

@@ -196,7 +196,10 @@ class CellRun:
         hits = self.settings.cache.hits
         with self._team() as team:
             context = replace(self.context, team=team, snapshot=snapshot)
-            method = cell.build(to_fit=True).fit(train, context)
+            try:
+                method = cell.build(to_fit=True).fit(train, context)
+            finally:
+                self.checkpoint.wait()
         self._require_whole_training()
         reused = self.settings.cache.hits - hits
         report = {

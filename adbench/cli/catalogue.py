@@ -104,7 +104,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Open every image and mask of a data set and say what is wrong; exit code 4 for an error."""
-    from adbench.data.inspection import with_root
+    from adbench.data.findings import with_root
     from adbench.data.selection import find_categories
     from adbench.data.verify import verify
     from adbench.plan import MASK_RULES

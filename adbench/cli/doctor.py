@@ -20,6 +20,8 @@ from adbench.version import __version__
 
 FAISS = ("faiss-cpu", "faiss-gpu")
 LITTLE_SPACE_GB = 5.0
+DRDC_GB = 40.0
+SMALL_GPU = "a batch of drdc's preset paper takes about 35; `--accumulate 2` halves it"
 TRY = "adbench run --methods all --dataset synthetic --preset smoke"
 
 
@@ -100,7 +102,10 @@ def _device() -> Check:
     name, threads = device_name(device), torch.get_num_threads()
     detail = f"{device} ({name}), {choose_precision(device)}, {threads} threads"
     if device != "cpu":
-        return Check("device", "ok", detail)
+        memory = torch.cuda.get_device_properties(device).total_memory / 1e9
+        if memory < DRDC_GB:
+            detail += f"; {memory:.0f} GB: {SMALL_GPU}"
+        return Check("device", "note" if memory < DRDC_GB else "ok", detail)
     if gpu_visible():
         built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU only"
         fix = f"there is an NVIDIA GPU, but torch, built for {built}, does not see it"

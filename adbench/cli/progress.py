@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from adbench.crew.reporter import Reporter
-from adbench.data.inspection import with_root
+from adbench.data.findings import with_root
 from adbench.plan import Cell, work_of
 from adbench.store.records import Record, mean_metrics
 from adbench.text import counted

@@ -11,7 +11,7 @@ from adbench.api import Result, execute, pending_cells
 from adbench.cell.records import data_notes
 from adbench.cli.explain import explain_cell
 from adbench.cli.progress import watched
-from adbench.data.inspection import with_root
+from adbench.data.findings import with_root
 from adbench.errors import DataError, StoreError, UsageError
 from adbench.machine.devices import gpu_visible
 from adbench.machine.environment import package_versions

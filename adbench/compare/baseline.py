@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from adbench.errors import StoreError, shortened
 from adbench.store import files
 from adbench.store.record_blocks import Items
+from adbench.store.record_files import read_document
 from adbench.store.records import Record, now
 from adbench.store.regular_files import LARGE_TEXT_BYTES
 from adbench.version import __version__
@@ -58,25 +58,8 @@ def write_baseline(baseline: Baseline, path: Path) -> None:
 
 def read_baseline(path: Path) -> Baseline:
     """Read and check a baseline; raises `StoreError` naming the file and the way out."""
-    remedy = (
-        f"restore it from version control, or write a new one with "
-        f"`adbench baseline save {path} --results DIR`"
-    )
-    try:
-        return Baseline.model_validate(files.read_json(path, LARGE_TEXT_BYTES))
-    except FileNotFoundError:
-        raise StoreError(
-            f"there is no baseline {path}: `adbench baseline save {path} --results DIR` makes one"
-        ) from None
-    except OSError as error:
-        raise StoreError(f"cannot read the baseline {path}: {error.strerror or error}") from error
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = shortened(".".join(map(str, problem["loc"]))) or "content"
-        what = f"{where}: {shortened(problem['msg'])}"
-        raise StoreError(f"{path} is no baseline of this version ({what}): {remedy}") from None
-    except ValueError as error:
-        raise StoreError(f"the baseline {path} is damaged ({error}): {remedy}") from error
+    remedy = f"`adbench baseline save {path} --results DIR` makes one"
+    return read_document(path, Baseline, "baseline", remedy, LARGE_TEXT_BYTES)
 
 
 def _slim(record: Record) -> Record:

@@ -21,6 +21,8 @@ from adbench.contracts.context import Context as Context
 from adbench.contracts.context import Team as Team
 from adbench.contracts.dataset import NORMAL as NORMAL
 from adbench.contracts.dataset import Dataset as Dataset
+from adbench.contracts.dataset import Inspection as Inspection
+from adbench.contracts.dataset import Problem as Problem
 from adbench.contracts.dataset import Sample as Sample
 from adbench.contracts.method import Geometry as Geometry
 from adbench.contracts.method import Hyperparameters as Hyperparameters

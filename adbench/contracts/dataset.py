@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from adbench.contracts.cards import DatasetCard, Split
 
@@ -30,6 +30,36 @@ class Sample:
     def has_pixel_labels(self) -> bool:
         """Whether each pixel's label is known; not so of an anomalous image without a mask."""
         return self.label == 0 or self.mask_path is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One flaw of one file. With the severity "error" the category cannot be used."""
+
+    severity: Literal["error", "warning", "note"]
+    check: str
+    message: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """One category as it lies on the disk.
+
+    Attributes:
+        samples: its images; a defect image without a mask has `mask_path` None here.
+        problems: in the order in which they were met.
+        missing: images of the original release that are not here, without file extension;
+            empty where the data set's names are not known.
+        extra: images that are here but not in the original release, likewise.
+        renamed: path here to path in the original release, for the paths that differ.
+    """
+
+    samples: Sequence[Sample]
+    problems: Sequence[Problem] = ()
+    missing: Sequence[str] = ()
+    extra: Sequence[str] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 class Dataset(ABC):
@@ -63,3 +93,25 @@ class Dataset(ABC):
         A defect image may have no mask: it counts in image metrics and in no pixel metric. Raises
         `DataError` when a category is absent, or masks that the card promises are.
         """
+
+    def inspect(self, root: Path, category: str) -> Inspection:
+        """One present category with all that can be said of its names; opens no image."""
+        samples = self.samples(root, [category])
+        return Inspection(samples, _unmasked(samples))
+
+    def overlooked(self, root: Path) -> Sequence[Problem]:
+        """Folders at `root` that look like a category and are none, as warnings."""
+        return ()
+
+    def normal_masks(self, root: Path, samples: Sequence[Sample]) -> Mapping[str, str]:
+        """These normal images to files that lie where their masks would."""
+        return {}
+
+
+def _unmasked(samples: Sequence[Sample]) -> list[Problem]:
+    paths = [s.path for s in samples if not s.has_pixel_labels]
+    if len(paths) == sum(s.label for s in samples) > 0:
+        message = f"no masks: none of the {len(paths)} defect images has one, so pixel metrics are "
+        return [Problem("warning", "no mask", f"{message}undefined", paths[0])]
+    what = "has no mask; it counts in image metrics only"
+    return [Problem("warning", "no mask", f"{path} {what}", path) for path in paths]

@@ -40,6 +40,12 @@ class Hyperparameters(BaseModel):
         SHA-256, so that no record holds a machine's path and a changed file changes the key."""
         return dict(self._canonical)
 
+    def fit_values(self) -> dict[str, JSON]:
+        """Those of `canonical` that `fit` and what `save` writes depend on: cells that agree in
+        them train once. All that is not `prediction_only`; a method overrides this where it depends
+        on a value whether `fit` reads it."""
+        return {n: v for n, v in self._canonical.items() if n not in self.prediction_only}
+
     @cached_property
     def _canonical(self) -> dict[str, JSON]:
         values: dict[str, JSON] = self.model_dump(mode="json")

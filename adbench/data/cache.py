@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbench.errors import StoreError
-from adbench.store.files import checked, forbids_writing, say_unkept
+from adbench.store.files import checked, explain_cache_error, forbids_writing, say_unkept
 from adbench.store.regular_files import open_regular
 from adbench.text import at_home
 
@@ -256,14 +256,8 @@ class DiskCache:
 
 
 def _trouble(folder: Path | str, error: OSError, size: int) -> StoreError:
-    way_out = "name a writable folder in ADBENCH_CACHE"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        way_out = (
-            f"{size / 2**20:.1f} MiB are needed: free some space, or name a folder on "
-            "another disk in ADBENCH_CACHE"
-        )
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return StoreError(f"the cache folder {folder} cannot be used: {reason}; {way_out}")
+    needed = f"{size / 2**20:.1f} MiB are needed: "
+    return explain_cache_error(f"the cache folder {folder} cannot be used", error, needed)
 
 
 def _version(stream: IO[bytes]) -> tuple[int, int, int]:

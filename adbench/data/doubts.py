@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from adbench.contracts import NORMAL, Sample
+from adbench.contracts import NORMAL, Problem, Sample
 from adbench.data.findings import (
     EMPTY_MASK,
     LOOKS_NORMAL,
     SHOWN,
     UPRIGHT_COPY,
     Finding,
-    Flaw,
     Severity,
     finding_of,
     grouped,
@@ -267,7 +266,7 @@ def _of_normals(files: CategoryFiles) -> Iterator[Finding]:
                 f"{mask} marks anomalous pixels, but {s.path} is normal by its folder, and counts "
                 "as normal"
             )
-            flaws.append(Flaw("warning", "normal mask", message, mask))
+            flaws.append(Problem("warning", "normal mask", message, mask))
     yield from grouped(files.category, flaws)
 
 
@@ -287,7 +286,7 @@ def _duplicates(files: CategoryFiles) -> Iterator[Finding]:
         else:
             severity, check, what = "note", "duplicate", "the same file twice"
         names = " = ".join(s.path for s in same[:SHOWN])
-        flaws.append(Flaw(severity, check, f"{what}: {names}", same[0].path))
+        flaws.append(Problem(severity, check, f"{what}: {names}", same[0].path))
     yield from grouped(files.category, flaws)
 
 

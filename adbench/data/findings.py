@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Literal
 
-from adbench.contracts import JSON
+from adbench.contracts import JSON, Problem
 from adbench.errors import DataError
 
 Severity = Literal["error", "warning", "note"]
@@ -20,15 +25,6 @@ EMPTY_MASK = "empty mask"
 """The check of masks without an anomalous pixel."""
 LOOKS_NORMAL = "looks normal"
 """The check of a defect of which no mask has one."""
-
-
-class Flaw(NamedTuple):
-    """One flaw of one file; the problems that a data set tells have the same attributes."""
-
-    severity: Severity
-    check: str
-    message: str
-    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +74,11 @@ def finding_of(
     return Finding(severity, category, check, message, tuple(paths[:SHOWN]), len(paths), advice)
 
 
-def grouped(category: str, flaws: Iterable[Flaw]) -> list[Finding]:
-    """One finding for all flaws of a kind; the first one's message stands for all."""
-    kinds: dict[tuple[Severity, str], list[Flaw]] = defaultdict(list)
-    for flaw in flaws:
-        kinds[flaw.severity, flaw.check].append(flaw)
+def grouped(category: str, problems: Iterable[Problem]) -> list[Finding]:
+    """One finding for all problems of a kind; the first one's message stands for all."""
+    kinds: dict[tuple[Severity, str], list[Problem]] = defaultdict(list)
+    for one in problems:
+        kinds[one.severity, one.check].append(one)
     findings = []
     for (severity, check), same in kinds.items():
         message = same[0].message + (f" (and {len(same) - 1} more)" if len(same) > 1 else "")
@@ -158,3 +154,38 @@ class Report:
             "findings": [f.to_json() for f in self.findings],
             "summaries": [asdict(s) for s in self.summaries],
         }
+
+
+# ------------------------------------------------------------ messages without the root
+
+_COMMAND = "with: "
+"""What stands before the command at the end of a message."""
+
+
+def without_root(error: BaseException, root: Path) -> str:
+    """The message without the machine's path, which no record may hold.
+
+    In the command at its end DIR stands for the root.
+    """
+    said, sign, command = str(error).rpartition(_COMMAND)
+    if not sign:
+        said, command = command, ""
+    command = command.replace(f"{_in_quotes(root)}/", "DIR/")
+    message = f"{said}{sign}{command}".replace(f"{root}{os.sep}", "")
+    return message.replace(str(root), "DIR") if root.is_absolute() else message
+
+
+def with_root(message: str, root: Path) -> str:
+    """A message of `without_root`, or a finding, with a command that can be pasted anywhere."""
+    said, sign, command = message.rpartition(_COMMAND)
+    if not sign:
+        return message
+    full = os.path.abspath(root)
+    copy = ["-m", UPRIGHT_COPY.split()[2], full, f"{full}-upright"]
+    command = command.replace(UPRIGHT_COPY, shlex.join([sys.executable, *copy]))
+    return said + sign + re.sub(r"(?<![^\s'])DIR/", lambda _: f"{_in_quotes(root)}/", command)
+
+
+def _in_quotes(root: Path) -> str:
+    """The full path as it stands within what `shlex.quote` gives for a file below it."""
+    return os.path.abspath(root).replace("'", "'\"'\"'")

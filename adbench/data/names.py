@@ -6,9 +6,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from adbench.contracts import CategoryCard, Sample
+from adbench.contracts import CategoryCard, Inspection, Sample
 from adbench.data.findings import Finding, finding_of, grouped
-from adbench.data.inspection import Inspected
 from adbench.text import is_printable, printable
 
 
@@ -29,7 +28,7 @@ def presence_findings(
         yield Finding("error", None, "categories", "no category is present")
 
 
-def name_findings(category: str, card: CategoryCard | None, found: Inspected) -> Iterator[Finding]:
+def name_findings(category: str, card: CategoryCard | None, found: Inspection) -> Iterator[Finding]:
     """All that the names of one category's files say."""
     yield from _unprintable(category, found.samples)
     if card is not None:
@@ -56,7 +55,7 @@ def unprintable_name(path: str) -> str:
     )
 
 
-def _against_release(category: str, card: CategoryCard, found: Inspected) -> Iterator[Finding]:
+def _against_release(category: str, card: CategoryCard, found: Inspection) -> Iterator[Finding]:
     """Counts, names and digests against the card."""
     wrong = _wrong_counts(card, found.samples)
     if wrong:
@@ -92,7 +91,7 @@ def _wrong_counts(card: CategoryCard, samples: Iterable[Sample]) -> list[str]:
     ]
 
 
-def digests_match(card: CategoryCard, found: Inspected) -> dict[str, bool]:
+def digests_match(card: CategoryCard, found: Inspection) -> dict[str, bool]:
     """For each digest on the card, whether the paths here have it."""
     train = [s.path for s in found.samples if s.split == "train"]
     listings = {
@@ -111,7 +110,7 @@ def _digest(paths: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest()
 
 
-def _splits(category: str, found: Inspected) -> Iterator[Finding]:
+def _splits(category: str, found: Inspection) -> Iterator[Finding]:
     """Splits without an image, which a run refuses; and test images of one label only."""
     named = {problem.check for problem in found.problems}
     for split in ("train", "test"):

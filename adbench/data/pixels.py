@@ -9,12 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adbench.contracts import CategoryCard, Dataset, Geometry, Sample
+from adbench.contracts import CategoryCard, Dataset, Geometry, Inspection, Problem, Sample
 from adbench.data.decode import ImageHeader, image_header, plain_image, room_for
 from adbench.data.doubts import CategoryFiles, other_size
-from adbench.data.findings import CategorySummary, Finding, Flaw, grouped, several
+from adbench.data.findings import CategorySummary, Finding, grouped, several, without_root
 from adbench.data.images import MaskRule, decode_mask, resize_mask
-from adbench.data.inspection import Inspected, normal_masks, without_root
 from adbench.data.looks import MaskLook, look_at_files, look_at_mask
 from adbench.data.names import digests_match
 from adbench.errors import DataError
@@ -34,7 +33,7 @@ class Seen:
     mask: MaskLook | None = None
     regions: int = 0
     regions_kept: int = 0
-    flaws: list[Flaw] = field(default_factory=list)
+    flaws: list[Problem] = field(default_factory=list)
 
 
 def look_at(root: Path, threshold: int, geometry: Geometry, rule: MaskRule, sample: Sample) -> Seen:
@@ -53,10 +52,10 @@ def look_at(root: Path, threshold: int, geometry: Geometry, rule: MaskRule, samp
             seen.mask = look
             if mask.shape != (seen.header.height, seen.header.width):
                 message = other_size(path, sample.path, seen.header, look)
-                seen.flaws.append(Flaw("error", "mask size", message, path))
+                seen.flaws.append(Problem("error", "mask size", message, path))
             if mask.any() and not kept.any():
                 message = f"{path} is empty once resized to {len(kept)} by {rule}"
-                seen.flaws.append(Flaw("warning", "lost mask", message, path))
+                seen.flaws.append(Problem("warning", "lost mask", message, path))
     return seen
 
 
@@ -67,12 +66,12 @@ def _noted(seen: Seen, check: str, root: Path, path: str) -> Iterator[None]:
         yield
     except MemoryError:
         message = f"{path}: there is not enough memory to decode it"
-        seen.flaws.append(Flaw("error", check, message, path))
+        seen.flaws.append(Problem("error", check, message, path))
     except (DataError, OSError) as error:
         message = without_root(error, root)
         if check == "decode" and seen.header is not None and seen.header.has_alpha:
             check = "transparency" if "with transparency" in message else check
-        seen.flaws.append(Flaw("error", check, message, path))
+        seen.flaws.append(Problem("error", check, message, path))
 
 
 def pixel_findings(category: str, seen: Sequence[Seen], size: int) -> Iterator[Finding]:
@@ -100,7 +99,7 @@ def files_of(
 ) -> CategoryFiles:
     """What was seen of the files of one category, and a look at masks of its normal images."""
     pairs = list(zip(samples, seen, strict=True))
-    of_normals = normal_masks(dataset, root, samples)
+    of_normals = dataset.normal_masks(root, [s for s in samples if s.label == 0])
     extra = sorted(set(of_normals.values()))
     beside = look_at_files(look_at_mask, [root / path for path in extra])
     masks = {s.mask_path: one.mask for s, one in pairs if s.mask_path}
@@ -117,7 +116,7 @@ def files_of(
 
 
 def summarise(
-    category: str, card: CategoryCard, found: Inspected, seen: Sequence[Seen]
+    category: str, card: CategoryCard, found: Inspection, seen: Sequence[Seen]
 ) -> CategorySummary:
     """What one category holds."""
     samples, same = found.samples, digests_match(card, found)

@@ -3,7 +3,6 @@ root and kind of finding, a row a file, behind a checksum. It is a cache and not
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -12,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from adbench.errors import StoreError
-from adbench.store.files import forbids_writing, is_damage, replacing, say_damaged, say_unkept
+from adbench.store.files import (
+    explain_cache_error,
+    forbids_writing,
+    is_damage,
+    replacing,
+    say_damaged,
+    say_unkept,
+)
 from adbench.store.regular_files import LARGE_TEXT_BYTES, read_bounded, refuse_json_bomb
 
 
@@ -63,8 +69,4 @@ def add_rows(file: Path, version: str, fresh: Mapping[str, Any]) -> None:
         if forbids_writing(cause):
             say_unkept(file.parent)
             return
-        way_out = "free some space, or " if cause.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        raise StoreError(
-            f"the index {file} cannot be written: {cause.strerror}; {way_out}name a writable "
-            "folder in ADBENCH_CACHE"
-        ) from None
+        raise explain_cache_error(f"the index {file} cannot be written", cause) from None

@@ -13,17 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adbench.contracts import CategoryCard, Dataset, Geometry, Sample
+from adbench.contracts import CategoryCard, Dataset, Geometry, Inspection, Sample
 from adbench.data.digests import content_digests
 from adbench.data.doubts import CategoryFiles, file_findings
-from adbench.data.findings import Finding, Report
-from adbench.data.inspection import (
-    Inspected,
-    inspect_category,
-    normal_masks,
-    overlooked,
-    without_root,
-)
+from adbench.data.findings import Finding, Report, finding_of, without_root
 from adbench.data.looks import look_at_image, look_at_mask, remembered_looks
 from adbench.data.names import name_findings, presence_findings
 from adbench.errors import DataError, UnknownNameError
@@ -50,7 +43,7 @@ def file_doubts(
     not opened. `digests` are of their content; `folder` is where digests and looks are remembered.
     """
     everything = [s for own in samples.values() for s in own]
-    of_normals = normal_masks(dataset, root, everything)
+    of_normals = dataset.normal_masks(root, [s for s in everything if s.label == 0])
     # Nobody needs these files: a link to nothing among them stops no run.
     extra = sorted(path for path in set(of_normals.values()) if (root / path).is_file())
     contents = dict(digests)
@@ -127,7 +120,7 @@ def verify(
 
 def _check_names(
     dataset: Dataset, root: Path, categories: Sequence[str]
-) -> tuple[str | None, list[Finding], dict[str, Inspected]]:
+) -> tuple[str | None, list[Finding], dict[str, Inspection]]:
     """The layout, findings of the cheap checks, and the categories that could be inspected."""
     card = dataset.card
     try:
@@ -140,11 +133,12 @@ def _check_names(
             raise UnknownNameError(f"category of {card.name}", category, card.categories or present)
     findings = [*presence_findings(tuple(card.categories), present, categories)]
     if set(present) <= set(categories or present):
-        findings += overlooked(dataset, root)
-    inspected: dict[str, Inspected] = {}
+        for one in dataset.overlooked(root):
+            findings.append(finding_of(one.severity, None, one.check, one.message, [one.path]))
+    inspected: dict[str, Inspection] = {}
     for category in dict.fromkeys(c for c in categories or present if c in present):
         try:
-            found = inspect_category(dataset, root, category)
+            found = dataset.inspect(root, category)
         except DataError as error:
             findings.append(Finding("error", category, "layout", without_root(error, root)))
             continue

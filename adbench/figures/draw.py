@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adbench.errors import AdbenchError
 from adbench.figures import gallery
@@ -27,19 +27,18 @@ from adbench.figures.critical_difference import critical_difference_figure, rank
 from adbench.figures.curves import Curve, curves_figure, curves_of, histogram_figure, pixel_curves
 from adbench.figures.latency import latency_figure, settings
 from adbench.figures.names import categories_of, file_part
-from adbench.figures.pictures import Column, KeptMaps, Maps, Subject
+from adbench.figures.pictures import Column, KeptMaps, Subject
 from adbench.figures.sheets import contact_sheet, shows_steps, steps_sheet
 from adbench.figures.style import drawing, save
 from adbench.figures.trainings import of_category, training_figure
 from adbench.machine.devices import choose_device, choose_precision
 from adbench.metrics.table import titles
+from adbench.store.pixel_statistics import labelled_pixels
 from adbench.store.points import ALONG, ALONG_CAVEAT, ANEW, along, anew
 from adbench.store.records import Record
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
     from adbench.data.cache import DiskCache
 
@@ -149,17 +148,10 @@ class Workshop:
 
     def _pixel_curves(self, column: Column, category: str) -> dict[str, Curve]:
         samples = column.subject.samples()
-        labelled = [sample.has_pixel_labels for sample in samples]
-        if not any(labelled):
+        if not any(sample.has_pixel_labels for sample in samples):
             return {}
-        masks = column.subject.masks(samples, self.cache).pixels
-
-        def chunks() -> Iterator[tuple[Maps, NDArray[np.bool_]]]:
-            for start, maps in column.maps.of(category):
-                own = labelled[start : start + len(maps)]
-                rows: Any = slice(None) if all(own) else own
-                yield maps[rows], masks[start : start + len(maps)][rows]
-
+        masks = column.subject.masks(samples, self.cache)
+        chunks = partial(labelled_pixels, samples, category, column.maps.chunks, masks)
         return {kind: curve.thinned() for kind, curve in pixel_curves(chunks).items()}
 
     def _trainings(self, records: Sequence[Record]) -> None:

@@ -60,7 +60,7 @@ class KeptMaps:
         self._folder = CellFolder(results, record.keys).predictions
         self._record = record
         self._categories: list[str] = record.images.get("category", [])
-        self._bounds = chunk_bounds(self._categories)
+        self.chunks = PredictionChunks(self._folder, chunk_bounds(self._categories))
 
     @property
     def kept(self) -> bool:
@@ -69,14 +69,14 @@ class KeptMaps:
 
     def of(self, category: str) -> Iterator[tuple[int, Maps]]:
         """(first row, maps) of each chunk of a category; raises `StoreError` for a lost one."""
-        for bound in self._bounds:
+        for bound in self.chunks.bounds:
             if self._categories[bound[0]] == category:
                 yield bound[0], self._read(bound)
 
     def at(self, rows: Sequence[int]) -> list[Maps]:
         """The map (S, S) of each row; reads each chunk once."""
         found: dict[int, Maps] = {}
-        for bound in self._bounds:
+        for bound in self.chunks.bounds:
             inside = [row for row in rows if bound[0] <= row < bound[1]]
             if inside:
                 maps = self._read(bound)
@@ -99,7 +99,7 @@ class KeptMaps:
 
     def _read(self, bound: tuple[int, int]) -> Maps:
         try:
-            return PredictionChunks(self._folder, self._bounds).read(bound).maps
+            return self.chunks.read(bound).maps
         except (AdbenchError, KeyError):
             raise StoreError(
                 f"{self._record.identity['method']} on {self._record.identity['dataset']}: kept "

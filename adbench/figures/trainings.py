@@ -18,11 +18,12 @@ SHOWN = ("image_auroc", "aupro@0.3")
 _WIDTH = 40
 """Letters of a title over a column."""
 
+SKILL = "skill, each method's own measure"
 Axis = Callable[[Point], float | None]
 AXES: Mapping[str, Axis] = {
     "training TFLOP (estimate)": lambda p: p.flops and p.flops / 1e12,
     "training seconds (hollow: disturbed)": lambda p: p.seconds,
-    "skill": lambda p: p.skill.get("value"),
+    SKILL: lambda p: p.skill.get("value"),
 }
 
 
@@ -51,7 +52,7 @@ def training_figure(trainings: Sequence[Training], category: str, title: str) ->
             own = [(shown[name](p), p.metrics.get(category, {}).get(metric), p) for p in points]
             kept = [(x, y, p) for x, y, p in own if x is not None and y is not None]
             _line(axis, kept, labels.index(label), label, hollow="seconds" in name)
-        _finish(axis, name if metric == SHOWN[-1] else "", is_log=name != "skill")
+        _finish(axis, name if metric == SHOWN[-1] else "", is_log=name != SKILL)
         if name == next(iter(shown)):
             axis.set_ylabel(f"{titles()[metric]}, %")
     figure.suptitle(

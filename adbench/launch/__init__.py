@@ -9,58 +9,42 @@ any time.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 
-from adbench.crew.agenda import Agenda
 from adbench.crew.crew import Crew, Part
-from adbench.crew.reporter import Reporter
 from adbench.launch.processes import Machine, Place
 from adbench.launch.slots import Slot, check_devices, make_slots, whole_machine
 from adbench.launch.watch import Watch
-from adbench.plan import Plan
-from adbench.request import Request, parse_executor
+from adbench.request import parse_executor
 from adbench.store.claims import ClaimWatch
-from adbench.store.records import Record
 
 
-@dataclass
-class Launch:
-    """What came of it; `reused` of the outcomes others have made."""
-
-    outcomes: dict[int, Record] = field(default_factory=dict)
-    reused: int = 0
-    submitted: int = 0
-
-
-def launch(
-    request: Request, plan: Plan, agenda: Agenda, reporter: Reporter, deadline: float | None
-) -> Launch:
-    """Have the cells of the agenda worked on until they are settled, or for as long as may be."""
-    name, options = parse_executor(request.executor)
-    watch = Watch(request, plan, agenda, reporter)
+def launch(watch: Watch, deadline: float | None) -> int:
+    """Have what it watches worked on until it is settled, or for as long as may be; gives the
+    number of cells that an engine goes on with."""
+    name, options = parse_executor(watch.request.executor)
     submitted = 0
     if name in ("serial", "local"):
-        _launch_here(request, agenda, watch, deadline)
+        _launch_here(watch, deadline)
     elif name == "submitit":
         from adbench.launch.slurm import launch_jobs
 
-        submitted = launch_jobs(request, options, agenda, watch)
+        submitted = launch_jobs(options, watch)
     else:
         from adbench.launch.ray_tasks import launch_tasks
 
-        launch_tasks(request, options, agenda, watch, deadline)
+        launch_tasks(options, watch, deadline)
     watch.look(thoroughly=True)
-    outcomes = {number - 1: record for number, record in watch.outcomes.items()}
-    return Launch(outcomes, len(outcomes) - watch.ours, submitted)
+    return submitted
 
 
-def _launch_here(request: Request, agenda: Agenda, watch: Watch, deadline: float | None) -> None:
+def _launch_here(watch: Watch, deadline: float | None) -> None:
+    request = watch.request
     if request.fit_devices > 1:
         check_devices(request.fit_devices, request.device)
         slots = [whole_machine()]
     else:
         slots = make_slots(request.slots, request.device)
-    crew, place = Crew.gather(request.results, agenda), Place.here()
+    crew, place = Crew.gather(request.results, watch.agenda), Place.here()
     watch.crews = [crew]
     claim = ClaimWatch().try_claim(crew.folder)
 

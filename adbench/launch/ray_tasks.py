@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adbench.crew.agenda import Agenda
 from adbench.crew.crew import Crash, Crew
 from adbench.errors import AdbenchError, UsageError
 from adbench.launch.processes import STDERR_LINES, Machine, Place, portable_line
@@ -34,18 +33,12 @@ PATIENCE_SECONDS = STALE_SECONDS + 60.0
 network file system tells late of its last sign of life."""
 
 
-def launch_tasks(
-    request: Request,
-    options: Mapping[str, str],
-    agenda: Agenda,
-    watch: Watch,
-    deadline: float | None,
-) -> None:
+def launch_tasks(options: Mapping[str, str], watch: Watch, deadline: float | None) -> None:
     """Keep as many tasks running as the cluster has room for and cells are open.
 
     `options`: address, and gpus and cpus per cell. Raises `UsageError` for others.
     """
-    given = dict(options)
+    request, given = watch.request, dict(options)
     address, gpus, cpus = given.pop("address", None), _number(given, "gpus"), _number(given, "cpus")
     if given:
         raise UsageError(
@@ -58,7 +51,7 @@ def launch_tasks(
         gpus = float(request.device != "cpu" and _resource("GPU") > 0)
     needs = {"num_gpus": gpus, "num_cpus": 1.0 if cpus is None else cpus}
     task = ray.remote(max_calls=1, max_retries=RETRIES, **needs)(keep_worker)
-    crew = Crew.gather(request.results, agenda)
+    crew = Crew.gather(request.results, watch.agenda)
     watch.crews = [crew]
     claim, running = ClaimWatch().try_claim(crew.folder), list[Any]()
     try:

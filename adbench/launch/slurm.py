@@ -49,11 +49,12 @@ _EVER = 1_000_000
 """How often a job may be requeued: each time it has got further."""
 
 
-def launch_jobs(request: Request, options: Mapping[str, str], agenda: Agenda, watch: Watch) -> int:
+def launch_jobs(options: Mapping[str, str], watch: Watch) -> int:
     """Submit what no job has yet, and wait for it; gives the number of cells left to jobs.
 
     Raises `UsageError` for too short a limit and for what submitit does not know.
     """
+    request, agenda = watch.request, watch.agenda
     limit = request.time_limit
     if limit is not None and limit < SHORTEST_SECONDS:
         raise UsageError(

@@ -23,8 +23,8 @@ class Watch:
 
     Attributes:
         crews: whose workers it looks at.
-        outcomes: of settled cells, by the cell's number.
-        ours: how many of them workers of these crews have ended.
+        outcomes: records by the cell's index in the plan.
+        reused: how many of them others have made.
         quiet: score keys of cells of which it says no more.
     """
 
@@ -32,12 +32,12 @@ class Watch:
         self.reporter, self.store, self.agenda = reporter, request.store(), agenda
         self.request = request
         self.total = len(plan.cells)
-        numbered = {cell.score_key: (cell, n) for n, cell in enumerate(plan.cells, 1)}
+        numbered = {cell.score_key: (cell, i) for i, cell in enumerate(plan.cells)}
         self.open = {key: numbered[key] for key in agenda.over}
         self.known = dict(self.open)
         self.crews: list[Crew] = []
         self.outcomes: dict[int, Record] = {}
-        self.ours = 0
+        self.reused = 0
         self.quiet: set[str] = set()
         self._heard: dict[str, int] = {}
         self._running: dict[str, tuple[str, Callable[..., None]]] = {}
@@ -70,8 +70,8 @@ class Watch:
 
     def untimed(self) -> list[Cell]:
         """Cells that workers ended beside each other, and that want timing."""
-        done = {number: record for number, record in self.outcomes.items() if not is_timed(record)}
-        return [cell for cell, number in self.known.values() if number in done]
+        untimed = {index for index, record in self.outcomes.items() if not is_timed(record)}
+        return [cell for cell, index in self.known.values() if index in untimed]
 
     def starved(self) -> Iterable[str]:
         """Open cells that lacked memory."""
@@ -95,30 +95,31 @@ class Watch:
     def _begin(self, worker: str, key: str) -> None:
         running = self._running.get(worker)
         if key in self.known and key not in self.quiet and (running is None or running[0] != key):
-            cell, number = self.known[key]
-            self.reporter.cell_started(cell, number, self.total)
+            cell, index = self.known[key]
+            self.reporter.cell_started(cell, index + 1, self.total)
             self._running[worker] = (key, self.reporter.progress_of(cell))
 
     def _end(self, worker: str, key: str, why: str) -> None:
         if key not in self.known or key in self.quiet:
             return
         self._running.pop(worker, None)
-        cell, number = self.known[key]
+        cell, index = self.known[key]
         if why:
-            self.reporter.cell_left(cell, number, self.total, why)
+            self.reporter.cell_left(cell, index + 1, self.total, why)
             return
         self._settle(key)
-        if number in self.outcomes:
-            self.ours += 1
-            self.reporter.cell_finished(cell, self.outcomes[number], number, self.total)
+        if index in self.outcomes:
+            self.reused -= 1
+            self.reporter.cell_finished(cell, self.outcomes[index], index + 1, self.total)
 
     def _settle(self, key: str) -> None:
         if key in self.open:
-            cell, number = self.open[key]
+            cell, index = self.open[key]
             forgotten = self.request.overwrite == "all" and any(
                 crew.note(key).forgotten for crew in self.crews
             )
             record = self.agenda.settled(cell, self.store.cell(cell), forgotten)
             if record is not None:
-                self.outcomes[number] = record
+                self.outcomes[index] = record
+                self.reused += 1
                 del self.open[key]

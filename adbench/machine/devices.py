@@ -14,10 +14,13 @@ Precision = Literal["fp32", "bf16"]
 def choose_device(requested: str = "auto") -> str:
     """A torch device string; `auto` is the first CUDA device, else the CPU.
 
+    From then on a product of float32 numbers is one on it: see `exact_float32`.
+
     Raises `UsageError` for a device that torch does not know or does not find.
     """
     import torch
 
+    exact_float32()
     if requested == "auto":
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     try:
@@ -39,8 +42,25 @@ def choose_precision(device: str) -> Precision:
     if device.startswith("cuda"):
         import torch
 
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+        with torch.cuda.device(device):  # of this one, and without emulation, which is slow
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if {"amx_bf16", "avx512_bf16"} & cpu_flags() else "fp32"
+
+
+def exact_float32() -> None:
+    """Switch off TF32, which torch's convolutions use on CUDA by default: ten bits of mantissa.
+
+    Features, SSIM, smoothing and whatever else is computed in fp32 then agrees with a CPU. What is
+    to be fast is computed in bf16.
+    """
+    import torch
+
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    if hasattr(cudnn, "conv"):  # torch 2.9 and later, where the old switch warns
+        for place in (cudnn.conv, cudnn.rnn, matmul):
+            setattr(place, "fp32_precision", "ieee")  # noqa: B010 (its stubs know none)
+    else:
+        cudnn.allow_tf32 = matmul.allow_tf32 = False
 
 
 def device_name(device: str) -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast
 
-from adbench.errors import UsageError
 from adbench.store import files
+from adbench.store.record_files import read_document
 from adbench.store.records import mean_metrics
 
-FORMAT = 1
-"""Raised when a file can no longer be read by the version before."""
 CRITERION = "image_auroc"
 """Averaged over the categories (LafitE, section 4.5)."""
 TOLERANCE = 0.001
@@ -106,6 +104,7 @@ class SelectionFile(_Part):
     """Choices and all that is needed to trust them. No absolute path, host or user name."""
 
     format: Literal[1] = 1
+    """Raised when a file can no longer be read by the version before."""
     adbench: str
     created: str
     criterion: str = CRITERION
@@ -125,24 +124,5 @@ def write_selection(path: Path, selection: SelectionFile) -> None:
 
 
 def read_selection(path: Path) -> SelectionFile:
-    """Read and check what `write_selection` wrote; raises `UsageError` that names the file."""
-    again = "; make it again with `adbench select`"
-    try:
-        value = files.read_json(path)
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file{again}, or give the one it wrote") from None
-    except ValueError as error:
-        raise UsageError(f"{path} is damaged or no selection: {error}{again}") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    if isinstance(value.get("format"), int) and value["format"] > FORMAT:
-        raise UsageError(
-            f"{path} was written by a newer adbench (format {value['format']}, this version reads "
-            f"{FORMAT}): upgrade adbench"
-        )
-    try:
-        return SelectionFile.model_validate(value)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise UsageError(f"{path} is no selection ({where}: {problem['msg']}){again}") from None
+    """Read and check what `write_selection` wrote; raises `StoreError` that names the file."""
+    return read_document(path, SelectionFile, "selection", "`adbench select` makes one")

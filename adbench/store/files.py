@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from adbench.errors import StoreError
 from adbench.store.regular_files import (
@@ -100,11 +100,32 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     write_text(path, f'{text},\n "{SEAL}": "{seal}",\n "{CHECKSUM}": "{checksum}"\n}}\n')
 
 
-def write_archive(path: Path, body: memoryview) -> None:
-    """Replace `path` by a zip archive, as numpy and torch make them, behind its SHA-256."""
+class Sealing:
+    """A stream that digests what goes through it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self.sha256 = stream, hashlib.sha256()
+
+    def write(self, part: bytes | memoryview) -> int:
+        """Pass it on."""
+        self.sha256.update(part)
+        return self._stream.write(part)
+
+    def flush(self) -> None:
+        """Nothing: the file is flushed when it is whole."""
+
+
+def write_archive(path: Path, write: Callable[[Sealing], object]) -> None:
+    """Replace `path` by a zip archive, as numpy and torch make them, behind its SHA-256.
+
+    `write` puts the archive into a stream, from its begin to its end: it is in memory at no time.
+    """
     with replacing(path) as temporary, temporary.open("wb") as stream:
-        stream.write(hashlib.sha256(body).digest())
-        stream.write(body)
+        stream.write(bytes(_DIGEST_BYTES))
+        sealing = Sealing(stream)
+        write(sealing)
+        stream.seek(0)
+        stream.write(sealing.sha256.digest())
 
 
 def canonical_json(value: Any) -> str:
@@ -243,6 +264,14 @@ def say_unkept(folder: Path) -> None:
         f"note: you may not write into the cache folder {folder}: what it lacks is computed and "
         "not kept; name a folder of your own in ADBENCH_CACHE to keep it"
     )
+
+
+def explain_cache_error(what: str, error: OSError, needed: str = "") -> StoreError:
+    """The one-line error for a cache folder that refuses, `what` saying to what end."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    way_out = f"{needed}free some space, or " if is_full else ""
+    return StoreError(f"{what}: {reason}; {way_out}name a writable folder in ADBENCH_CACHE")
 
 
 def explain_os_error(error: OSError, path: Path) -> StoreError:

@@ -62,7 +62,7 @@ class PredictionChunks:
             arrays |= {f"{name}.maps": part.maps, f"{name}.scores": part.scores}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
-        files.write_archive(self._path(bound), buffer.getbuffer())
+        files.write_archive(self._path(bound), lambda stream: stream.write(buffer.getbuffer()))
 
     def read(self, bound: tuple[int, int]) -> Prediction:
         """One stored range; raises `AdbenchError` when it was lost since it was written."""

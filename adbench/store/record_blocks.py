@@ -235,6 +235,13 @@ class DataNotes(_Block):
         return truths
 
 
+def first_problem(error: ValidationError) -> str:
+    """Where a value of a stranger's is wrong, and how."""
+    problem = error.errors()[0]
+    where = shortened(".".join(map(str, problem["loc"]))) or "content"
+    return f"{where}: {shortened(problem['msg'])}"
+
+
 def shaped(block: type[_Block], *, may_be_empty: bool = True) -> Callable[[T], T]:
     """A validator that lets a dictionary of this shape pass as it is."""
     adapter = TypeAdapter(block)
@@ -244,9 +251,7 @@ def shaped(block: type[_Block], *, may_be_empty: bool = True) -> Callable[[T], T
             try:
                 adapter.validate_python(value)
             except ValidationError as error:
-                problem = error.errors()[0]
-                where = ".".join(map(str, problem["loc"])) or "block"
-                raise ValueError(f"{where}: {problem['msg']}") from None
+                raise ValueError(first_problem(error)) from None
         return value
 
     return check

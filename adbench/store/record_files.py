@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from adbench.errors import StoreError, shortened
+from adbench.errors import StoreError
 from adbench.store import files
+from adbench.store.record_blocks import first_problem
 from adbench.store.records import Record
-from adbench.store.regular_files import open_regular
+from adbench.store.regular_files import TEXT_BYTES, open_regular
 
+Document = TypeVar("Document", bound=BaseModel)
 OUTCOME: Final = re.compile(r"(record|failed)-[0-9a-f]{24}\.json")
 _HEAD_BYTES: Final = 200
 _NUMBER: Final = re.compile(rb'"number":\s*(\d{1,16}),\s*"family":\s*"([0-9a-f]*)"')
@@ -32,16 +34,36 @@ def _read(path: Path) -> Record:
     try:
         record = Record.model_validate(files.read_json(path))
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = shortened(".".join(map(str, problem["loc"])))
         raise StoreError(
-            f"{path} is not a record of this version ({where}: {shortened(problem['msg'])}): "
-            "upgrade adbench, or give another folder with --results DIR"
+            f"{path} is not a record of this version ({first_problem(error)}): upgrade adbench, or "
+            "give another folder with --results DIR"
         ) from None
     kind = "failed" if record.status == "failed" else "record"
     if (path.parent.name, path.name) != (record.keys["fit"], f"{kind}-{record.keys['score']}.json"):
         raise ValueError(f"{path.name} holds the record of another cell")
     return record
+
+
+def read_document(
+    path: Path, model: type[Document], kind: str, remedy: str, most: int = TEXT_BYTES
+) -> Document:
+    """What `files.write_json` wrote of a model, from a file that a user has named.
+
+    Raises `StoreError` that says what is wrong with it, and the `remedy`.
+    """
+    try:
+        return model.model_validate(files.read_json(path, most))
+    except FileNotFoundError:
+        raise StoreError(f"there is no {kind} {path}: {remedy}") from None
+    except OSError as error:
+        raise StoreError(f"cannot read the {kind} {path}: {error.strerror or error}") from error
+    except ValidationError as error:
+        raise StoreError(
+            f"{path} is no {kind} of this version ({first_problem(error)}): upgrade adbench if a "
+            f"newer one wrote it; {remedy}"
+        ) from None
+    except ValueError as error:
+        raise StoreError(f"the {kind} {path} is damaged ({error}): {remedy}") from error
 
 
 class Head(NamedTuple):

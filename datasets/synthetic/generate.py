@@ -6,7 +6,6 @@ at all.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import math
@@ -29,7 +28,7 @@ from adbench.datasets.synthetic.defects import SURFACE
 from adbench.datasets.synthetic.modelling import Change
 from adbench.datasets.synthetic.parts import BUILDERS
 from adbench.datasets.synthetic.shading import draw_light, photograph
-from adbench.errors import StoreError
+from adbench.store.files import explain_cache_error
 from adbench.text import say
 
 HALO = 12
@@ -117,12 +116,8 @@ def ensure_generated(folder: Path) -> None:
             if not (folder / MARKER).exists():
                 _generate(folder)
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        way_out = "about 30 MB are needed: free some space, or " if is_full else ""
-        raise StoreError(
-            f"the synthetic data set cannot be written to {folder}: "
-            f"{error.strerror or error}; {way_out}name a writable folder in ADBENCH_CACHE"
-        ) from None
+        what = f"the synthetic data set cannot be written to {folder}"
+        raise explain_cache_error(what, error, "about 30 MB are needed: ") from None
 
 
 def write_set(folder: Path) -> None:

@@ -5,11 +5,11 @@ Zhan, Lai, Gao, Liu, Chen, Wang, arXiv:2407.01905. Equation and section numbers 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from adbench.contracts import JSON, Context, Geometry, Images, MethodCard, Prediction
+from adbench.contracts import JSON, Context, Geometry, Images, MethodCard, Prediction, Skill
 from adbench.methods import costs
 from adbench.methods.deep import DeepMethod, below, fill, named
 from adbench.methods.drdc.settings import CARD, PRESETS, DRDCSettings
@@ -20,21 +20,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from adbench.methods.drdc.inpainting import GaussianInpainter
     from adbench.methods.drdc.network import ConditionalUNet
+    from adbench.methods.gaussian import GaussianModel
 
 MAX_CALIBRATION = 16
 """Held-out images that are kept with the model: each costs as much as a test image."""
-MAX_PROBED = 8
-"""Held-out images on which the UNet's error is recorded."""
+NO_UNET = "output=base trains no UNet (what its transformer learned is UniAD's skill)"
 BASE_DONE = "base, finished"
 
 
 class DRDC(DeepMethod):
     """Feature reconstruction, refined by inpainting with a diffusion model.
 
-    Learned by `fit`: `base_` (the base branch), `network_` (the UNet) and `calibration_`, uint8
-    (K, H, W, 3), normal images that neither trained on. They are kept because what calibrates a
-    map depends on how it is predicted.
+    Learned by `fit`: `base_` (the base branch) and, but for `output=base`, `network_` (the UNet),
+    `gaussian_` (images as a Gaussian, where the UNet is preconditioned by it) and `calibration_`,
+    uint8 (K, H, W, 3), normal images that neither trained on. They are kept because what calibrates
+    a map depends on how it is predicted.
     """
 
     card: ClassVar[MethodCard] = CARD
@@ -44,6 +46,7 @@ class DRDC(DeepMethod):
     hyperparameters: DRDCSettings
     base_: FeatureReconstruction
     network_: ConditionalUNet
+    gaussian_: GaussianModel | None
     calibration_: NDArray[np.uint8]
 
     @property
@@ -51,30 +54,17 @@ class DRDC(DeepMethod):
         return Geometry(self.hyperparameters.image_size)
 
     def fit(self, train: Images, context: Context) -> Self:
-        """Train both branches on normal images. Resumes in the branch that was cut off."""
-        import numpy as np
-        import torch
-
-        from adbench.methods import training
-
-        own = self.hyperparameters
+        """Train both branches on normal images, or the base alone where `output` asks for no other.
+        Resumes in the branch that was cut off."""
         found = dict(context.checkpoint.load() or {})
         # 1. The base branch (section 3)
         finished = self._fit_base(train, found, context)
-        # 2. Normal images that neither branch trains on; sorted, even spacing is over categories
-        held_out, seen = training.held_out_split(len(train), own, context)
-        spaced = torch.linspace(0, len(held_out) - 1, min(len(held_out), MAX_CALIBRATION)).long()
-        kept = held_out.sort().values[spaced]
-        self.calibration_ = np.array(train.pixels[kept.numpy()])
-        # 3. The UNet of the refinement (section 4)
-        self.network_ = self._create_network(context)
-        stage = training.StageCheckpoint(
-            context.checkpoint, "unet", found.pop("unet", None), finished
-        )
-        self.diagnostics_["unet"] = self._train(
-            train.pixels, seen, replace(_named(context, "UNet"), checkpoint=stage)
-        )
-        self._make_ready(context)
+        # 2. The UNet of the refinement (section 4)
+        if self.hyperparameters.refines:
+            self._fit_refinement(train, found.pop("unet", None), finished, context)
+        else:
+            self.skill_ = Skill.unknown(NO_UNET)
+            self._make_ready(context)
         return self
 
     def _fit_base(
@@ -87,7 +77,8 @@ class DRDC(DeepMethod):
         if done is None:
             stage = StageCheckpoint(context.checkpoint, "base", found.pop("base", None), {})
             base = FeatureReconstruction(self.hyperparameters.base)
-            self.base_ = base.fit(train, replace(_named(context, "base"), checkpoint=stage))
+            own = replace(_named(context, "base"), checkpoint=stage, snapshot=_no_snapshot)
+            self.base_ = base.fit(train, own)
             self.protocol_, self.diagnostics_ = base.protocol_, {"base": base.diagnostics_}
             done = {"tensors": base.learned(), "protocol": self.protocol_,
                     "diagnostics": self.diagnostics_}  # fmt: skip
@@ -97,33 +88,55 @@ class DRDC(DeepMethod):
             self._restore_base(done["tensors"], context)
         return {BASE_DONE: done}
 
-    def _train(self, pixels: NDArray[np.uint8], seen: Tensor, context: Context) -> dict[str, JSON]:
-        """Train the UNet in place on the images `seen`; what to record of it."""
-        import torch
+    def _fit_refinement(
+        self,
+        train: Images,
+        state: dict[str, Any] | None,
+        finished: dict[str, dict[str, Any]],
+        context: Context,
+    ) -> None:
+        """Train the UNet on what the base trained on too, and measure what it learned."""
+        import numpy as np
 
         from adbench.methods import training
         from adbench.methods.drdc import losses
         from adbench.methods.drdc.scoring import to_unit_range
         from adbench.methods.features import evenly_spread
+        from adbench.methods.gaussian import GaussianModel
 
-        own, network = self.hyperparameters, self.network_
+        own, device = self.hyperparameters, context.device
+        held_out, seen = training.held_out_split(len(train), own, context)
+        held_out = held_out.sort().values  # so that even spacing is over categories
+        self.protocol_["held_out"] = len(held_out)
+        kept = evenly_spread(held_out, MAX_CALIBRATION)
+        self.calibration_ = np.array(train.pixels[kept.numpy()])
 
         def clean(chosen: Tensor) -> Tensor:
-            return to_unit_range(pixels[seen[chosen].numpy()], own.inner_size, context.device)
+            return to_unit_range(train.pixels[chosen.numpy()], own.inner_size, device)
 
-        precision = training.chosen_precision(own, context)
-        loss = losses.noise_loss(network, clean, own)
-        values = training.train(network, loss, len(seen), own, own.steps, context)
-        record: dict[str, JSON] = training.loss_record(values, len(seen))
-        count = len(self.calibration_)
-        record |= {"calibration_images": count, "precision": precision}
-        if count:
-            some = self.calibration_[evenly_spread(torch.arange(count), MAX_PROBED).numpy()]
-            probed = to_unit_range(some, own.inner_size, context.device)
-            record["held_out_noise_mse"] = losses.held_out_error(
-                network, probed, own, precision, context
-            )
-        return record
+        def normals() -> Iterator[Tensor]:
+            return (clean(seen[start : start + 32]) for start in range(0, len(seen), 32))
+
+        def finish(network: nn.Module, step: int) -> DRDC:
+            fitted = self.after(step, network)
+            fitted._make_ready(context)
+            fitted.skill_ = fitted._scorer.skill(clean(held_out), normals)
+            return fitted
+
+        self.network_ = self._create_network(context)
+        self.gaussian_ = GaussianModel.fit(normals).to(device) if own.preconditioned else None
+        stage = training.StageCheckpoint(context.checkpoint, "unet", state, finished)
+        own_context = replace(_named(context, "UNet"), checkpoint=stage)
+        loss = losses.training_loss(
+            self.network_, lambda chosen: clean(seen[chosen]), own, self._inpaint
+        )
+        values = training.train(self.network_, loss, len(seen), own, own.steps, own_context, finish)
+        self.diagnostics_["unet"] = training.loss_record(values, len(seen)) | {
+            "calibration_images": len(kept),
+            "precision": training.chosen_precision(own, context),
+        }
+        self._make_ready(context)
+        self.skill_ = finish(self.network_, own.steps).skill_
 
     def predict(self, images: Images) -> Prediction:
         from adbench.methods.scoring import pooled_maximum
@@ -150,24 +163,41 @@ class DRDC(DeepMethod):
         return network.to(memory_format=torch.channels_last).to(context.device)
 
     def _make_ready(self, context: Context) -> None:
-        from adbench.methods.drdc.scoring import Scorer
+        from adbench.methods.drdc.scoring import Refinement, Scorer
 
-        self._scorer = Scorer(
-            self.base_, self.network_, self.calibration_, self.hyperparameters, context
-        )
+        own = self.hyperparameters
+        branch = None
+        if own.refines:
+            branch = Refinement(self.network_, self._inpaint, self.calibration_)
+        self._scorer = Scorer(self.base_, branch, own, context)
+
+    @property
+    def _inpaint(self) -> GaussianInpainter | None:
+        from adbench.methods.drdc.inpainting import GaussianInpainter
+
+        return GaussianInpainter(self.gaussian_) if self.gaussian_ else None
 
     def learned(self) -> dict[str, Tensor]:
         import torch
 
         base = {f"base.{name}": tensor for name, tensor in self.base_.learned().items()}
+        if not self.hyperparameters.refines:
+            return base
         kept = {"calibration": torch.from_numpy(self.calibration_)}
+        if self.gaussian_:
+            kept |= {f"gaussian.{name}": t for name, t in self.gaussian_.tensors().items()}
         return base | named("unet", self.network_) | kept
 
     def restore(self, tensors: Mapping[str, Tensor], context: Context) -> None:
+        from adbench.methods.gaussian import GaussianModel
+
         self._restore_base(below("base", tensors), context)
-        self.network_ = self._create_network(context)
-        fill(self.network_, below("unet", tensors))
-        self.calibration_ = tensors["calibration"].numpy()
+        if self.hyperparameters.refines:
+            self.network_ = self._create_network(context)
+            fill(self.network_, below("unet", tensors))
+            self.calibration_ = tensors["calibration"].numpy()
+            gaussian = below("gaussian", tensors)
+            self.gaussian_ = GaussianModel(**gaussian).to(context.device) if gaussian else None
         self._make_ready(context)
 
     def _restore_base(self, tensors: Mapping[str, Tensor], context: Context) -> None:
@@ -185,10 +215,12 @@ class DRDC(DeepMethod):
 
     def networks(self) -> list[nn.Module]:
         base = [] if self.hyperparameters.output == "diffusion" else self.base_.networks()
-        return base if self.hyperparameters.output == "base" else [*base, self.network_]
+        return [*base, self.network_] if self.hyperparameters.refines else base
 
     def training_flops(self, num_train: int) -> float:
         own, base = self.hyperparameters, FeatureReconstruction(self.hyperparameters.base)
+        if not own.refines:
+            return base.training_flops(num_train)
         # A backward pass costs twice the forward one.
         refinement = 3 * own.steps * own.batch_size * self._evaluation_flops()
         return base.training_flops(num_train) + refinement
@@ -214,22 +246,27 @@ def _named(context: Context, branch: str) -> Context:
     return replace(context, progress=progress)
 
 
+def _no_snapshot(*_: Any) -> None:
+    """Along the base's training there is no model of both branches."""
+
+
 def unet_flops(
     size: int,
-    model_condition: bool,
+    in_channels: int,
     base_width: int,
     multipliers: Sequence[int],
     attention_factors: Sequence[int],
     blocks: int,
+    patch_size: int = 1,
 ) -> float:
     """Of one evaluation of the UNet on one image of `size` x `size` pixels."""
     block = costs.residual_block
     return costs.unet(
-        size,
+        size // patch_size,
         [base_width * multiplier for multiplier in multipliers],
-        [2**level in attention_factors for level in range(len(multipliers))],
+        [patch_size * 2**level in attention_factors for level in range(len(multipliers))],
         blocks,
-        ends=9 if model_condition else 6,
+        ends=(in_channels + 3) * patch_size**2,
         resample=lambda n, m, c, d: block(m, c, c, False) + block(n, d, d, False),
         narrows=False,
     )

@@ -15,10 +15,14 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from adbench.methods.diffusion import CLEAN, PredictionType, ddim_step
+from adbench.methods.drdc.inpainting import Guess
 from adbench.methods.drdc.settings import NUM_TRAIN_TIMESTEPS, DRDCSettings
 
 Network = Callable[[Tensor, Tensor], Tensor]
-"""Called with the inputs (P, 6 or 3, H, W) and timesteps (P,); returns the noise (P, 3, H, W)."""
+"""Called with x_t and what is known beside it (P, 3 to 10, H, W), and timesteps (P,); returns the
+noise (P, 3, H, W) or, of `prediction_type` "sample", the image or what to add to its guess."""
+Inpaint = Callable[[Tensor, Tensor], Guess]
+"""Called with images (P, 3, H, W) and masks of the unknown (P, 1, H, W)."""
 
 
 def linear_scheduler(prediction_type: PredictionType = "epsilon") -> Any:
@@ -46,6 +50,7 @@ def refine(
     images: Tensor,
     generators: Sequence[Sequence[torch.Generator]],
     settings: DRDCSettings,
+    inpaint: Inpaint | None = None,
 ) -> Iterator[Refined]:
     """Inpaint all cells of all grids, and give the predicted images of every step.
 
@@ -55,6 +60,7 @@ def refine(
         images: float32 (B, 3, H, W) in [-1, 1], H = W.
         generators: one for each image and grid, on the device of the images: masks and noise of
             an image come from its own alone.
+        inpaint: makes the guess that a preconditioned network adds to.
     """
     own = settings
     scheduler, to_sample = linear_scheduler(), linear_scheduler("sample")
@@ -68,15 +74,13 @@ def refine(
     unknown = inference_masks(images.shape[-1], own.grids, own.num_masks, generators)
     mask = unknown.flatten(0, 2)  # (P, 1, H, W)
     clean = images.repeat_interleave(len(own.grids) * own.num_masks, 0)  # (P, 3, H, W)
-    condition = torch.where(mask, draw(), clean)
+    known = known_of(clean, mask, draw(), own, inpaint)
     # 2. the start (eq. 3): x_t of the image, or of I_in, which in unknown cells is pure noise
-    start = clean if own.init == "qsample" else condition
+    start = clean if own.init == "qsample" else known.filled
     sample = add_noise(scheduler, start, draw(), own.timesteps[0])
     for timestep, prev_timestep in zip(own.timesteps, [*own.timesteps[1:], CLEAN], strict=True):
         # 3. predict the image (eq. 9)
-        inputs = torch.cat([sample, condition], 1) if own.model_condition else sample
-        noise = network(inputs, torch.full((len(inputs),), timestep, device=inputs.device))
-        original = ddim_step(scheduler, noise, timestep, CLEAN, sample).pred_original_sample
+        original = known.image(network, sample, timestep, own)
         if own.clip_sample:
             original = original.clamp(-1, 1)
         # 4. each cell from the trajectory that inpaints it (eq. 10)
@@ -87,8 +91,57 @@ def refine(
         sample = ddim_step(to_sample, original, timestep, prev_timestep, sample).prev_sample
         # 6. the known pixels at the new noise level (eq. 13 and 15)
         if own.test_time_condition:
-            known = add_noise(scheduler, clean, draw(), prev_timestep)
-            sample = torch.where(mask, sample, known)
+            put_back = add_noise(scheduler, clean, draw(), prev_timestep)
+            sample = torch.where(mask, sample, put_back)
+
+
+class Known(NamedTuple):
+    """What the network may know of images (P, 3, H, W): I_in, with noise in the unknown cells, and,
+    where the settings ask for them, the mask (P, 1, H, W) and a `guess` of the image."""
+
+    filled: Tensor
+    shown: tuple[Tensor, ...]
+    guess: Guess | None
+
+    def predict(self, network: Network, sample: Tensor, t: Tensor) -> Tensor:
+        """The noise or image (P, 3, H, W) that the network sees in x_t at timesteps (P,)."""
+        output = network(torch.cat([sample, *self.shown], 1), t)
+        # In units of what is to be learned: else the first steps' noise is larger than that.
+        return output if self.guess is None else self.guess.images + self.guess.scale * output
+
+    def image(
+        self, network: Network, sample: Tensor, timestep: int, settings: DRDCSettings
+    ) -> Tensor:
+        """The image (P, 3, H, W) that the network sees in x_t (eq. 9), not clipped."""
+        t = torch.full((len(sample),), timestep, device=sample.device)
+        output = self.predict(network, sample, t)
+        scheduler = linear_scheduler(settings.prediction_type)
+        return ddim_step(scheduler, output, timestep, CLEAN, sample).pred_original_sample
+
+
+def known_of(
+    images: Tensor,
+    unknown: Tensor,
+    fill: Tensor,
+    settings: DRDCSettings,
+    inpaint: Inpaint | None,
+) -> Known:
+    """Of images (P, 3, H, W) whose `unknown` cells (P, 1, H, W) are filled with the noise `fill`;
+    nothing of those cells is in it. `inpaint` makes the guess, where there is to be one."""
+    own, filled = settings, torch.where(unknown, fill, images)
+    shown = [filled] if own.model_condition else []
+    if own.mask_channel:
+        shown.append(unknown.to(images.dtype))
+    guess = None if inpaint is None else inpaint(images, unknown)
+    if guess is not None:
+        shown.append(guess.images)
+    return Known(filled, tuple(shown), guess)
+
+
+def signal_to_noise(t: Tensor) -> Tensor:
+    """abar / (1 - abar) at timesteps (B,): an error of the image times this is one of the noise."""
+    abar: Tensor = linear_scheduler().alphas_cumprod.to(t.device)[t]
+    return abar / (1 - abar)
 
 
 def stitch(parts: Tensor, unknown: Tensor) -> Tensor:

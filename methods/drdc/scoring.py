@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from adbench.contracts import Context, Images
+from adbench.contracts import Context, Images, Skill
 from adbench.errors import MethodError
-from adbench.methods.drdc.process import Refined, refine
+from adbench.methods.drdc.process import Inpaint, Refined, refine
 from adbench.methods.drdc.settings import DRDCSettings
-from adbench.methods.reconstruction.method import FeatureReconstruction
+from adbench.methods.drdc.skill import measured_skill
+from adbench.methods.gaussian import Batches
+from adbench.methods.reconstruction.method import BATCH, FeatureReconstruction
 from adbench.methods.scoring import upsample
 from adbench.methods.training import autocast, chosen_precision
+from adbench.methods.transfers import on_device
 
 RGB = 3
 
@@ -32,20 +35,28 @@ class Units(NamedTuple):
     diffusion: float
 
 
+class Refinement(NamedTuple):
+    """The UNet, what makes the guess that it adds to, and the held-out normals uint8 (K, H, W, 3)
+    that calibrate its maps."""
+
+    network: nn.Module
+    inpaint: Inpaint | None
+    calibration: NDArray[np.uint8]
+
+
 class Scorer:
     """Anomaly maps by the fitted branches; the seed of `context` decides masks and noise."""
 
     def __init__(
         self,
         base: FeatureReconstruction,
-        network: nn.Module,
-        calibration: NDArray[np.uint8],
+        refinement: Refinement | None,
         settings: DRDCSettings,
         context: Context,
     ) -> None:
-        self._base, self._network, self._calibration = base, network, calibration
+        self._base, self._refinement = base, refinement
         self._own, self._context = settings, context
-        self._device = next(network.parameters()).device
+        self._device = torch.device(context.device)
         self._precision = chosen_precision(settings, context)
         self._units: Units | None = None
 
@@ -80,14 +91,15 @@ class Scorer:
         own, base, maps = self._own, self._base, []
         if not own.multiscale_base:
             return base.maps(images)
-        for start in range(len(images)):
-            pixels = torch.from_numpy(images.pixels[start : start + 1].copy())
-            features = base.extractor_(pixels)  # (1, S, S, C)
+        for start in range(0, len(images), BATCH):
+            pixels = torch.from_numpy(images.pixels[start : start + BATCH].copy())
+            features = base.extractor_(pixels)  # (B, S, S, C)
             pair = torch.cat([features, base.network_(features)]).permute(0, 3, 1, 2)
             errors = []
             for scale in own.scales:
-                below = F.adaptive_avg_pool2d(pair, -(-pair.shape[-1] // scale))
-                error = (below[:1] - below[1:]).square().sum(1).sqrt()
+                side = -(-pair.shape[-1] // scale)
+                features, restored = F.adaptive_avg_pool2d(pair, side).chunk(2)
+                error = (features - restored).square().sum(1).sqrt()  # (B, side, side)
                 errors.append(upsample(error, own.image_size))
             maps.append(torch.stack(errors).mean(0))
         return torch.cat(maps)
@@ -110,27 +122,24 @@ class Scorer:
         if self._own.fusion == "paper":
             return Units(self._base.extractor_.channels, RGB)
         if self._units is None:
-            count = len(self._calibration)
+            assert self._refinement is not None
+            calibration = self._refinement.calibration
+            count = len(calibration)
             if not count:
                 raise MethodError(
                     "fusion=calibrated needs a normal image that training left out, found only "
                     "one training image: use fusion=paper"
                 )
             names = tuple(f"calibration/{index}" for index in range(count))
-            held_out = Images(self._calibration, names, ("",) * count)
+            held_out = Images(calibration, names, ("",) * count)
             base, diffusion = self.base(held_out), self.diffusion(held_out)
             self._units = Units(float(base.mean()), float(diffusion.mean()))
         return self._units
 
     def _refinements(self, images: Images) -> Iterator[tuple[Tensor, Iterator[Refined]]]:
         """Some images at a time, in [-1, 1], and the steps of their refinement."""
-        own, device = self._own, str(self._device)
-
-        def network(inputs: Tensor, t: Tensor) -> Tensor:
-            with autocast(device, self._precision):
-                noise: Tensor = self._network(inputs, t)
-            return noise
-
+        assert self._refinement is not None
+        own, device, inpaint = self._own, str(self._device), self._refinement.inpaint
         chunk = chunk_size(self._device)
         for start in range(0, len(images), chunk):
             part = images[start : start + chunk]
@@ -139,12 +148,26 @@ class Scorer:
                 [self._context.generator("refine", name, c, device=device) for c in own.grids]
                 for name in part.ids
             ]
-            yield batch, refine(network, batch, generators, own)
+            yield batch, refine(self._network, batch, generators, own, inpaint)
+
+    def _network(self, inputs: Tensor, t: Tensor) -> Tensor:
+        assert self._refinement is not None
+        with autocast(str(self._device), self._precision):
+            predicted: Tensor = self._refinement.network(inputs, t)
+        return predicted
+
+    def skill(self, held_out: Tensor, normals: Batches) -> Skill:
+        """Of the UNet, on images (N, 3, H, W) in [-1, 1] that trained nothing; `normals` did."""
+        assert self._refinement is not None
+        own, inpaint = self._own, self._refinement.inpaint
+        return measured_skill(self._network, held_out, normals, own, self._context, inpaint)
 
     @torch.inference_mode()
     def pictures(self, images: Images) -> dict[str, NDArray[Any]]:
         """Inpainted images at both ends of the sampling, errors by step, grid and scale, maps."""
         own, size, drawn = self._own, self._own.image_size, dict[str, list[Tensor]]()
+        if not own.refines:
+            return {"base map": self.base(images).cpu().numpy()}
 
         def draw(name: str, values: Tensor) -> None:
             drawn.setdefault(name, []).append(values.cpu())
@@ -180,7 +203,7 @@ def chunk_size(device: torch.device) -> int:
 
 def to_unit_range(pixels: NDArray[np.uint8], size: int, device: str) -> Tensor:
     """uint8 (B, H, W, 3) to float32 (B, 3, size, size) in [-1, 1] on `device`."""
-    images = torch.from_numpy(np.array(pixels)).to(device).permute(0, 3, 1, 2).float()
+    images = on_device(torch.from_numpy(np.array(pixels)), device).permute(0, 3, 1, 2).float()
     if images.shape[-1] != size:
         images = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
     return images / 127.5 - 1

@@ -6,11 +6,11 @@ You, Cui, Shen, Yang, Lu, Zheng, Le, NeurIPS 2022, arXiv:2206.03687. Section num
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from adbench.contracts import JSON, Context, Images, Prediction
+from adbench.contracts import JSON, Context, Images, Method, Prediction
 from adbench.methods.deep import FeatureMethod, below, fill, named
 from adbench.methods.settings import (
     BackboneSettings,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from adbench.methods.editing import FeatureEditor
+    from adbench.methods.reconstruction.held_out import HeldOut
     from adbench.methods.reconstruction.network import FeatureTransformer
 
 BATCH = 8
@@ -49,6 +50,16 @@ class ReconstructionSettings(EditingSettings, StepSettings, HeldOutSettings, Bac
         ge=0,
         description="odd side of the window around a token that its attention may not see; "
         "0 masks nothing",
+    )
+    standardise: bool = Field(
+        False,
+        description="true: the transformer works on features less their position's mean, in "
+        "deviations of their channel, and starts by predicting that mean",
+    )
+    attention_start: Literal["random", "local"] = Field(
+        "random",
+        description="of training: as in the official code, or at the token that asks (positions "
+        "start as sines, keys' weights as the queries')",
     )
     jitter_scale: float = Field(
         20.0, ge=0, description="noise on training features, in norms of a token over its channels"
@@ -100,6 +111,7 @@ class FeatureReconstruction(FeatureMethod):
         from adbench.methods import training
         from adbench.methods.editing import FeatureEditor, normal_slices
         from adbench.methods.reconstruction import losses
+        from adbench.methods.reconstruction.held_out import HeldOut, position_moments
 
         own = self.hyperparameters
         features = self.features(train, context)
@@ -109,27 +121,36 @@ class FeatureReconstruction(FeatureMethod):
             centers, record = normal_slices(features, own, key, context)
             self.editor_ = FeatureEditor(centers, own, context.device)
             self.diagnostics_["coreset"] = record
-        # Reconstruct the clean features from jittered ones (section 3.2)
         held_out, seen = training.held_out_split(len(features), own, context)
+        self.protocol_["held_out"] = len(held_out)
         self.network_ = self._create_network(context)
+        if own.standardise:
+            self.network_.set_moments(*position_moments(features, seen))
+        # Reconstruct the clean features from jittered ones (section 3.2)
         batch = backbone.batches(features, context.device)
         loss = losses.reconstruction_loss(
             self.network_, lambda i: batch(seen[i]), own.jitter_scale, own.jitter_probability
         )
+        normals = HeldOut(train, features, held_out, seen, context)
+
+        def finish(network: nn.Module, step: int) -> Method:
+            other = self.after(step, network)
+            other._examine(normals, {"steps": step, "images": len(seen)})
+            return other
+
         steps = own.optimiser_steps(len(seen))
-        values = training.train(self.network_, loss, len(seen), own, steps, context)
-        done: dict[str, JSON] = training.loss_record(values, len(seen))
-        done["held_out_images"] = len(held_out)
-        if len(held_out):
-            held_out = held_out.sort().values
-            some = backbone.evenly_spread(seen, training.MAX_HELD_OUT)
-            means = losses.position_means(features, train.categories, seen, held_out)
-            errors = losses.held_out_error(
-                self.network_, batch(held_out), batch(some), means.to(context.device)
-            )
-            done["held_out_mse"] = dict(errors)
-        self.diagnostics_["training"] = done
+        values = training.train(self.network_, loss, len(seen), own, steps, context, finish)
+        self._examine(normals, training.loss_record(values, len(seen)))
         return self
+
+    def _examine(self, normals: HeldOut, done: dict[str, JSON]) -> None:
+        """Take down what was `done` in training, and what came of it on held-out normals."""
+        done["held_out_images"] = len(normals)
+        if len(normals):
+            done["held_out_mse"] = dict(normals.errors(self.network_))
+        self.diagnostics_["training"] = done
+        scale = self.hyperparameters.jitter_scale
+        self.skill_ = normals.skill(self.network_, scale, lambda shown: self.predict(shown).scores)
 
     def predict(self, images: Images) -> Prediction:
         from adbench.methods import scoring
@@ -177,6 +198,8 @@ class FeatureReconstruction(FeatureMethod):
                 own.layers,
                 own.dropout,
                 own.neighbour_window,
+                own.standardise,
+                own.attention_start == "local",
             )
         return network.to(context.device)
 

@@ -13,6 +13,9 @@ PRODUCTS_UP_TO = 1 << 24
 """Logits of a training batch that a CPU may hold: torch's fused kernel has no dropout there, and
 its backward pass in bfloat16 takes several times as long as three matrix products."""
 
+LOCAL_QUERIES, LOCAL_POSITIONS = 0.1, 2.0
+"""What the decoder's random queries are scaled by, and the sines' amplitude, in a local start."""
+
 
 class FeatureTransformer(nn.Module):
     """Reconstructs feature maps with attention that never reads a token's own neighbourhood.
@@ -20,6 +23,10 @@ class FeatureTransformer(nn.Module):
     The mask, a learned query in every decoder layer and jittered inputs in training keep it from
     copying what it is shown, anomalies included. The encoder has `layers` layers and so has the
     decoder; `neighbour_window` is the side of the masked window (odd, less than S), or 0.
+
+    With `standardise` it works on features less the mean of their position, in deviations of
+    their channel (`set_moments`), and its last layer starts at zero: before training it predicts
+    the mean. With `local_start` attention begins at the token that asks (`start_locally`).
     """
 
     def __init__(
@@ -32,6 +39,8 @@ class FeatureTransformer(nn.Module):
         layers: int = 4,
         dropout: float = 0.1,
         neighbour_window: int = 7,
+        standardise: bool = False,
+        local_start: bool = False,
     ) -> None:
         super().__init__()
         self.enter = nn.Linear(channels, hidden)
@@ -54,9 +63,43 @@ class FeatureTransformer(nn.Module):
         for module in self.modules():
             if isinstance(module, Attention):
                 module.reset_parameters()
+        if local_start:
+            self.start_locally()
+        self.mean: Tensor | None
+        self.deviation: Tensor | None
+        if standardise:
+            nn.init.zeros_(self.leave.weight)
+            self.register_buffer("mean", torch.zeros(feature_size, feature_size, channels))
+            self.register_buffer("deviation", torch.ones(channels))
+        else:
+            self.mean = self.deviation = None
+
+    @torch.no_grad()
+    def start_locally(self) -> None:
+        """Let a token's logits peak at its own row and column, and its queries leave what it reads
+        visible: from random weights, most of a short training goes into finding where to look."""
+        self.positions.start_as_sines()
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.to_key.weight.copy_(module.to_query.weight)
+            elif isinstance(module, DecoderLayer):
+                module.query.mul_(LOCAL_QUERIES)
+
+    def set_moments(self, mean: Tensor, deviation: Tensor) -> None:
+        """The features' mean (S, S, C) and deviations (C,), of a network that standardises."""
+        assert self.mean is not None and self.deviation is not None
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation)
 
     def forward(self, features: Tensor) -> Tensor:
         """Reconstructed features, of the same shape (B, S, S, C) and in float32."""
+        if self.mean is None or self.deviation is None:
+            return self.reconstruct(features)
+        restored = self.reconstruct((features - self.mean) / self.deviation)
+        return self.mean + self.deviation * restored
+
+    def reconstruct(self, features: Tensor) -> Tensor:
+        """The same in the space that the transformer works in."""
         tokens = self.enter(features.flatten(1, 2))  # (B, T, D)
         positions = self.positions()
         for layer in self.encoder:
@@ -134,6 +177,15 @@ class PositionTable(nn.Module):
         super().__init__()
         self.column = nn.Parameter(torch.rand(feature_size, hidden // 2))
         self.row = nn.Parameter(torch.rand(feature_size, hidden // 2))
+
+    def start_as_sines(self) -> None:
+        """Sines and cosines of frequencies spread over what S places can tell apart."""
+        size, width = self.row.shape
+        pair = torch.arange(width) // 2 + 1
+        angles = (torch.arange(size)[:, None] + 0.5) * (torch.pi * pair / pair[-1])
+        waves = torch.where(torch.arange(width) % 2 == 0, angles.sin(), angles.cos())
+        self.column.copy_(LOCAL_POSITIONS * waves)
+        self.row.copy_(LOCAL_POSITIONS * waves)
 
     def forward(self) -> Tensor:
         """Of all tokens, (T, D): column half first."""

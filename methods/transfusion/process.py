@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from adbench.methods.transfers import on_device
+
 ScheduleKind = Literal["linear", "quadratic", "root"]
 SamplingRule = Literal["code", "literal"]
 Network = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -180,7 +182,7 @@ def to_unit_range(levels: Tensor) -> Tensor:
 
 def images_of(pixels: NDArray[np.uint8], device: str) -> Tensor:
     """uint8 (B, H, W, 3) to float32 (B, 3, H, W) in [-1, 1] on `device`."""
-    return to_unit_range(torch.from_numpy(np.array(pixels)).to(device).permute(0, 3, 1, 2))
+    return to_unit_range(on_device(torch.from_numpy(np.array(pixels)), device).permute(0, 3, 1, 2))
 
 
 def _per_sample(values: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from toy import PIXEL
 
 from adbench.contracts import Images, Method, Prediction, Skill
 from adbench.contracts.skill import MIN_HELD_OUT, NO_NETWORK
-from adbench.hyperparameters import PRESETS, build_hyperparameters
+from adbench.hyperparameters import PRESETS, build_hyperparameters, shortened_training
 from adbench.registry import load_method, method_names
 
 pytestmark = pytest.mark.usefixtures("shared_models")
@@ -47,7 +47,8 @@ def test_card_and_presets_are_complete(name: str) -> None:
         assert method(built).batch_size >= 1
     for field, info in method.Hyperparameters.model_fields.items():
         assert info.description, f"{field} has no description"
-    assert method.Hyperparameters.prediction_only <= set(method.Hyperparameters.model_fields)
+    fields = set(method.Hyperparameters.model_fields)
+    assert method.Hyperparameters.prediction_only | method.Hyperparameters.training_length <= fields
     card = method.card
     if card.group != "testing":
         assert card.citation.startswith("@") and card.name in method_names()
@@ -126,6 +127,31 @@ def test_a_killed_fit_resumes_to_the_same_numbers_without_global_randomness(
     assert torch.equal(torch.get_rng_state(), before[0])
     after: Any = np.random.get_state()
     assert (after[1] == before[1]).all()
+
+
+def test_snapshots_are_methods_of_their_own_and_leave_the_fit_as_it_is(
+    name: str, fitted: Any, tmp_path: Path
+) -> None:
+    kept: dict[float, Path] = {}
+    flops = {1.0: fitted[0].training_flops(12)}
+
+    def snapshot(step: int, num_steps: int, finish: Any) -> None:
+        taken = finish()
+        kept[step / num_steps] = folder = tmp_path / str(step)
+        flops[step / num_steps] = taken.training_flops(12)
+        folder.mkdir()
+        taken.save(folder)
+        assert isinstance(taken.skill(), Skill)
+        torch.rand(5)
+
+    own, prediction, test = fitted
+    again = fit(name, make_context(snapshot=snapshot)).predict(test)
+    assert np.array_equal(again.maps, prediction.maps)
+    assert bool(kept) == (shortened_training(type(own), own.hyperparameters, 0.5) is not None)
+    assert [flops[share] for share in sorted(flops)] == sorted(set(flops.values()))
+    for folder in list(kept.values())[:1]:
+        early = build(name).load(folder, make_context()).predict(test)
+        assert np.isfinite(early.maps).all() and not np.array_equal(early.maps, prediction.maps)
 
 
 def test_a_score_depends_neither_on_neighbours_nor_on_order(fitted: Any) -> None:

@@ -81,8 +81,8 @@ def leave_behind(request: Request, number: str, start: str | None) -> Crew:
 
 def launch(request: Request, cluster: str) -> int:
     """A launcher that does not wait; the cells that it leaves to jobs."""
-    agenda, watch = parts(request)
-    return launch_jobs(replace(request, wait=False), {"cluster": cluster}, agenda, watch)
+    _, watch = parts(replace(request, wait=False))
+    return launch_jobs({"cluster": cluster}, watch)
 
 
 @pytest.mark.parametrize("state", ["PREEMPTED", "UNKNOWN"])

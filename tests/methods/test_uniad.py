@@ -5,12 +5,8 @@ from fits import asked, build, fit_once, make_context, make_images
 from torch.utils.flop_counter import FlopCounterMode
 
 from adbench.errors import UsageError
-from adbench.methods.reconstruction.losses import (
-    held_out_error,
-    jitter,
-    position_means,
-    reconstruction_loss,
-)
+from adbench.methods.reconstruction.held_out import squared_errors
+from adbench.methods.reconstruction.losses import jitter, reconstruction_loss
 from adbench.methods.reconstruction.network import FeatureTransformer
 from adbench.methods.scoring import pooled_maximum, upsample
 from adbench.methods.settings import OptimiserSettings
@@ -60,6 +56,8 @@ def test_paper_preset_is_the_official_configuration():
     assert (own.neighbour_window, own.jitter_scale, own.jitter_probability) == (7, 20, 1)
     assert (own.batch_size, own.learning_rate, own.weight_decay) == (8, 1e-4, 1e-4)
     assert (own.learning_rate_drop, own.gradient_clip, own.feature_editing) == (0.8, 0.1, False)
+    assert (own.standardise, own.attention_start, own.held_out_fraction) == (False, "random", 0)
+    assert (own.warmup_steps, own.decay, own.ema_decay) == (0, "step", 0)
 
 
 def test_estimates_match_the_specification():
@@ -134,22 +132,6 @@ def test_dropout_is_the_steps_own_and_leaves_the_global_generator_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_held_out_error_of_known_predictors():
-    training, held_out = torch.randn(20, 4, 4, 6), torch.randn(11, 4, 4, 6) + 1
-    errors = held_out_error(lambda features: features - 2, held_out, training, held_out - 3)
-    assert errors["network"] == errors["training"] == pytest.approx(4, rel=1e-5)
-    assert errors["position_mean"] == pytest.approx(9, rel=1e-5)
-
-
-def test_position_means_are_over_all_training_images_of_the_own_category():
-    features = np.random.default_rng(0).normal(size=(7, 2, 2, 3)).astype(np.float32)
-    categories = ["a", "b", "a", "a", "b", "a", "c"]
-    own, held_out = torch.tensor([0, 1, 2, 4]), torch.tensor([3, 5, 6])
-    means = position_means(features, categories, own, held_out)
-    expected = [features[[0, 2]].mean(0), features[[0, 2]].mean(0), features[[0, 1, 2, 4]].mean(0)]
-    np.testing.assert_allclose(means.numpy(), expected, rtol=1e-5, atol=1e-6)
-
-
 # ------------------------------------------------------------------------------ fit and predict
 
 
@@ -200,9 +182,8 @@ def test_training_learns_what_the_distant_tokens_tell():
         batch_size=16, learning_rate=1e-2, learning_rate_drop=1, gradient_clip=0
     )
     train(network, loss, len(training), own, 250, make_context())
-    means = training.mean(0).expand_as(held_out)
-    errors = held_out_error(network, held_out, training, means)
-    assert errors["position_mean"] > 0.9 and errors["network"] < 0.4
+    mean = squared_errors(lambda shown: training.mean(0), held_out, held_out).mean()
+    assert mean > 0.9 and squared_errors(network, held_out, held_out).mean() < 0.4
 
 
 def test_bfloat16_training_is_close_to_float32(fitted, test_images):
@@ -212,13 +193,12 @@ def test_bfloat16_training_is_close_to_float32(fitted, test_images):
     np.testing.assert_allclose(scores, expected, rtol=0.02)
 
 
-def test_nothing_held_out_and_progress_names_the_stages():
+def test_nothing_held_out_and_progress_names_the_stages(fitted):
     stages = []
     context = make_context(progress=lambda stage, *_, **__: stages.append(stage))
-    method = build("uniad", feature_editing=True, held_out_fraction=0)
+    method = build("uniad", feature_editing=True)
     training = method.fit(make_images(3), context).diagnostics()["training"]
     assert training["images"] == 3 and "held_out_mse" not in training
-    training = fit_once("uniad").diagnostics()["training"]
-    assert training["steps"] == 6 and training["images"] == 11 and training["held_out_images"] == 1
-    assert set(training["held_out_mse"]) == {"network", "training", "position_mean"}
     assert list(dict.fromkeys(stages)) == ["features", "coreset", "training"]
+    assert fitted.protocol()["held_out"] == 0 and fitted.diagnostics()["training"]["steps"] == 6
+    assert fitted.skill().value is None and "no normals are held out" in fitted.skill().reason

@@ -88,6 +88,36 @@ def test_output_is_float32_under_autocast_too(precision):
     torch.testing.assert_close(restored, network(features), rtol=0.05, atol=0.05)
 
 
+def test_standardised_network_starts_at_the_mean_and_works_in_deviations():
+    plain, own = small().eval(), small(standardise=True).eval()
+    mean, deviation = torch.randn(8, 8, 10), torch.rand(10) + 0.5
+    own.set_moments(mean, deviation)
+    features = torch.randn(2, 8, 8, 10)
+    torch.testing.assert_close(own(features), mean.expand(2, -1, -1, -1))
+    own.load_state_dict(plain.state_dict(), strict=False)
+    expected = mean + deviation * plain((features - mean) / deviation)
+    torch.testing.assert_close(own(features), expected)
+
+
+def test_local_start_reads_the_token_that_asks():
+    """Of the attention at the start: from where does a decoder layer take what it reads?"""
+
+    def own_share(network):
+        layer, positions = network.decoder[0].memory_attention, network.positions()
+        tokens = torch.zeros(1, 64, 32)
+        query = layer._split(layer.to_query(network.decoder[0].query + positions))
+        key = layer._split(layer.to_key(tokens + positions))
+        weights = (query @ key.mT * key.shape[3] ** -0.5).softmax(-1)
+        return float(weights.diagonal(dim1=2, dim2=3).mean())
+
+    with torch.no_grad():
+        random, local = (
+            own_share(small(hidden=32, local_start=value, neighbour_window=0).eval())
+            for value in (False, True)
+        )
+    assert random < 2 / 64 and local > 4 / 64
+
+
 # --------------------------------------------------------------------------------------- layers
 
 

@@ -9,7 +9,7 @@ import torch
 from fits import build
 from torch.nn import functional as F
 
-from adbench.methods.drdc.losses import noise_loss
+from adbench.methods.drdc.losses import training_loss
 from adbench.methods.drdc.process import linear_scheduler
 from adbench.methods.drdc.settings import DRDCSettings
 
@@ -39,7 +39,7 @@ def cell_of(unknown):
 def test_timesteps_and_grids_are_drawn_independently(t_max):
     own = DRDCSettings(training_grids=(1, 8), t_max=t_max, timesteps=(3, 1))
     network = Watching()
-    loss = noise_loss(network, lambda indices: torch.zeros(len(indices), 3, SIDE, SIDE), own)
+    loss = training_loss(network, lambda indices: torch.zeros(len(indices), 3, SIDE, SIDE), own)
     for seed in range(40):
         loss(torch.arange(8), torch.Generator().manual_seed(seed))
     cells = [cell_of(u[None]) for batch in network.unknown for u in batch]
@@ -67,7 +67,7 @@ def test_the_loss_is_the_noises_over_the_asked_region():
     def loss(**options):
         own = build("drdc", "paper", image_size=32, feature_size=8, training_grids="4x8", grids="4",
                     scales="1", smoothing_kernel=3, pool_kernel=4, **options)  # fmt: skip
-        compute = noise_loss(Copies(), lambda indices: images[indices], own.hyperparameters)
+        compute = training_loss(Copies(), lambda indices: images[indices], own.hyperparameters)
         return float(compute(torch.arange(8), torch.Generator().manual_seed(1)))
 
     everywhere, masked = loss(), loss(loss_region="masked")

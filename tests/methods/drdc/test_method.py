@@ -1,5 +1,7 @@
 """The method: options, presets, resuming, what prediction-only means, and Table 5."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -27,14 +29,12 @@ REFERENCE = "adbench.methods.drdc.method:DRDC"
 OUTPUTS = "output=base|diffusion|fused"
 TABLE_5 = ("spatio_temporal_fusion=false", "test_time_condition=false", "multiscale_base=true")
 OTHER_PREDICTION = {
-    "output": "diffusion",
     "fusion": "calibrated",
     "gamma": 0.3,
     "pool_kernel": 2,
     "multiscale_base": True,
     "spatio_temporal_fusion": False,
     "test_time_condition": False,
-    "init": "noise_fill",
     "clip_sample": False,
     "timesteps": "100x50x20",
     "grids": "8x2",
@@ -54,26 +54,60 @@ def fitted():
     return fit_once("drdc")
 
 
-def test_three_outputs_and_table_5_share_one_training(invoke, tmp_path, monkeypatch):
-    fits = []
-    original = DRDC.fit
+def test_outputs_of_the_unet_and_table_5_share_a_training_and_the_base_alone_trains_no_unet(
+    invoke, tmp_path, monkeypatch
+):
+    trained, base = [], FeatureReconstruction.fit
+    refinement = DRDC._fit_refinement
 
-    def counted(self, *arguments):
-        fits.append(1)
-        return original(self, *arguments)
+    def counted_base(self, *arguments):
+        trained.append("base")
+        return base(self, *arguments)
 
-    monkeypatch.setattr(DRDC, "fit", counted)
-    toy = write_toy(tmp_path, ("a",))
-    methods = ",".join(f"{REFERENCE}[{row}]" for row in (OUTPUTS, *TABLE_5))
-    done = invoke(
-        "run", *toy.arguments(), "--methods", methods, "--preset", "smoke",
-        "--results", str(tmp_path / "results"), "--no-timing",
-    )  # fmt: skip
-    assert done.code == 0, done.err
-    assert len(list((tmp_path / "results").rglob("record*.json"))) == 6
-    assert fits == [1]
+    def counted_unet(self, *arguments):
+        trained.append("unet")
+        return refinement(self, *arguments)
+
+    monkeypatch.setattr(FeatureReconstruction, "fit", counted_base)
+    monkeypatch.setattr(DRDC, "_fit_refinement", counted_unet)
+    toy, results = write_toy(tmp_path, ("a",)), tmp_path / "results"
+
+    def run(*rows):
+        methods = ",".join(f"{REFERENCE}[{row}]" for row in rows)
+        done = invoke(
+            "run", *toy.arguments(), "--methods", methods, "--preset", "smoke",
+            "--results", str(results), "--no-timing",
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        return done.out
+
+    run("output=base")
+    assert trained == ["base"]
+    # The model of the base alone is not taken for one of both branches, nor is it trained again.
+    shown = run(OUTPUTS, *TABLE_5)
+    assert trained == ["base", "base", "unet"]
+    assert len(list(results.rglob("record*.json"))) == 6
     for row in ("drdc smoke", "drdc[output=base] smoke", "drdc[output=diffusion] smoke"):
-        assert row in done.out
+        assert row in shown
+    records = [json.loads(path.read_text()) for path in results.rglob("record*.json")]
+    own = {r["variant"]: r for r in records if r["variant"] in ("", "output=base")}
+    # It is the same base, whichever training it is from.
+    alone, part = own["output=base"]["metrics"]["a"], own[""]["parts"]["base"]["a"]
+    assert alone["pixel_auroc"] == part["pixel_auroc"]
+
+
+def test_the_base_alone_is_saved_loaded_and_explained_without_a_unet(fitted, images, tmp_path):
+    method = fit("drdc", output="base")
+    assert method.num_parameters() < fitted.num_parameters()
+    assert not any(name.startswith("unet") for name in method.learned())
+    assert method.skill().value is None and "no UNet" in method.skill().reason
+    method.save(tmp_path)
+    loaded = build("drdc", output="base").load(tmp_path, make_context())
+    expected = asked(fitted, output="base").predict(images).maps  # the base of both is the same
+    np.testing.assert_array_equal(loaded.predict(images).maps, expected)
+    assert list(loaded.intermediates(images)) == ["base map"]
+    full, alone = build("drdc", "fast"), build("drdc", "fast", output="base")
+    assert alone.training_flops(50) < full.training_flops(50)
 
 
 def test_presets_are_the_specified_settings():
@@ -88,6 +122,13 @@ def test_presets_are_the_specified_settings():
     assert build("drdc", "adm256").inference_flops(1) == pytest.approx(61.7e12, rel=0.01)
     base = build("drdc", "paper", steps=1).training_flops(888)
     assert paper.training_flops(888) - base == pytest.approx(1.03e18, rel=0.01)
+    # The base is UniAD's, not trained as the UNet is, and that of each preset's.
+    for preset in ("paper", "fast"):
+        base, uniad = build("drdc", preset).hyperparameters.base, build("uniad", preset)
+        unread = {"max_centers", "weights", "precision"}
+        assert base.canonical() | dict.fromkeys(unread) == (
+            uniad.hyperparameters.canonical() | dict.fromkeys(unread)
+        )
     fast = build("drdc", "fast")
     assert fast.geometry.size == 224
     assert (fast.hyperparameters.inner_size, fast.hyperparameters.evaluations) == (112, 18)
@@ -109,6 +150,7 @@ def test_presets_are_the_specified_settings():
         ({"fusion": "calibrated", "held_out_fraction": 0}, "held_out_fraction above 0"),
         ({"grids": ""}, "grids"),
         ({"pool_kernel": 300}, "exceeds image_size"),
+        ({"preconditioned": True}, "expected prediction_type=sample"),
     ],
 )
 def test_impossible_options_are_refused(options, message):
@@ -166,7 +208,6 @@ def test_masks_and_noise_belong_to_the_seed_and_the_image(fitted, images):
         ({"timesteps": "250x200x150x100x50x0", "grids": "1x2x4"}, 36),
         ({"num_masks": 3, "grids": 4}, 6),
         ({"spatio_temporal_fusion": False}, 8),
-        ({"output": "base"}, 0),
     ],
 )
 def test_the_network_is_evaluated_as_often_as_recorded(options, expected, fitted, images):
@@ -251,10 +292,29 @@ def test_intermediates_show_the_way_to_the_map(fitted, images):
     np.testing.assert_allclose(np.mean(by_step, 0), np.mean(by_grid, 0), atol=1e-5)
 
 
-def test_training_without_condition_or_over_the_masked_region(images):
-    method = fit("drdc", model_condition=False, loss_region="masked", steps=1)
-    assert method.network_.stem.in_channels == 3
-    assert np.isfinite(method.predict(images[:1]).scores).all()
+@pytest.mark.parametrize(
+    ("options", "channels"),
+    [
+        ({"model_condition": False, "loss_region": "masked"}, 3),
+        ({"init": "noise_fill", "mask_channel": True, "prediction_type": "sample"}, 7),
+        ({"prediction_type": "sample", "preconditioned": True, "patch_size": 2,
+          "attention_factors": "4"}, 9 * 4),
+    ],
+)  # fmt: skip
+def test_other_readings_and_networks_train_and_score(options, channels, images):
+    method = fit("drdc", steps=1, **options)
+    assert method.network_.stem.in_channels == channels
+    maps = method.predict(images[:1]).maps
+    assert np.isfinite(maps).all()
+    np.testing.assert_array_equal(asked(method, steps=1, **options).predict(images[:1]).maps, maps)
+
+
+def test_a_base_at_several_scales_depends_on_no_neighbour(fitted, images):
+    method = asked(fitted, output="base", multiscale_base=True)
+    together = method.predict(images).maps
+    for index in range(len(images)):
+        alone = method.predict(images[index : index + 1]).maps
+        np.testing.assert_allclose(alone[0], together[index], rtol=1e-5)
 
 
 def test_images_are_scaled_to_unit_range_and_shrunk_by_area():

@@ -44,9 +44,10 @@ def count(network):
 def test_sizes_and_costs_are_those_of_the_table(
     size, width, condition, layout, blocks, parameters, gflop
 ):
-    network, channels = on_meta(condition, width, blocks=blocks, **layout), 3 + 3 * condition
+    channels = 3 + 3 * condition
+    network = on_meta(channels, width, blocks=blocks, **layout)
     counted = flops(network, size, channels)
-    estimate = unet_flops(size, condition, width, **layout, blocks=blocks)
+    estimate = unet_flops(size, channels, width, **layout, blocks=blocks)
     assert counted == pytest.approx(estimate, rel=0.01)
     if parameters is not None:
         assert count(network) / 1e6 == pytest.approx(parameters, abs=0.05)
@@ -67,7 +68,7 @@ def test_attention_is_where_the_factors_say_at_224_pixels():
 
 def test_it_starts_by_predicting_nothing_and_its_blocks_by_changing_nothing():
     torch.manual_seed(0)
-    network = ConditionalUNet(True, 32, (1, 2), (2,), 1)
+    network = ConditionalUNet(6, 32, (1, 2), (2,), 1)
     inputs, t = torch.randn(2, 6, 16, 16), torch.tensor([3, 500])
     assert torch.equal(network(inputs, t), torch.zeros(2, 3, 16, 16))
     x, embedding = torch.randn(2, 32, 8, 8), torch.randn(2, 128)
@@ -78,7 +79,7 @@ def test_it_starts_by_predicting_nothing_and_its_blocks_by_changing_nothing():
 
 def test_timestep_condition_and_image_all_reach_the_output():
     torch.manual_seed(0)
-    network = ConditionalUNet(True, 32, (1, 2), (2,), 1)
+    network = ConditionalUNet(6, 32, (1, 2), (2,), 1)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     x, condition = torch.randn(1, 3, 16, 16), torch.randn(1, 3, 16, 16)

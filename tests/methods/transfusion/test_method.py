@@ -57,6 +57,9 @@ def test_presets_are_the_published_settings():
     assert paper.geometry.size == 256 and paper.hyperparameters.optimiser_steps(54) == 10_500
     text = build("transfusion", "paper_text")
     assert (text.geometry.resize, text.geometry.crop, text.geometry.size) == (256, 224, 224)
+    fast = build("transfusion", "fast").hyperparameters
+    same_share = paper.hyperparameters.smoothing_kernel * fast.size // paper.geometry.size
+    assert fast.smoothing_kernel == same_share
     assert paper.inference_flops(1) == pytest.approx(18 * 366.52e9, rel=1e-4)
     assert paper.training_flops(54) == pytest.approx(10_500 * 3 * 8 * 366.52e9, rel=1e-4)
 
