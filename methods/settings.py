@@ -75,8 +75,8 @@ class HeldOutSettings(OptimiserSettings):
         0.0,
         ge=0,
         le=0.5,
-        description="normals kept from training to measure skill on: 16 to 32 and at most half of "
-        "them, or 0",
+        description="normals kept from training to measure skill on: of 32 or more at least 16, "
+        "and at most 32",
     )
 
 

@@ -38,10 +38,14 @@ def held_out_split(
 ) -> tuple[Tensor, Tensor]:
     """Indices of the normal images kept from training, as drawn, and of those trained on, sorted.
 
-    Where a fraction is asked for, `MIN_HELD_OUT` to `MAX_HELD_OUT` are held out, but at most half.
+    Where a fraction is asked for, it is raised to `MIN_HELD_OUT` if as many remain to train on;
+    of fewer images, whose skill stays unknown, it is no more than the fraction. At most
+    `MAX_HELD_OUT` and half of the images are held out.
     """
-    wanted = max(MIN_HELD_OUT, math.ceil(settings.held_out_fraction * num_images))
-    count = min(wanted, MAX_HELD_OUT, num_images // 2) if settings.held_out_fraction else 0
+    wanted = math.ceil(settings.held_out_fraction * num_images)
+    if wanted and num_images >= 2 * MIN_HELD_OUT:
+        wanted = max(wanted, MIN_HELD_OUT)
+    count = min(wanted, MAX_HELD_OUT, num_images // 2)
     order = torch.randperm(num_images, generator=context.generator("held-out"))
     return order[:count], order[count:].sort().values
 

@@ -97,6 +97,22 @@ def test_skill_is_a_number_with_its_standard_error_or_none_with_a_reason(fitted:
         assert skill.held_out >= MIN_HELD_OUT and skill.measured
 
 
+def trains_a_network(name: str) -> bool:
+    return "held_out_fraction" in load_method(name).Hyperparameters.model_fields
+
+
+@pytest.mark.parametrize("name", list(filter(trains_a_network, method_names())))
+def test_where_enough_normals_are_held_out_a_network_has_skill(name: str, tmp_path: Path) -> None:
+    method = build(name, held_out_fraction=0.5)
+    method.fit(make_images(2 * MIN_HELD_OUT, method.geometry.size), make_context())
+    skill = method.skill()
+    assert skill.value is not None and math.isfinite(skill.value), skill.reason
+    assert skill.held_out == method.protocol()["held_out"] == MIN_HELD_OUT
+    assert skill.simple is not None and skill.trivial is not None and skill.trivial > 0
+    method.save(tmp_path)
+    assert build(name, held_out_fraction=0.5).load(tmp_path, make_context()).skill() == skill
+
+
 @pytest.mark.parametrize(
     ("name", "options"), [("patchcore", {}), ("lafite", {"reconstruction": False})]
 )

@@ -7,7 +7,6 @@ import torch
 from fits import MemoryCheckpoint, make_context
 from torch import nn
 
-from adbench.contracts.skill import MIN_HELD_OUT
 from adbench.errors import MethodError
 from adbench.methods.settings import HeldOutSettings, OptimiserSettings
 from adbench.methods.training import (
@@ -107,7 +106,7 @@ def test_held_out_images_are_apart_and_never_all():
         own = HeldOutSettings(held_out_fraction=0.5)
         held_out, seen = held_out_split(count, own, make_context())
         assert sorted([*held_out.tolist(), *seen.tolist()]) == list(range(count))
-        wanted = max(MIN_HELD_OUT, -(-count // 2))
+        wanted = -(-count // 2)
         assert len(held_out) == min(wanted, count // 2, MAX_HELD_OUT)
 
 
@@ -301,3 +300,10 @@ def test_snapshots_are_the_training_cut_short_and_leave_it_as_it_is(ema_decay):
     assert sorted(kept) == list(range(1, 25))
     for step in (1, 10, 24):  # at a constant rate, a shorter training
         assert torch.equal(kept[step], run(step)[1])
+
+
+@pytest.mark.parametrize(("images", "held_out"), [(0, 0), (1, 0), (31, 2), (32, 16), (500, 25)])
+def test_a_small_share_is_raised_to_what_skill_needs_where_enough_remain(images, held_out):
+    own = HeldOutSettings(held_out_fraction=0.05)
+    assert len(held_out_split(images, own, make_context())[0]) == held_out
+    assert len(held_out_split(images, HeldOutSettings(), make_context())[0]) == 0
