@@ -101,7 +101,7 @@ def trains_a_network(name: str) -> bool:
     return "held_out_fraction" in load_method(name).Hyperparameters.model_fields
 
 
-@pytest.mark.parametrize("name", list(filter(trains_a_network, method_names())))
+@pytest.mark.parametrize("name", [n for n in method_names() if trains_a_network(n)])
 def test_where_enough_normals_are_held_out_a_network_has_skill(name: str, tmp_path: Path) -> None:
     method = build(name, held_out_fraction=0.5)
     method.fit(make_images(2 * MIN_HELD_OUT, method.geometry.size), make_context())
