@@ -106,8 +106,10 @@ def scored_snapshot(
         chunks = PredictionChunks(folder.maps(step), bounds)
         predict(lambda: load(folder.model(step)), chunks)
         numbers["metrics"] = score_categories(samples, chunks, masks, AUPRO_LIMITS)
-    except Exception as error:
-        if isinstance(error, StoreError) or is_out_of_memory(error):
+    except StoreError:
+        raise
+    except Exception as error:  # a method may raise anything: the point keeps it, said and stored
+        if is_out_of_memory(error):
             raise
         say(f"warning: the model after {step} steps could not be scored: {error}")
         numbers |= {"metrics": {}, "failure": " ".join(str(error).split())}

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from adbench.contracts import JSON, Context, Geometry, Images, MethodCard, Prediction, Skill
 from adbench.methods import costs
 from adbench.methods.deep import DeepMethod, below, fill, named
-from adbench.methods.drdc.settings import CARD, PRESETS, DRDCSettings
+from adbench.methods.drdc.card import CARD, PRESETS
+from adbench.methods.drdc.settings import DRDCSettings
 from adbench.methods.reconstruction.method import FeatureReconstruction
 
 if TYPE_CHECKING:
