@@ -79,13 +79,18 @@ class _GroupNorm(torch.autograd.Function):
             return values[:, :, None, None].to(x.dtype)
 
         m, r = channels(mean), channels(rstd)
+        # In bfloat16 a mean of many deviations would swallow what is left without it: what is
+        # taken off is the mean as x can hold it, and `rest` the little that it lacks of the mean.
+        held = wide(m)
+        x = x - held
+        rest = held[:, :, 0, 0].float() - m
         if ctx.silu:
-            y = torch.addcmul(wide(bias - weight * r * m), x, wide(weight * r))
+            y = torch.addcmul(wide(bias + weight * r * rest), x, wide(weight * r))
             dy = torch.ops.aten.silu_backward.grad_input(dy, y, grad_input=y)
         sum_dy = dy.sum((2, 3), dtype=torch.float32)  # (B, C)
-        sum_dy_xhat = ((dy * x).sum((2, 3), dtype=torch.float32) - m * sum_dy) * r
+        sum_dy_xhat = ((dy * x).sum((2, 3), dtype=torch.float32) + rest * sum_dy) * r
         # dx = r (w dy - mean(w dy) - xhat mean(w dy xhat)), as one linear map of dy and x
         shift, slope = group_mean(weight * sum_dy), group_mean(weight * sum_dy_xhat)
-        dx = torch.addcmul(wide((slope * r * m - shift) * r), x, wide(-slope * r * r))
+        dx = torch.addcmul(wide(-(shift + slope * r * rest) * r), x, wide(-slope * r * r), out=x)
         dx.addcmul_(dy, wide(weight * r))
         return dx, sum_dy_xhat.sum(0), sum_dy.sum(0), None, None, None
