@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, partial
 from pathlib import Path
@@ -22,7 +22,8 @@ from adbench.text import at_home, parse_duration
 
 if TYPE_CHECKING:
     from adbench.data.cache import DiskCache
-    from adbench.plan import Plan
+    from adbench.estimates import Estimate
+    from adbench.plan import Cell, Plan
     from adbench.store.folders import Store
 
 OVERWRITES = ("never", "failed", "timing", "all")
@@ -315,6 +316,13 @@ class Request:
         )
         plan = choose(make(data=[select(name, root) for name in self.datasets]))
         return plan.shard(*shard) if shard else plan
+
+    def estimate(self, cells: Sequence[Cell]) -> Estimate:
+        """What these cells will take here, one after the other."""
+        from adbench.estimates import Conditions, estimate
+
+        own = Conditions(self.cache_folder, self.device, self.timing, self.snapshots)
+        return estimate(cells, own)
 
     def store(self) -> Store:
         """The results folder."""
