@@ -83,6 +83,9 @@ class CellRun:
             record = failed_record(cell, error, settings)
         self._require_claim()
         record = folder.write_record(record)
+        if settings.keep_maps and record.status == "done":
+            bounds = chunk_bounds(record.images["category"])
+            PredictionChunks(folder.predictions, bounds).give_files(record.images["id"])
         if record.status != "failed":
             folder.tidy(keep_maps=settings.keep_maps)
             if not settings.keep_model:

@@ -26,6 +26,15 @@ def _out_file(path: Path | None) -> Path | None:
 ExplainCache = Annotated[
     bool, typer.Option("--explain-cache", help="say why each cell is or is not reused")
 ]
+Grid = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.yaml",
+        help="take the options from a file, as every run leaves one in RESULTS/runs; those given "
+        "here count instead",
+    ),
+]
+"""For the help alone: `grid_files.expanded` has put the file's words in its place."""
 Yes = Annotated[bool, typer.Option("--yes", help="run even where it takes days")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else, on stdout")]
 Plot = Annotated[

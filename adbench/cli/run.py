@@ -15,6 +15,8 @@ from adbench.cli.progress import watched
 from adbench.data.findings import with_root
 from adbench.errors import DataError, StoreError, UsageError
 from adbench.estimates import Measured, learn
+from adbench.grid_files import keep_grid
+from adbench.loggers import logged
 from adbench.machine.devices import gpu_visible
 from adbench.machine.environment import package_versions
 from adbench.plan import Cell, Plan
@@ -38,8 +40,10 @@ def run(request: Request, *, explain: bool, figures: bool, assume_yes: bool, as_
     if pending and runs_here and not assume_yes:
         refuse_if_hopeless(pending, request)
     began = time.monotonic()
-    with watched(request.estimate(pending).cells) as reporter:
-        result = execute(request, plan, reporter)
+    if pending:
+        keep_grid(request)
+    with watched(request.estimate(pending).cells) as reporter, logged(reporter, request) as heard:
+        result = execute(request, plan, heard)
     records = [record_as_asked(cell, record) for cell, record in result.records]
     _print_outcome(records, result, request.results, as_json)
     _point_at_data(result.records)
