@@ -76,8 +76,8 @@ def run(
     than "serial" start processes of their own, which need no `if __name__ == "__main__"`.
     `snapshots` scores so many points along each training too, and `budgets` (shares of the steps,
     or a text like "0.25,0.5,1") trains anew at parts of it: rows of these have `budget=` in their
-    variant. `keep_maps` keeps the maps for `load_scores`; `note` and `tags` are kept with records; `log`
-    names tools that are told losses, scores and pictures: "tensorboard", "mlflow", "wandb".
+    variant. `keep_maps` keeps the maps for `load_scores`; `note` and `tags` are kept with records;
+    `log` names tools that get losses, scores and pictures: "tensorboard", "mlflow", "wandb".
 
     Raises `adbench.errors.AdbenchError` for wrong arguments or missing data; a cell that fails
     becomes a row with status failed.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adbench.crew.reporter import Reporter
+from adbench.errors import AdbenchError
 from adbench.plan import Cell
 from adbench.request import Request
 from adbench.store.records import Record, mean_metrics
@@ -194,7 +195,11 @@ class LoggingReporter(Reporter):
         self._tell(cell, lambda run: run.numbers(values, step))
 
     def _picture(self, cell: Cell, record: Record, category: str) -> None:
-        pixels = _sheet(cell, record, category, self._results)
+        try:
+            pixels = _sheet(cell, record, category, self._results)
+        except AdbenchError as error:  # the images are gone, or the maps
+            say(f"warning: --log: no picture of {category}: {error}")
+            return
         if pixels is not None:
             self._tell(cell, lambda run: run.picture(f"maps/{category}", pixels))
 
