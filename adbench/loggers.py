@@ -70,6 +70,8 @@ class _MLflow:
 
         local = None
         if not os.environ.get("MLFLOW_TRACKING_URI"):
+            # Files need no server and no database; MLflow 3 wants to be told that one means it.
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
             (at / "mlflow").mkdir(parents=True, exist_ok=True)
             local = (at / "mlflow").resolve().as_uri()
         self._client: Any = MlflowClient(tracking_uri=local)

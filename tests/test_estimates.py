@@ -138,6 +138,7 @@ def test_a_damaged_file_of_rates_is_none(request_: Request, content: bytes) -> N
     cell = only(request_)
     before = request_.estimate([cell])
     assert request_.cache_folder is not None
+    request_.cache_folder.mkdir(exist_ok=True)
     (request_.cache_folder / FILE).write_bytes(content)
     assert request_.estimate([cell]) == before
 

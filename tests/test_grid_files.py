@@ -80,7 +80,7 @@ def test_all_that_a_request_can_say_survives_the_file(tmp_path: Path) -> None:
         ("timing: perhaps\n", "expected true or false"),
         ("methods: {a: b}\n", "expected a value or a list"),
         ("x: &a [*a, *a]\n", "grid.yaml"),
-        ("methods: !!python/object/apply:os.system ['false']\n", "grid.yaml"),
+        ("methods: !!python/object/apply:os.system ['false']\n", "missing option"),
         ("\0", "is no YAML"),
     ],
 )

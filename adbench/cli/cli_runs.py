@@ -17,7 +17,6 @@ from adbench.cli.options import (
     Yes,
     running_cells,
     searching_cells,
-    selecting_cells,
 )
 from adbench.request import Request
 from adbench.text import at_home
@@ -65,7 +64,7 @@ def run(
 
 
 @app.command()
-@selecting_cells
+@running_cells
 def plan(
     request: Request,
     explain_cache: ExplainCache = False,
