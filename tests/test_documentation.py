@@ -30,9 +30,10 @@ def commands(shell: list[Block]) -> list[list[str]]:
 
 
 @cache
-def prepared(factory: pytest.TempPathFactory) -> Path:
+def prepared(base: Path) -> Path:
     """A working folder as pages presume it: results, those of another branch, images, examples."""
-    folder = factory.mktemp("documentation")
+    folder = base / "documentation"
+    folder.mkdir()
     with contextlib.chdir(folder):
         assert call(*QUICK.split(), "--keep-maps").code == 0
         shutil.copytree("results", "results-main")
@@ -48,7 +49,7 @@ def prepared(factory: pytest.TempPathFactory) -> Path:
 def folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, to work in."""
     own = tmp_path_factory.mktemp("page") / "work"
-    shutil.copytree(prepared(tmp_path_factory), own, symlinks=True)
+    shutil.copytree(prepared(tmp_path_factory.getbasetemp()), own, symlinks=True)
     monkeypatch.chdir(own)
     return own
 
