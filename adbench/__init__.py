@@ -1,6 +1,6 @@
 """adbench: trains and scores diffusion anomaly detectors under one protocol.
 
-The two names below are the Python interface; the command line is `adbench --help`.
+The names below are the Python interface; the command line is `adbench --help`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from adbench.version import __version__
 
-__all__ = ["__version__", "load_results", "run"]
+__all__ = ["__version__", "load_cell", "load_results", "run"]
 
 if TYPE_CHECKING:
+    from adbench.api import load_cell as load_cell
     from adbench.api import load_results as load_results
     from adbench.api import run as run
 
 
 def __getattr__(name: str) -> Any:
     # Lazy, so that `adbench --help` does not pay for pandas.
-    if name in {"load_results", "run"}:
+    if name in {"load_cell", "load_results", "run"}:
         from adbench import api
 
         return getattr(api, name)

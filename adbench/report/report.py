@@ -10,6 +10,7 @@ from adbench.report.beside import reported_rows
 from adbench.report.comparison import DEFAULT_CELLS, SHOWN, Numbers, comparison, paper_tables
 from adbench.report.notes import Note, notes
 from adbench.report.side_tables import parts_tables, timing_table
+from adbench.report.spreadsheet import csv_text
 from adbench.report.tables import part_rows
 from adbench.report.text_table import Table
 
@@ -56,3 +57,29 @@ class Report(Numbers):
     def all_rows(self) -> list[dict[str, Any]]:
         """Of ours, of parts of methods, and of published numbers, for CSV and JSON."""
         return [*self.rows, *part_rows(self.records), *reported_rows(self.beside)]
+
+
+class OwnTables(Report):
+    """A report of other tables in place of the comparison, each value of which is in `all_rows`."""
+
+    @cached_property
+    def side_tables(self) -> list[Table]:
+        return []
+
+    @cached_property
+    def parts(self) -> list[Table]:
+        return []
+
+    @cached_property
+    def timing(self) -> Table | None:
+        return None
+
+    def csv(self) -> str:
+        """All rows, fractions in full precision."""
+        rows = self.all_rows
+        names = list(rows[0])
+        return csv_text([names, *([row[name] for name in names] for row in rows)])
+
+    def require_rows(self, results: object) -> None:
+        """Raise `UsageError` where there is nothing to show."""
+        raise NotImplementedError
