@@ -43,6 +43,7 @@ def test_every_option_that_the_readme_names_exists(invoke: Invoke) -> None:
             "report",
             "predict",
             "runs",
+            "prune",
             "select",
             "selected",
             "gate",

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from adbench.contracts import Geometry
 from adbench.errors import StoreError
 from adbench.figures.style import COLOURMAP
 from adbench.store.files import digest
+from adbench.store.map_files import SUFFIX, map_names, write_map
 from adbench.text import printable
 
 if TYPE_CHECKING:
@@ -37,22 +37,21 @@ class Targets(NamedTuple):
 
 def targets(names: Sequence[str], folder: Path) -> dict[str, Targets]:
     """Named as the images; where two differ in their extension alone, it stays in the name."""
-    safe = {name: _safe(name) for name in names}
-    stems = Counter(str(own.with_suffix("")) for own in safe.values())
-    found = {}
-    for name, own in safe.items():
-        stem = str(own.with_suffix(""))
-        stem = stem if stems[stem] == 1 else str(own)
-        found[name] = Targets(folder / "maps" / f"{stem}.tiff", folder / "overlays" / f"{stem}.png")
-    return found
+    own = map_names([_inside(name) for name in names])
+    return {
+        name: Targets(
+            folder / "maps" / file, folder / "overlays" / f"{file.removesuffix(SUFFIX)}.png"
+        )
+        for name, file in zip(names, own, strict=True)
+    }
 
 
-def _safe(name: str) -> PurePosixPath:
+def _inside(name: str) -> str:
     """The name as a path inside a folder; of one that leads elsewhere its end and a digest."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        return PurePosixPath(f"{path.stem}-{digest(name)[:8]}{path.suffix}")
-    return path
+        return f"{path.stem}-{digest(name)[:8]}{path.suffix}"
+    return name
 
 
 def view_of(picture: Image.Image) -> Image.Image:
@@ -103,15 +102,14 @@ class Painter:
 
     def write(self, view: Image.Image, values: NDArray[np.float32], where: Targets) -> None:
         """Both files; raises `StoreError` where the disk refuses."""
-        from PIL import Image
-
         try:
-            for path in where:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(values).save(where.map)
+            write_map(where.map, values)
+            where.overlay.parent.mkdir(parents=True, exist_ok=True)
             self.overlay(view, values).save(where.overlay, compress_level=PLAIN_PNG)
+        except StoreError as error:  # it knows of results folders alone
+            raise unwritable(where.map, cast(OSError, error.__cause__)) from error
         except OSError as error:
-            raise unwritable(where.map, error) from error
+            raise unwritable(where.overlay, error) from error
 
 
 def _finite_ends(values: NDArray[np.float32]) -> tuple[float, float]:

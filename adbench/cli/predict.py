@@ -61,12 +61,9 @@ def _refuse_inside(out: Path, path: Path) -> None:
 
 
 def _announce(cell: FittedCell, alpha: float) -> None:
-    own = cell.record
-    calibrated = f", {counted(len(cell.held_out), 'held-out normal')}" if cell.held_out else ""
-    say(
-        f"{own.method} {own.preset} on {own.identity['dataset']}:{cell.category}, seed "
-        f"{own.identity['seed']} (id {own.keys['score'][:12]}){calibrated}"
-    )
+    own, count = cell.record, len(cell.held_out)
+    calibrated = f"; {counted(count, 'held-out normal')} of {cell.category}" if count else ""
+    say(f"{own.name} (id {own.keys['score'][:12]}){calibrated}")
     for note in cell.notes:
         say(f"note: {note}")
     if reason := cell.reason(alpha):

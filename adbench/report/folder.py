@@ -11,9 +11,13 @@ from adbench.errors import UnknownNameError, UsageError
 from adbench.report import formats
 from adbench.report.comparison import DEFAULT_CELLS
 from adbench.report.footnotes import footnotes
+from adbench.report.image_table import ImageReport
 from adbench.report.report import OwnTables, Report
 from adbench.report.reported import published_numbers
+from adbench.report.spreadsheet import rows_csv
 from adbench.report.tables import TITLES, public
+from adbench.report.trainings import TrainingReport
+from adbench.report.verdicts import VerdictReport
 from adbench.stats.conformal import ALPHA, check_alpha
 from adbench.store.comparability import newness
 from adbench.store.folders import Store
@@ -37,6 +41,7 @@ def report_text(
     fragment: bool = False,
     kinds: tuple[str, ...] = (),
     alpha: float | None = None,
+    images: bool = False,
 ) -> str:
     """The tables of the selected records; `style` is one of `FORMATS` or json, the rest are the
     options of `adbench report`, `kinds` some of `trainings.KINDS` or "verdicts", which `alpha` is
@@ -52,9 +57,11 @@ def report_text(
     if not is_paper and (cells or transpose):
         raise UsageError("--cells and --transpose shape --layout paper: found --layout long")
     metrics = _metrics(cells) if cells else DEFAULT_CELLS
-    if kinds and (layout or cells or transpose or published or style == "html"):
+    own = (*kinds, *(("images",) if images else ()))
+    shaped = layout or cells or transpose or published or style == "html"
+    if own and (shaped or (images and kinds)):
         raise UsageError(
-            f"--{kinds[0]} is a table of its own, for --format terminal, markdown, latex, csv and "
+            f"--{own[0]} is a table of its own, for --format terminal, markdown, latex, csv and "
             "--json: leave the other options out"
         )
     if "verdicts" in kinds and len(kinds) > 1:
@@ -65,8 +72,10 @@ def report_text(
     records = [r for r in every if all(v in (None, _facts(r)[k]) for k, v in only.items())]
     if not records and style != "json":
         raise UsageError(_nothing(results, every, only))
+    if images:
+        return _of_its_own(ImageReport(records, results=results), results, style, fragment)
     if kinds:
-        return _own_tables(_instead(records, kinds, alpha), results, style, fragment)
+        return _of_its_own(_instead(records, kinds, alpha), results, style, fragment)
     numbers = published_numbers() if published else ()
     report = Report(records, numbers, "paper" if is_paper else "long", metrics, transpose)
     if style == "html":
@@ -85,15 +94,11 @@ def report_text(
 
 def _instead(records: Sequence[Record], kinds: tuple[str, ...], alpha: float | None) -> OwnTables:
     if "verdicts" in kinds:
-        from adbench.report.verdicts import VerdictReport
-
         return VerdictReport(records, alpha=check_alpha(ALPHA if alpha is None else alpha))
-    from adbench.report.trainings import TrainingReport
-
     return TrainingReport(records, kinds=kinds)
 
 
-def _own_tables(report: OwnTables, results: Path, style: str, fragment: bool) -> str:
+def _of_its_own(report: OwnTables, results: Path, style: str, fragment: bool) -> str:
     if style == "json":
         return json_text(report.all_rows) + "\n"
     report.require_rows(results)
@@ -102,7 +107,7 @@ def _own_tables(report: OwnTables, results: Path, style: str, fragment: bool) ->
 
         return latex(report, fragment)
     if style == "csv":
-        return report.csv()
+        return rows_csv(report.all_rows)
     return formats.markdown(report) if style == "markdown" else _terminal(report)
 
 
@@ -123,27 +128,39 @@ def _json(report: Report) -> str:
     return json_text(public(report.all_rows)) + "\n"
 
 
-def record_list(results: Path, *, every: bool) -> list[dict[str, Any]]:
-    """What `adbench runs --json` says of the latest record of each cell, or of every one."""
+def record_list(results: Path, *, every: bool, tag: str | None = None) -> list[dict[str, Any]]:
+    """What `adbench runs --json` says of the latest record of each cell, or of every one; of those
+    with a tag, where one is named."""
     records = Store(results).records()
-    return [
+    found = [
         _summary(r)
         for r in sorted(records if every else latest(records, budgets=True), key=newness)
     ]
+    tags = sorted({own for summary in found for own in summary["tags"]})
+    if tag is not None and tag not in tags:
+        raise UnknownNameError(f"tag in {results}", tag, tags)
+    return [summary for summary in found if tag in (None, *summary["tags"])]
 
 
-def record_line(summary: Mapping[str, Any]) -> str:
-    """One of them in a line, without the traceback of a failure."""
-    auroc = summary["image_auroc"]
-    outcome = "" if auroc is None else f" image AUROC {100 * auroc:.2f}"
-    if summary["failure"] is not None:
-        outcome = f" {summary['failure']['type']}: {summary['failure']['message']}"
-    variant = f"[{summary['variant']}]" if summary["variant"] else ""
-    return (
-        f"{summary['created']} {summary['key'][:12]} {summary['status']:7s} "
-        f"{summary['dataset']}:{','.join(summary['categories'])} {summary['method']}{variant} "
-        f"{summary['preset']} {summary['scope']} seed {summary['seed']}{outcome}"
-    )
+def record_lines(listed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line each, in columns: id, name, outcome and when; then tags and the note."""
+    rows = [_line(summary) for summary in listed]
+    widths = [max(map(len, column)) for column in zip(*(row[:3] for row in rows), strict=True)]
+    return [
+        "  ".join([*(text.ljust(n) for text, n in zip(row, widths, strict=False)), *row[3:]])
+        for row in rows
+    ]
+
+
+def _line(summary: Mapping[str, Any]) -> list[str]:
+    """Without the traceback of a failure."""
+    auroc, failure = summary["image_auroc"], summary["failure"]
+    outcome = summary["status"] if auroc is None else f"image AUROC {100 * auroc:.2f}"
+    when = summary["created"].replace("T", " ")[:16]
+    said = [f"#{tag}" for tag in summary["tags"]]
+    said += [f'"{summary["note"]}"'] if summary["note"] else []
+    said += [f"{failure['type']}: {failure['message']}"] if failure is not None else []
+    return [summary["key"][:12], summary["name"], outcome, when, *said]
 
 
 def _metrics(cells: str) -> tuple[str, ...]:
@@ -178,6 +195,7 @@ def _summary(record: Record) -> dict[str, Any]:
     return {
         "created": record.created,
         "key": record.keys["score"],
+        "name": record.name,
         "status": record.status,
         **{name: record.identity[name] for name in names},
         "preset": record.preset,
@@ -186,4 +204,6 @@ def _summary(record: Record) -> dict[str, Any]:
         "image_auroc": mean.get("image_auroc"),
         "failure": record.failure.model_dump() if record.failure is not None else None,
         "notes": footnotes([record]),
+        "note": record.environment.get("note"),
+        "tags": record.environment.get("tags", []),
     }

@@ -10,7 +10,6 @@ from adbench.report.beside import reported_rows
 from adbench.report.comparison import DEFAULT_CELLS, SHOWN, Numbers, comparison, paper_tables
 from adbench.report.notes import Note, notes
 from adbench.report.side_tables import parts_tables, timing_table
-from adbench.report.spreadsheet import csv_text
 from adbench.report.tables import part_rows
 from adbench.report.text_table import Table
 
@@ -73,12 +72,6 @@ class OwnTables(Report):
     @cached_property
     def timing(self) -> Table | None:
         return None
-
-    def csv(self) -> str:
-        """All rows, fractions in full precision."""
-        rows = self.all_rows
-        names = list(rows[0])
-        return csv_text([names, *([row[name] for name in names] for row in rows)])
 
     def require_rows(self, results: object) -> None:
         """Raise `UsageError` where there is nothing to show."""

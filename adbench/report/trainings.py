@@ -59,6 +59,7 @@ class TrainingReport(OwnTables):
         ]
 
     def require_rows(self, results: object) -> None:
+        """Raise `UsageError` where there is nothing to show."""
         ways = {"snapshots": "--snapshots 8", "budgets": "--budgets 0.25,0.5,1"}
         for kind in self.kinds:
             if not any(len(t.points) > 1 for t in self._trainings(kind)):
