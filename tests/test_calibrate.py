@@ -19,9 +19,11 @@ from adbench.cli.explain import explain_cell
 from adbench.crew.reporter import Reporter
 from adbench.data.calibration import CALIBRATION
 from adbench.errors import DataError, UsageError
+from adbench.figures.names import series
 from adbench.report.beside import differences
 from adbench.report.verdicts import VerdictReport
 from adbench.request import Request
+from adbench.store.points import anew
 from adbench.store.records import Record
 
 CONTENT = (("train", "good", 24), ("test", "good", 6), ("test", "hole", 5))
@@ -134,6 +136,15 @@ def test_a_number_of_another_protocol_is_not_compared(data: Toy, tmp_path: Path,
     found = invoke("compare", "plain", "kept")
     assert found.code == 5
     assert "protocol differs: calibrate None → 0.25" in found.out + found.err
+
+
+def test_a_calibrated_training_is_no_part_of_another(data: Toy, tmp_path: Path) -> None:
+    plain = request_for(data, PIXEL + "[steps=4]", tmp_path / "r")
+    records = [only(plain), only(replace(plain, calibrate=0.25, budgets="0.5"))]
+    assert [len(training.points) for training in anew(records)] == [1, 1]
+    assert sorted(series(records)) == [
+        "pixel_gaussian[steps=4,budget=0.5] (calibrate 0.25)", "pixel_gaussian[steps=4]",
+    ]  # fmt: skip
 
 
 def test_a_failed_cell_counts_with_its_own_protocol(data: Toy, tmp_path: Path) -> None:
