@@ -40,8 +40,10 @@ def prepared(base: Path) -> Path:
         (folder / "results/reference").symlink_to(ROOT / "results/reference")
         (folder / "examples").symlink_to(ROOT / "examples")
         (folder / "DTD").mkdir()
-        grey = Image.fromarray(np.full((8, 8), 99, np.uint8))
-        grey.save("DTD/texture.png")
+        (folder / "new_images").mkdir()
+        grey = Image.fromarray(np.full((70, 90), 99, np.uint8))
+        for name in ("DTD/texture.png", "new_images/0.png", "new_images/1.png"):
+            grey.save(name)
     return folder
 
 

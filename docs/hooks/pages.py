@@ -77,14 +77,9 @@ def _method(card: Described) -> str:
     parts = [
         f"# {card['title']}",
         card["summary"],
-        _table(
-            ("", ""),
-            [
-                ("on the command line", f"`{name}`, in the group `{card['group']}`"),
-                ("paper", f"[{_text(card['paper'])}]({card['url']}) ({card['year']})"),
-                ("tables of the paper", f"{one} (`--scope {scope}`)"),
-            ],
-        ),
+        f"- **On the command line**: `{name}`, in the group `{card['group']}`.",
+        f"- **Paper**: [{_text(card['paper'])}]({card['url']}), {card['year']}.",
+        f"- **Its tables**: {one} (`--scope {scope}`).",
         _commands_block(
             "needs data",
             f"adbench run --methods {name} --dataset mpdd --preset fast --data-root DIR",
@@ -176,16 +171,11 @@ def _dataset(card: Described) -> str:
     return _joined(
         [
             f"# {card['title']}",
-            _table(
-                ("", ""),
-                [
-                    ("on the command line", f"`{name}`, version {card['version']}"),
-                    ("from", f"<{page}>" if "://" in page else "rendered on first use"),
-                    ("licence", _text(card["licence"])),
-                    ("found as", f"{found} below `--data-root`, or that folder itself"),
-                    ("anomalous", f"mask values greater than {card['mask_threshold']}"),
-                ],
-            ),
+            f"- **On the command line**: `{name}`, version {card['version']}.",
+            f"- **From**: {f'<{page}>' if '://' in page else 'rendered on first use'}",
+            f"- **Licence**: {_text(card['licence'])}.",
+            f"- **Found as** {found} below `--data-root`, or that folder itself.",
+            f"- **Anomalous**: mask values greater than {card['mask_threshold']}.",
             _commands_block("", f"adbench datasets {name}"),
             _commands_block(kind, f"adbench data verify {name}{where}"),
             "## Categories",
