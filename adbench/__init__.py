@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from adbench.api import run as run
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> Any:
     # Lazy, so that `adbench --help` does not pay for pandas.
     if name in {"load_results", "run"}:

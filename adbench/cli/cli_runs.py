@@ -10,6 +10,7 @@ import typer
 
 from adbench.cli.app import app
 from adbench.cli.options import (
+    CommandInPanels,
     ExplainCache,
     Json,
     Plot,
@@ -22,7 +23,7 @@ from adbench.request import Request
 from adbench.text import at_home
 
 
-@app.command()
+@app.command(cls=CommandInPanels)
 @running_cells
 def run(
     request: Request,
@@ -61,7 +62,7 @@ def run(
     )
 
 
-@app.command()
+@app.command(cls=CommandInPanels)
 @selecting_cells
 def plan(request: Request, explain_cache: ExplainCache = False, as_json: Json = False) -> None:
     """Show the cells of a run, which are there already and a rough estimate; run nothing."""

@@ -32,6 +32,7 @@ def run(request: Request, *, explain: bool, figures: bool, assume_yes: bool, as_
     """`adbench run`; exits by the outcome."""
     plan, pending = _planned(request, explain=explain, quiet=False)
     refuse_inside_data(plan.cells, {"--results": request.results})
+    say(_total(plan, pending))
     runs_here = parse_executor(request.executor)[0] in ("serial", "local")
     if pending and runs_here and not assume_yes:
         refuse_if_hopeless(pending, request.preset)
@@ -70,6 +71,7 @@ def plan(request: Request, *, explain: bool, as_json: bool) -> None:
     for cell in planned.cells:
         cost = f"about {duration(estimate_seconds([cell]))}"
         show(f"{cell.title}: {cost if id(cell) in open_ else 'there already'}")
+    show(_total(planned, pending))
 
 
 def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, list[Cell]]:
@@ -79,7 +81,7 @@ def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, lis
     plan = request.plan(chosen_by(request))
     pending = pending_cells(plan, store, request.overwrite)
     if not quiet:
-        _announce(plan, pending)
+        _announce(plan)
         if request.snapshots > 1:
             _say_what_lacks_snapshots(plan, pending, store)
     if explain:
@@ -89,7 +91,7 @@ def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, lis
     return plan, pending
 
 
-def _announce(plan: Plan, pending: Sequence[Cell]) -> None:
+def _announce(plan: Plan) -> None:
     for note in plan.notes:
         say(f"note: {note}")
     # One data set stands behind many cells, and two selections may share a finding.
@@ -99,10 +101,13 @@ def _announce(plan: Plan, pending: Sequence[Cell]) -> None:
     for name, finding, root in sorted(findings, key=str):
         text = with_root(str(finding).removeprefix(f"{finding.severity}: "), root)
         say(f"{finding.severity}: {name}: {text}")
+
+
+def _total(plan: Plan, pending: Sequence[Cell]) -> str:
     text = f"{counted(len(plan.cells), 'cell')}, {len(plan.cells) - len(pending)} there already"
     if pending:
         text += f", {len(pending)} to run, about {duration(estimate_seconds(pending))}"
-    say(text)
+    return text
 
 
 def _say_what_lacks_snapshots(plan: Plan, pending: Sequence[Cell], store: Store) -> None:

@@ -22,6 +22,7 @@ from adbench.text import json_text
 
 FORMATS = ("terminal", "markdown", "csv", "latex", "html")
 LAYOUTS = ("long", "paper")
+NOTES = ("short", "full")
 
 
 def report_text(
@@ -31,9 +32,10 @@ def report_text(
     *,
     layout: str | None = None,
     cells: str | None = None,
-    transpose: bool = False,
+    transpose: bool | None = None,
     published: bool = False,
     fragment: bool = False,
+    notes: str = "short",
     kinds: tuple[str, ...] = (),
 ) -> str:
     """The tables of the selected records; `style` is one of `FORMATS` or json, the rest are the
@@ -45,11 +47,14 @@ def report_text(
         raise UsageError(f"--fragment with --format {style}: expected --format latex")
     if layout not in (None, *LAYOUTS):
         raise UnknownNameError("--layout", layout, LAYOUTS)
-    is_paper = layout == "paper" or (layout is None and (style == "latex" or cells or transpose))
-    if not is_paper and (cells or transpose):
+    if notes not in NOTES:
+        raise UnknownNameError("--notes", notes, NOTES)
+    shaped = bool(cells) or transpose is not None
+    is_paper = layout == "paper" or (layout is None and (style == "latex" or shaped))
+    if not is_paper and shaped:
         raise UsageError("--cells and --transpose shape --layout paper: found --layout long")
     metrics = _metrics(cells) if cells else DEFAULT_CELLS
-    if kinds and (layout or cells or transpose or published or style == "html"):
+    if kinds and (layout or shaped or published or style == "html"):
         raise UsageError(
             f"--{kinds[0]} is a table of its own, for --format terminal, markdown, latex, csv and "
             "--json: leave the other options out"
@@ -61,7 +66,9 @@ def report_text(
     if kinds:
         return _trainings(records, results, style, fragment, kinds)
     numbers = published_numbers() if published else ()
-    report = Report(records, numbers, "paper" if is_paper else "long", metrics, transpose)
+    report = Report(
+        records, numbers, "paper" if is_paper else "long", metrics, transpose, notes == "full"
+    )
     if style == "html":
         from adbench.report.html.document import document
 

@@ -10,7 +10,7 @@ from typing import Any
 from adbench.errors import UsageError
 from adbench.metrics.table import METRICS
 from adbench.report import skill
-from adbench.report.comparison import SHOWN
+from adbench.report.blocks import SHOWN
 from adbench.report.notes import Note
 from adbench.report.report import Report
 from adbench.report.spreadsheet import csv_text
