@@ -80,9 +80,11 @@ def pareto_front(points: Sequence[Point]) -> list[Point]:
     return sorted((p for p in points if not beaten(p)), key=lambda p: (p.seconds, p.value))
 
 
-def latency_figure(records: Sequence[Record], setting: Setting) -> Figure | None:
-    """A panel for each metric of `SHOWN`; None where no method can be drawn."""
-    found = [(metric, *points(records, setting, metric)) for metric in SHOWN]
+def latency_figure(
+    records: Sequence[Record], setting: Setting, metrics: Sequence[str] = SHOWN
+) -> Figure | None:
+    """A panel for each metric; None where no method can be drawn."""
+    found = [(metric, *points(records, setting, metric)) for metric in metrics]
     shown = [panel for panel in found if panel[1]]
     if not shown:
         return None

@@ -61,7 +61,7 @@ def _long(block: Block) -> Table:
             if s["category"] == category and (is_sum or category != MEAN)
         ]
         for item in block.theirs:
-            names = [f"{item.name}, {' '.join(item.head[1:])}"]
+            names = [item.row_name]
             if (run := item.compared_with) is not None:
                 names.append(f"{marked(block.names.of(run.first), run.mark)} − reported")
             over = str(len(item.column.categories))
@@ -150,12 +150,13 @@ def _lanes(block: Block, lines: Sequence[Line], metrics: Sequence[str]) -> list[
         lanes.append(Lane(head, [at.get(line) for line in lines], block.name_of(mean)))
     for item in sorted(block.theirs, key=lambda item: item.run is None):
         heads = (item.head, (item.name, "ours −", "reported"))
+        names = (item.row_name, f"{item.name}, ours − reported")
         whole = (frozenset[str](), item.column.categories)
         found = [
             _reported(item, line.category, metrics) if line.over in whole else [] for line in lines
         ]
-        for head, theirs in zip(heads, zip_longest(*found), strict=False):
-            lanes.append(Lane(head, theirs, Value(" ".join(head)), reported=True))
+        for head, name, theirs in zip(heads, names, zip_longest(*found), strict=False):
+            lanes.append(Lane(head, theirs, Value(name), reported=True))
     return lanes
 
 

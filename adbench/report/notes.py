@@ -174,6 +174,8 @@ def _published(numbers: Numbers, metrics: Sequence[str]) -> Iterable[str]:
     for mark, own in grouped(visible, lambda b: b.mark).items():
         yield _source(mark, own)
     yield from dict.fromkeys(_against(b, numbers) for b in visible if b.run is not None)
+    if any(b.differences for b in visible):
+        yield "≠: under another protocol or with other settings than ours, as the notes above say."
     if any(b.compared_with is not None for b in visible):
         yield (
             "Ours − reported is in percentage points, in the paper's digits; in: the 95 % interval "

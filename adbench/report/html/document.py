@@ -20,6 +20,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from adbench.naming import run_of
 from adbench.report.html.cells import View, cell_views, differences, protocols_of, shared_facts
 from adbench.report.html.charts import category_charts
 from adbench.report.html.overview import overview
@@ -54,7 +55,7 @@ def document(report: Report, results: Path) -> str:
     folded = 0 if report.all_notes else _folded(notes, report)
     return _render(
         version=__version__,
-        facts=_facts(records),
+        facts=_facts(report),
         banners=_banners(records),
         tables=[*((t, _links(t, cells)) for t in report.tables), *((t, {}) for t in report.parts)],
         timing=report.costs,
@@ -64,7 +65,7 @@ def document(report: Report, results: Path) -> str:
         protocols=protocols,
         differences=differences(protocols.values()),
         failures=[c for c in cells if c["record"].failure or c["record"].reason],
-        plots=plots(records, [view["plot"] for view in opening if view["plot"]]),
+        plots=plots(records),
         charts=charts,
         galleries=galleries,
         cells=cells,
@@ -129,8 +130,10 @@ def _source(text: str) -> str:
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"
 
 
-def _facts(records: Sequence[Record]) -> list[tuple[str, str]]:
+def _facts(report: Report) -> list[tuple[str, str]]:
     """What the report is about, in a few words each."""
+    records = report.records
+    methods = (report.names.lines(run_of(record))[0] for record in records)
 
     def listed(values: Iterable[object], most: int = 12) -> str:
         names = sorted(set(map(str, values)))
@@ -142,7 +145,7 @@ def _facts(records: Sequence[Record]) -> list[tuple[str, str]]:
     days = sorted(record.created[:10] for record in records)
     return [
         ("data sets", listed(record.identity["dataset"] for record in records)),
-        ("methods", listed(record.identity["method"] for record in records)),
+        ("methods", listed(methods)),
         ("presets", listed(record.preset for record in records)),
         ("seeds", listed(record.identity["seed"] for record in records)),
         ("cells", ", ".join(counts) or "none"),

@@ -17,7 +17,9 @@ from adbench.report.text_table import averaged, run_name
 
 RANKED_BY = ("image_auroc", "aupro@0.3")
 """The metrics of the ranking; the first decides it."""
-COSTS = {SKILL: "skill", "fit, s": "fit, s", "ms/image": "ms/image", "parameters, M": "params, M"}
+COSTS = {
+    SKILL: "skill", "fit, s": "fit, s", "ms/image": "ms per image", "parameters, M": "params, M",
+}  # fmt: skip
 """Columns of the timing table that stand beside, and what they are called here."""
 MOST_PICTURES = 4
 _ROLES = ("worst defect", "median defect", "best defect", "worst normal")
@@ -100,7 +102,7 @@ def _costs(report: Report) -> dict[tuple[str, str], dict[str, str]]:
 def _plot(report: Report, block: Block) -> View | None:
     own = (s for s in settings(report.records) if s[:2] == (block.dataset, block.scope))
     setting = next(own, None)
-    return None if setting is None else latency_plot(report.records, setting)
+    return None if setting is None else latency_plot(report.records, setting, RANKED_BY[:1])
 
 
 def _strip(

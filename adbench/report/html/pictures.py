@@ -13,7 +13,7 @@ from PIL import Image
 from adbench.figures import gallery
 from adbench.figures.critical_difference import Ranking, critical_difference_figure, ranking
 from adbench.figures.curves import Curve
-from adbench.figures.latency import Setting, latency_figure, settings
+from adbench.figures.latency import SHOWN, Setting, latency_figure, settings
 from adbench.figures.style import drawing, svg
 from adbench.naming import device_title
 from adbench.report.html.cells import View
@@ -133,12 +133,9 @@ def _plot(title: str, *, alt: str = "", source: str = "", reason: str = "") -> V
     return {"title": title, "alt": alt, "source": source, "reason": reason}
 
 
-def plots(records: Sequence[Record], shown: Sequence[View]) -> list[View]:
-    """Accuracy against latency, where it is not `shown` already, and critical differences, or why
-    there are none."""
-    above = {view["title"] for view in shown}
-    found = [view for view in _latency(records) if view["title"] not in above]
-    return [*found, *_ranks(records)]
+def plots(records: Sequence[Record]) -> list[View]:
+    """Accuracy against latency and critical differences, or why there are none."""
+    return [*_latency(records), *_ranks(records)]
 
 
 def _latency(records: Sequence[Record]) -> list[View]:
@@ -150,11 +147,15 @@ def _latency(records: Sequence[Record]) -> list[View]:
     return found or [_plot("Accuracy against latency", reason=reason)]
 
 
-def latency_plot(records: Sequence[Record], setting: Setting) -> View:
-    """Of one data set, scope and device."""
+def latency_plot(
+    records: Sequence[Record], setting: Setting, metrics: Sequence[str] = SHOWN
+) -> View:
+    """Of one data set, scope and device; a panel a metric."""
     device = device_title(setting.device)
-    title = f"Accuracy against latency: {setting.dataset}, {setting.scope}, {device}"
-    source = _svg_uri(latency_figure, records, setting)
+    what = "accuracy" if len(metrics) > 1 else TITLES[metrics[0]]
+    title = f"{what} against latency: {setting.dataset}, {setting.scope}, {device}"
+    title = f"{title[0].upper()}{title[1:]}"
+    source = _svg_uri(latency_figure, records, setting, metrics)
     reason = "" if source else "no method was timed undisturbed on all of its categories"
     alt = f"{title}. The numbers are those of the timing and comparison tables."
     return _plot(title, alt=alt, source=source, reason=reason)
