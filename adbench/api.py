@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING, Literal
 from adbench.crew.agenda import Agenda, reusable
 from adbench.crew.reporter import Reporter
 from adbench.errors import StoreError
+from adbench.grid_files import keep_grid
 from adbench.launch import launch
 from adbench.launch.watch import Watch
+from adbench.loggers import logged
 from adbench.plan import Cell, Plan
+from adbench.report.image_table import image_frame
 from adbench.report.tables import frame, rows
 from adbench.request import Request, parse_executor
 from adbench.store.claims import ClaimWatch
@@ -57,6 +60,12 @@ def run(
     executor: str = "serial",
     slots: int | None = None,
     time_limit: float | None = None,
+    snapshots: int = 0,
+    budgets: str | Sequence[float] | None = None,
+    keep_maps: bool = False,
+    note: str | None = None,
+    tags: Sequence[str] = (),
+    log: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Run a grid and give its rows, one per method, category (or `mean`) and seed.
 
@@ -92,6 +101,13 @@ def run(
             "serial" start processes of their own, which need no `if __name__ == "__main__"`.
         slots: cells at a time, for executors but "serial"; None: one a GPU, or by cores.
         time_limit: seconds; a cell that it stops has no row, and the same call goes on with it.
+        keep_maps: whether maps are kept, for `load_scores`.
+        snapshots: score so many points along each training too.
+        budgets: shares of the steps, or a text like "0.25,0.5,1": trainings anew at parts of it,
+            whose rows have `budget=` in their variant.
+        note: a text that is kept with records.
+        tags: words that are kept with records.
+        log: tools that get losses, scores and pictures: "tensorboard", "mlflow", "wandb".
 
     Gives a DataFrame. Metrics are fractions, NaN where undefined; `status` is done, failed or
     skipped; `selector` names the run on a command line; `skill` is NaN where it is not known
@@ -129,9 +145,35 @@ def run(
         executor=executor,
         slots=slots,
         time_limit=time_limit,
+        snapshots=snapshots,
+        budgets=_listed(budgets),
+        keep_maps=keep_maps or bool(log),
+        note=note,
+        tags=tuple(tags),
+        log=tuple(log),
     )
-    result = execute(request, request.plan(), Reporter())
+    plan = request.plan()
+    if pending_cells(plan, request.store(), request.overwrite):
+        keep_grid(request)
+    with logged(Reporter(), request) as reporter:
+        result = execute(request, plan, reporter)
     return frame(rows(record for _, record in result.records))
+
+
+def _listed(budgets: str | Sequence[float] | None) -> str | None:
+    return budgets if budgets is None or isinstance(budgets, str) else ",".join(map(str, budgets))
+
+
+def load_scores(results: str | Path = "results") -> pd.DataFrame:
+    """What every test image scored: a row an image and finished cell, the newest record of each.
+
+    Columns: dataset, category, image (its path in the data set), defect, label (1 for a defect),
+    score (higher is more anomalous, in the method's own unit), method, variant, preset, scope,
+    seed, limit, and map: the file of the image's anomaly map, which `adbench.read_map` reads and
+    any program that reads 32-bit TIFF, or None where maps were not kept.
+    """
+    records = latest(Store(Path(results)).records(), budgets=True)
+    return image_frame(records, Path(results))
 
 
 def load_results(results: str | Path = "results") -> pd.DataFrame:

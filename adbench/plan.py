@@ -8,7 +8,6 @@ score key    predict key + masks + mask rule + metric definitions: names the rec
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -27,7 +26,6 @@ from adbench.contracts import (
 from adbench.data.selection import DataSelection
 from adbench.errors import UnknownNameError, UsageError
 from adbench.hyperparameters import build_hyperparameters, shortened_training, variant_name
-from adbench.machine.devices import gpu_visible
 from adbench.metrics.table import aupro_limits
 from adbench.registry import expand_group, load_method, refuse_shared_names
 from adbench.selectors import MethodSelector, parse_methods, parse_overrides
@@ -41,9 +39,6 @@ SCORE_ONLY = (
     "masks", "mask_rule", "mask_threshold", "aupro_limits", "metrics", "selected", "budget"
 )  # fmt: skip
 """Key parts on which no map depends."""
-CPU_FLOPS_PER_CORE = 8e10
-GPU_FLOPS = 4e13
-"""Sustained rates for rough estimates: a convolution network in bf16 or fp32."""
 
 
 @dataclass(frozen=True)
@@ -206,14 +201,6 @@ class Cell:
         """What a method may know of the trained categories: it is in the keys."""
         return told_of(self.data.dataset.card, self.categories)
 
-    def estimate_flops(self, *, trains: bool = True) -> float:
-        """Rough FLOPs of the whole cell; without `trains`, of one that finds its model there."""
-        method = self.build()
-        num_train = len(self.data.split(self.categories, "train"))
-        num_test = len(self.data.split(self.categories, "test"))
-        training = self.build(to_fit=True).training_flops(num_train) if trains else 0.0
-        return training + num_test * method.inference_flops(num_train)
-
 
 def told_of(card: DatasetCard, categories: Iterable[str]) -> dict[str, CategoryCard]:
     """The cards that a method gets: counts and digests, which a better card corrects, are left
@@ -341,25 +328,3 @@ def _expand(selector: MethodSelector) -> list[MethodSelector]:
     if selector.options:
         raise UsageError(f"{selector.name} takes no options: name the method, like NAME[k=v]")
     return [MethodSelector(name) for name in names]
-
-
-def work_of(cells: Sequence[Cell]) -> dict[str, float]:
-    """Rough FLOPs of each cell by its score key; of those that share a fit, the first trains."""
-    fits: set[str] = set()
-    work = {}
-    for cell in cells:
-        work[cell.score_key] = cell.estimate_flops(trains=cell.fit_key not in fits)
-        fits.add(cell.fit_key)
-    return work
-
-
-def estimate_seconds(cells: Sequence[Cell], *, gpu: bool | None = None) -> float:
-    """Rough seconds for these cells on this machine, from the methods' own FLOP estimates."""
-    return sum(work_of(cells).values()) / flops_per_second(gpu=gpu)
-
-
-def flops_per_second(*, gpu: bool | None = None) -> float:
-    """A rough sustained rate of this machine; `gpu`: whether it has one, None to look."""
-    has_gpu = gpu_visible() if gpu is None else gpu
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return GPU_FLOPS if has_gpu else CPU_FLOPS_PER_CORE * cores

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, partial
 from pathlib import Path
@@ -17,16 +17,18 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from adbench.errors import UnknownNameError, UsageError
-from adbench.text import at_home, parse_duration
+from adbench.errors import UnknownNameError, UsageError, shortened
+from adbench.text import at_home, is_printable, parse_duration
 
 if TYPE_CHECKING:
     from adbench.data.cache import DiskCache
-    from adbench.plan import Plan
+    from adbench.estimates import Estimate
+    from adbench.plan import Cell, Plan
     from adbench.store.folders import Store
 
 OVERWRITES = ("never", "failed", "timing", "all")
 EXECUTORS = ("serial", "local", "submitit", "ray")
+LOGS = ("tensorboard", "mlflow", "wandb")
 
 DataRoot = Annotated[
     Path | None,
@@ -241,8 +243,30 @@ class Request:
             help="parts of a device's training batch, gradients accumulated: less memory",
         ),
     ] = 1
+    note: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="why this is run; kept with its records, for `runs`"),
+    ] = None
+    tags: Annotated[
+        tuple[str, ...],
+        typer.Option(
+            "--tag", metavar="NAME", help="kept with its records, for `runs --tag`; repeatable"
+        ),
+    ] = ()
+
+    log: Annotated[
+        tuple[str, ...],
+        typer.Option(
+            metavar="TOOL",
+            help="tensorboard, mlflow or wandb (extras of that name): losses, scores and a sheet "
+            "of maps of each cell, in RESULTS/logs or where the tool is set to; keeps maps; "
+            "repeatable",
+        ),
+    ] = ()
 
     def __post_init__(self) -> None:
+        for tool in self.log:
+            _require_tool(tool)
         if self.overwrite not in OVERWRITES:
             raise UnknownNameError("--overwrite", self.overwrite, OVERWRITES)
         if self.budgets is not None and self.selected is not None:
@@ -250,6 +274,11 @@ class Request:
                 "--budgets with --selected: what was chosen was chosen for the whole training; "
                 "expected one of them"
             )
+        for option, text in (("--note", self.note), *(("--tag", tag) for tag in self.tags)):
+            if text is not None and not (text.strip() and is_printable(text) and len(text) <= 500):
+                raise UsageError(
+                    f"{option} {shortened(repr(text))}: expected a line of at most 500 characters"
+                )
         name, _ = parse_executor(self.executor)
         if self.slots is not None and self.slots < 1:
             raise UsageError(f"--slots {self.slots}: expected 1 or more")
@@ -262,11 +291,8 @@ class Request:
     def words(self) -> list[str]:
         """The command line that makes this request."""
         found: list[str] = []
-        for name, (_, option, default) in declared().items():
-            value = getattr(self, name)
-            # What is given first Typer takes for a default, until it reads the annotation.
-            flag = option.default if isinstance(option.default, str) else f"--{name}"
-            flag = flag.replace("_", "-")
+        for name, (_, _, default) in declared().items():
+            value, flag = getattr(self, name), flag_of(name)
             if value == default or (value == () and default is MISSING):
                 continue
             if isinstance(value, bool):
@@ -316,6 +342,13 @@ class Request:
         plan = choose(make(data=[select(name, root) for name in self.datasets]))
         return plan.shard(*shard) if shard else plan
 
+    def estimate(self, cells: Sequence[Cell]) -> Estimate:
+        """What these cells will take here, one after the other."""
+        from adbench.estimates import Conditions, estimate
+
+        own = Conditions(self.cache_folder, self.device, self.timing, self.snapshots)
+        return estimate(cells, own)
+
     def store(self) -> Store:
         """The results folder."""
         from adbench.store.folders import Store
@@ -335,6 +368,24 @@ def declared() -> dict[str, tuple[Any, Any, Any]]:
     """Of each field: its type, its option, and its default (`dataclasses.MISSING` for none)."""
     hints = get_type_hints(Request, include_extras=True)
     return {f.name: (*get_args(hints[f.name])[:2], f.default) for f in fields(Request)}
+
+
+def flag_of(name: str) -> str:
+    """What a field is called on the command line."""
+    option = declared()[name][1]
+    # What is given first Typer takes for a default, until it reads the annotation.
+    flag = option.default if isinstance(option.default, str) else f"--{name}"
+    return flag.replace("_", "-")
+
+
+def _require_tool(tool: str) -> None:
+    if tool not in LOGS:
+        raise UnknownNameError("--log", tool, LOGS)
+    if importlib.util.find_spec(tool) is None:
+        raise UsageError(
+            f"--log {tool}: the package {tool} is not installed; install it with: "
+            f"pip install 'adbench-diffusion[{tool}]'"
+        )
 
 
 def parse_executor(text: str) -> tuple[str, dict[str, str]]:

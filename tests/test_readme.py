@@ -42,6 +42,7 @@ def test_every_option_that_the_readme_names_exists(invoke: Invoke) -> None:
             "plan",
             "report",
             "runs",
+            "prune",
             "select",
             "selected",
             "gate",

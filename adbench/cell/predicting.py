@@ -48,9 +48,11 @@ def _with_parts(prediction: Prediction) -> list[Prediction]:
 def predict_missing(
     method: Callable[[], Method], images: Images, chunks: PredictionChunks, divisor: int = 1
 ) -> Iterator[int]:
-    """Fill the missing chunks, yielding the number of images done; builds the method if needed."""
+    """Fill the missing chunks, yielding the number of images done, first that of before; builds the
+    method if needed."""
     missing = chunks.missing()
     done = len(images) - sum(stop - start for start, stop in missing)
+    yield done
     if not missing:
         return
     fitted = method()

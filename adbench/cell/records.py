@@ -67,8 +67,13 @@ def data_notes(cell: Cell) -> dict[str, Any]:
 
 
 def cell_environment(cell: Cell, settings: Settings) -> dict[str, Any]:
-    """The environment block, and whether this is the second try of a cell that lacked memory."""
+    """The environment block, what the user said of the run, and whether this is the second try of
+    a cell that lacked memory."""
     found = environment(settings.device, settings.precision) | plugin_environment(cell)
+    if settings.note is not None:
+        found["note"] = settings.note
+    if settings.tags:
+        found["tags"] = list(settings.tags)
     if settings.batch_divisor > 1:
         found["out_of_memory"] = f"tried again with 1/{settings.batch_divisor} of a batch at a time"
     return found

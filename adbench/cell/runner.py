@@ -19,9 +19,11 @@ from adbench.cell.records import (
 )
 from adbench.cell.settings import Progress, Settings, cell_context
 from adbench.cell.snapshots import SnapshotTaker, scored_snapshot
+from adbench.cell.stopwatch import Stopwatch
 from adbench.contracts import Images, Method, Sample, Team
 from adbench.contracts.interruptions import OutOfMemory, TimeLimitReached, is_out_of_memory
 from adbench.errors import StoreError
+from adbench.estimates import learn_cell
 from adbench.machine.devices import device_name
 from adbench.machine.load import ForeignLoad
 from adbench.machine.memory import PeakMemory
@@ -55,6 +57,8 @@ class CellRun:
             deadline=settings.deadline,
         )
         self.context = cell_context(cell, settings, self.checkpoint, progress)
+        self.watch = Stopwatch(settings.cache)
+        self._predicted = 0
         self._method: Method | None = None
 
     def finish(self) -> Record:
@@ -79,11 +83,23 @@ class CellRun:
             record = failed_record(cell, error, settings)
         self._require_claim()
         record = folder.write_record(record)
+        if settings.keep_maps and record.status == "done":
+            bounds = chunk_bounds(record.images["category"])
+            PredictionChunks(folder.predictions, bounds).give_files(record.images["id"])
         if record.status != "failed":
             folder.tidy(keep_maps=settings.keep_maps)
             if not settings.keep_model:
                 folder.drop_models()
+        if record.status == "done":
+            self._learn()
         return record
+
+    def _learn(self) -> None:
+        """Keep what the stages took, of those that began here and were worked on alone."""
+        seconds, own = self.watch.seconds(), self.settings
+        if self.checkpoint.resumes or own.fit_devices > 1:
+            seconds = {stage: n for stage, n in seconds.items() if stage not in ("fit", "features")}
+        learn_cell(own.cache.folder, own.device, self.cell, seconds, self._predicted)
 
     def time_again(self, record: Record) -> Record:
         """Measure a finished cell's inference again with its kept model; scores stay as they are.
@@ -114,16 +130,17 @@ class CellRun:
             report |= self._describe(self._fitted())
         images = self._images(samples)
         self._predict(self._fitted, images, chunks)
-        geometry = cell.build().geometry
-        masks = cell.data.masks(samples, geometry, cell.mask_rule, settings.cache)
         self.progress("score", 0, 1)
-        metrics = score_categories(samples, chunks, masks, AUPRO_LIMITS)
-        parts = {
-            name: score_categories(samples, part, masks, AUPRO_LIMITS)
-            for name, part in chunks.parts().items()
-        }
-        write_pixel_statistics(self.folder.pixels, samples, chunks, masks)
-        snapshots = self._snapshots(samples, bounds, images, masks)
+        with self.watch.stage("score"):
+            geometry = cell.build().geometry
+            masks = cell.data.masks(samples, geometry, cell.mask_rule, settings.cache)
+            metrics = score_categories(samples, chunks, masks, AUPRO_LIMITS)
+            parts = {
+                name: score_categories(samples, part, masks, AUPRO_LIMITS)
+                for name, part in chunks.parts().items()
+            }
+            write_pixel_statistics(self.folder.pixels, samples, chunks, masks)
+            snapshots = self._snapshots(samples, bounds, images, masks)
         return cell_record(
             cell,
             "done",
@@ -143,12 +160,15 @@ class CellRun:
         self, method: Callable[[], Method], images: Images, chunks: PredictionChunks
     ) -> None:
         """Fill the chunks; raises `TimeLimitReached` between two of them."""
-        self.progress("predict", 0, len(images))
-        for done in predict_missing(method, images, chunks, self.settings.batch_divisor):
-            self.progress("predict", done, len(images))
-            self._require_claim()
-            if done < len(images) and self.checkpoint.is_late():
-                raise TimeLimitReached
+        before = None
+        with self.watch.stage("predict"):
+            for done in predict_missing(method, images, chunks, self.settings.batch_divisor):
+                self._predicted += 0 if before is None else done - before
+                before = done
+                self.progress("predict", done, len(images))
+                self._require_claim()
+                if done < len(images) and self.checkpoint.is_late():
+                    raise TimeLimitReached
 
     def _snapshots(
         self, samples: list[Sample], bounds: list[tuple[int, int]], images: Images, masks: Masks
@@ -194,7 +214,7 @@ class CellRun:
         )
         memory, load = PeakMemory(self.settings.device), ForeignLoad()
         hits = self.settings.cache.hits
-        with self._team() as team:
+        with self._team() as team, self.watch.stage("fit"):
             context = replace(self.context, team=team, snapshot=snapshot)
             try:
                 method = cell.build(to_fit=True).fit(train, context)
@@ -259,7 +279,8 @@ class CellRun:
     def _images(self, samples: list[Sample]) -> Images:
         self.progress("read", 0, len(samples))
         geometry = self.cell.build().geometry
-        return self.cell.data.images(samples, geometry, self.settings.cache)
+        with self.watch.stage("read"):
+            return self.cell.data.images(samples, geometry, self.settings.cache)
 
     def _kept_timing(self) -> dict[str, Any] | None:
         kept = self.folder.timing()
@@ -277,6 +298,8 @@ class CellRun:
         self.progress("time", 0, 1)
         if self.settings.batch_divisor > 1:  # a batch is at most as large as what there is
             images = images[: max(1, self._fitted().batch_size // self.settings.batch_divisor)]
-        measured = measure_inference(self._fitted(), images, self.settings.device)
+        fitted = self._fitted()
+        with self.watch.stage("time"):
+            measured = measure_inference(fitted, images, self.settings.device)
         self.folder.write_timing(measured)
         return measured

@@ -28,6 +28,7 @@ class Settings:
         fit_devices: devices that train a cell together, where its method can.
         accumulate: parts in which each of them works through its share of a batch.
         snapshots: how many points along a training are scored, its end included; 0 for none.
+        note, tags: what the user said of the run, for its records.
         recruit: calls up the team for a cell's `fit`, given `batch_divisor`; None for one device.
     """
 
@@ -43,6 +44,8 @@ class Settings:
     fit_devices: int = 1
     accumulate: int = 1
     snapshots: int = 0
+    note: str | None = None
+    tags: tuple[str, ...] = ()
     recruit: Callable[[Cell, int], AbstractContextManager[Team]] | None = None
 
     def division(self, cell: Cell) -> tuple[int, int]:

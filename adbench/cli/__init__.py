@@ -4,6 +4,8 @@ A command is one function: its options (those of several commands stand in `opti
 and a call, imported there and then, of what does the work in a lower package.
 """
 
+import sys
+
 # Importing a module adds its commands, and `--help` lists them in this order.
 # isort: off
 from adbench.cli import cli_runs as _runs  # noqa: F401
@@ -18,4 +20,12 @@ from adbench.cli.exits import end
 
 def main() -> None:
     """Entry point: one line for a user's mistake, never a traceback."""
-    end(app)
+    end(app, _expand_grid)
+
+
+def _expand_grid() -> None:
+    """Put the words of `--grid FILE` in its place."""
+    if sys.argv[1:2] in (["run"], ["plan"]) and any(w.startswith("--grid") for w in sys.argv):
+        from adbench.grid_files import expanded
+
+        sys.argv[1:] = expanded(sys.argv[1:])

@@ -12,12 +12,12 @@ from adbench.cli.app import app
 from adbench.cli.options import (
     CommandInPanels,
     ExplainCache,
+    Grid,
     Json,
     Plot,
     Yes,
     running_cells,
     searching_cells,
-    selecting_cells,
 )
 from adbench.request import Request
 from adbench.text import at_home
@@ -33,6 +33,7 @@ def run(
     yes: Yes = False,
     explain_cache: ExplainCache = False,
     as_json: Json = False,
+    grid: Grid = None,
     worker: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Train and score every cell of a grid that is not there yet, then print the table.
@@ -45,6 +46,7 @@ def run(
     adbench run --methods all --dataset mpdd --data-root DIR
     adbench run --methods 'lafite[tau=200|300]' --dataset mpdd:tubes --seeds 0-4 --preset fast
     adbench run --methods all --dataset mpdd --executor local --slots 4 --time-limit 8h
+    adbench run --grid results/runs/NAME.yaml --seeds 1
     """
     if worker is not None:
         from adbench.select.apply import chosen_by
@@ -54,7 +56,7 @@ def run(
     from adbench.cli import run as commands
 
     commands.run(
-        replace(request, keep_maps=request.keep_maps or figures),
+        replace(request, keep_maps=request.keep_maps or figures or bool(request.log)),
         explain=explain_cache,
         figures=figures,
         assume_yes=yes,
@@ -63,8 +65,13 @@ def run(
 
 
 @app.command(cls=CommandInPanels)
-@selecting_cells
-def plan(request: Request, explain_cache: ExplainCache = False, as_json: Json = False) -> None:
+@running_cells
+def plan(
+    request: Request,
+    explain_cache: ExplainCache = False,
+    as_json: Json = False,
+    grid: Grid = None,
+) -> None:
     """Show the cells of a run, which are there already and a rough estimate; run nothing."""
     from adbench.cli import run as commands
 

@@ -10,6 +10,7 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
 import typer
@@ -29,14 +30,14 @@ _WrongUsage = cast(type[Exception], typer.BadParameter.__mro__[1])
 _format_warning = warnings.formatwarning
 
 
-def end(app: typer.Typer) -> NoReturn:
-    """Run the command line on `sys.argv` and exit."""
+def end(app: typer.Typer, prepare: Callable[[], None]) -> NoReturn:
+    """Run the command line on `sys.argv`, as `prepare` leaves it, and exit."""
     _require_streams()
     warnings.formatwarning = _printable_warning  # type: ignore[assignment]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for terminals that lack a letter
-    code = _call(app)
+    code = _call(app, prepare)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -59,10 +60,11 @@ def _require_streams() -> None:
         sys.exit(_fail(message, WRONG_USAGE))
 
 
-def _call(app: typer.Typer) -> int:
+def _call(app: typer.Typer, prepare: Callable[[], None]) -> int:
     # Not by `app()`, which answers an interrupt and a closed pipe in a way of its own.
     command = get_command(app)
     try:
+        prepare()
         with command.make_context("adbench", sys.argv[1:]) as context:
             command.invoke(context)
         return OK

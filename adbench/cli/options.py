@@ -27,6 +27,15 @@ def _out_file(path: Path | None) -> Path | None:
 ExplainCache = Annotated[
     bool, typer.Option("--explain-cache", help="say why each cell is or is not reused")
 ]
+Grid = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.yaml",
+        help="take the options from a file, as every run leaves one in RESULTS/runs; those given "
+        "here count instead",
+    ),
+]
+"""For the help alone: `grid_files.expanded` has put the file's words in its place."""
 Yes = Annotated[bool, typer.Option("--yes", help="run even where it takes days")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else, on stdout")]
 Plot = Annotated[
@@ -136,15 +145,12 @@ def _only(
 
 
 _REQUEST = _request_parameters()
-_UP_TO = 1 + next(i for i, p in enumerate(_REQUEST) if p.name == "overwrite")
 _OF_NORMALS = (
     "methods", "datasets", "preset", "overrides", "scope", "limit", "data_root", "results",
     "cache_folder", "device",
 )  # fmt: skip
 running_cells = _taking("request", _request, _REQUEST)
 """All that a request can say."""
-selecting_cells = _taking("request", _request, _REQUEST[:_UP_TO])
-"""What it says of which cells, and which of them to run again."""
 searching_cells = _taking("request", _request, [p for p in _REQUEST if p.name in _OF_NORMALS])
 """What it says of cells on training images alone."""
 selecting_records = _taking("only", _only, _parameters(_only))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from adbench.crew.reporter import Reporter
 from adbench.data.findings import with_root
-from adbench.plan import Cell, work_of
+from adbench.plan import Cell
 from adbench.store.records import Record, mean_metrics
 from adbench.text import counted
 
@@ -42,14 +42,21 @@ class _Running:
     began: float
     stage_began: float
     printed: float
+    expected: float
     stage: str = ""
 
 
 class ConsoleReporter(Reporter):
-    """Prints to stderr, so that stdout stays a table or JSON."""
+    """Prints to stderr, so that stdout stays a table or JSON.
+
+    Attributes:
+        alone: how many cells have run to their end.
+        worked: seconds that they took.
+    """
 
     def __init__(self, console: Console, work: Mapping[str, float] | None = None) -> None:
-        """`work`: rough work of each cell to run, in any unit, by score key; None: all alike."""
+        """`work`: estimated seconds of each cell to run, by score key; None: all alike."""
+        self.alone, self.worked = 0, 0.0
         self._console = console
         self._work = dict(work or {})
         self._worked = 0.0
@@ -61,7 +68,8 @@ class ConsoleReporter(Reporter):
     def cell_started(self, cell: Cell, number: int, total: int) -> None:
         """A new live line, or a plain one."""
         head, now = _head(cell, number, total, number - 1), time.monotonic()
-        self._running[id(cell)] = _Running(head, head, now, now, now)
+        expected = self._work.get(cell.score_key, 0.0)
+        self._running[id(cell)] = _Running(head, head, now, now, now, expected)
         self._highest = max(self._highest, number)
         if not self._console.is_terminal:
             self._say(f"{head}: started")
@@ -85,13 +93,20 @@ class ConsoleReporter(Reporter):
             line.stage, line.stage_began = stage, now
         line.text = f"{line.head}: {_STAGES.get(stage, stage)} {done}/{total}"
         line.text += "".join(f", {name} {value:.4g}" for name, value in numbers.items())
-        if 0 < done < total:
-            line.text += f", {_clock((now - line.stage_began) / done * (total - done))} left"
+        if left := self._left(line, now, done, total):
+            line.text += f", about {_clock(left)} left"
         if self._console.is_terminal:
             self._refresh()
         elif now - line.printed >= PLAIN_SECONDS:
             line.printed = now
             self._say(line.text)
+
+    def _left(self, line: _Running, now: float, done: int, total: int) -> float:
+        """Seconds of a cell that are left, 0 for less than one or an unknown number: by the pace of
+        the stage, and of what comes after it by the estimate."""
+        stage = (now - line.stage_began) / done * (total - done) if 0 < done < total else 0.0
+        left = max(stage, line.expected - (now - line.began))
+        return left if left >= 1 else 0.0
 
     def cell_finished(self, cell: Cell, record: Record, number: int, total: int) -> None:
         """One line with the outcome, the time taken and the time left for the grid."""
@@ -104,6 +119,8 @@ class ConsoleReporter(Reporter):
         if self._worked and self._work:  # cells that share a fit, and methods, differ by far
             ahead = sum(self._work.values()) / self._worked
         clocks = [] if line is None else [_clock(now - line.began)]
+        self.alone += line is not None
+        self.worked += 0.0 if line is None else now - line.began
         clocks += [f"about {_clock((now - self._began) * ahead)} left"] if cells_left else []
         outcome = with_root(_outcome(record), cell.data.root)
         told = f" ({', '.join(clocks)})" if clocks else ""
@@ -158,11 +175,12 @@ class ConsoleReporter(Reporter):
 
 
 @contextmanager
-def watched(cells: Sequence[Cell]) -> Iterator[Reporter]:
-    """What hears of a run of these; what a method prints meanwhile is no part of our output."""
+def watched(seconds: Mapping[str, float]) -> Iterator[ConsoleReporter]:
+    """What hears of a run of cells, of which the `seconds` are estimated by score key; what a
+    method prints meanwhile is no part of our output."""
     from adbench.consoles import stderr_console
 
-    reporter = ConsoleReporter(stderr_console(), work_of(cells))
+    reporter = ConsoleReporter(stderr_console(), seconds)
     try:
         with redirect_stdout(sys.stderr):
             yield reporter

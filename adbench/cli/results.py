@@ -1,4 +1,4 @@
-"""The commands that show a results folder: report, figures, runs, status."""
+"""The commands on a results folder: report, figures, runs, prune, status."""
 
 from __future__ import annotations
 
@@ -81,6 +81,14 @@ def report(
         bool,
         typer.Option("--budgets", help="instead: scores of trainings at parts of the steps"),
     ] = False,
+    images: Annotated[
+        bool,
+        typer.Option(
+            "--images",
+            help="instead: label and score of every test image, and (csv, --json) the file of its "
+            "kept map",
+        ),
+    ] = False,
     only: Only,
     as_json: Json = False,
 ) -> None:
@@ -96,7 +104,7 @@ def report(
     text = report_text(
         results, style, only, layout=layout, cells=cells, transpose=transpose,
         published=published, fragment=fragment, notes=notes,
-        kinds=("snapshots",) * snapshots + ("budgets",) * budgets,
+        kinds=("snapshots",) * snapshots + ("budgets",) * budgets, images=images,
     )  # fmt: skip
     deliver(text, out, coloured=style == "terminal")
 
@@ -122,18 +130,39 @@ def figures(
 def runs(
     results: Results = Path("results"),
     every: Annotated[bool, typer.Option("--all", help="superseded records too")] = False,
+    tag: Annotated[
+        str | None, typer.Option(metavar="NAME", help="only those of `run --tag NAME`")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the records of a results folder, oldest first."""
-    from adbench.report.folder import record_line, record_list
+    """List the records of a results folder, oldest first, with their tags and notes."""
+    from adbench.report.folder import record_lines, record_list
     from adbench.text import print_json, show
 
-    listed = record_list(results, every=every)
+    listed = record_list(results, every=every, tag=tag)
     if as_json:
         print_json(listed)
         return
-    for line in map(record_line, listed) if listed else [f"no record in {results}"]:
+    for line in record_lines(listed) if listed else [f"no record in {results}"]:
         show(line)
+
+
+@app.command()
+def prune(
+    results: Results = Path("results"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what would go, and remove nothing")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Remove what no table uses: superseded records with their models and maps, damaged files.
+
+    Superseded is what `runs --all` lists and `runs` does not: of older code, data or settings.
+    `history` then shows what is left. What another run works on stays.
+    """
+    from adbench.cli.prune import prune
+
+    prune(results, dry_run=dry_run, assume_yes=yes)
 
 
 @app.command()

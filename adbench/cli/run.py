@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from adbench.cli.explain import explain_cell
 from adbench.cli.progress import watched
 from adbench.data.findings import with_root
 from adbench.errors import DataError, StoreError, UsageError
+from adbench.estimates import Measured, learn
+from adbench.grid_files import keep_grid
+from adbench.loggers import logged
 from adbench.machine.devices import gpu_visible
 from adbench.machine.environment import package_versions
-from adbench.plan import Cell, Plan, estimate_seconds
+from adbench.plan import Cell, Plan
 from adbench.report.folder import tables_text
 from adbench.report.tables import part_rows, public, rows
 from adbench.request import Request, parse_executor
@@ -32,12 +36,15 @@ def run(request: Request, *, explain: bool, figures: bool, assume_yes: bool, as_
     """`adbench run`; exits by the outcome."""
     plan, pending = _planned(request, explain=explain, quiet=False)
     refuse_inside_data(plan.cells, {"--results": request.results})
-    say(_total(plan, pending))
+    say(_total(plan, pending, request))
     runs_here = parse_executor(request.executor)[0] in ("serial", "local")
     if pending and runs_here and not assume_yes:
-        refuse_if_hopeless(pending, request.preset)
-    with watched(pending) as reporter:
-        result = execute(request, plan, reporter)
+        refuse_if_hopeless(pending, request)
+    began = time.monotonic()
+    if pending:
+        keep_grid(request)
+    with watched(request.estimate(pending).cells) as reporter, logged(reporter, request) as heard:
+        result = execute(request, plan, heard)
     records = [record_as_asked(cell, record) for cell, record in result.records]
     _print_outcome(records, result, request.results, as_json)
     _point_at_data(result.records)
@@ -46,6 +53,9 @@ def run(request: Request, *, explain: bool, figures: bool, assume_yes: bool, as_
 
         outcomes = [(cell, r) for (cell, _), r in zip(result.records, records, strict=True)]
         draw_run(outcomes, request.results, request.open_cache(), request.device)
+    elif runs_here and reporter.alone == len(pending) > 0:
+        around = time.monotonic() - began - reporter.worked
+        learn(request.open_cache().folder, request.device, [Measured.around(around)])
     raise SystemExit(result.exit_code)
 
 
@@ -53,6 +63,7 @@ def plan(request: Request, *, explain: bool, as_json: bool) -> None:
     """`adbench plan`."""
     planned, pending = _planned(request, explain=explain, quiet=as_json)
     open_ = {id(cell) for cell in pending}
+    seconds = request.estimate(planned.cells).cells
     if as_json:
         print_json(
             [
@@ -62,16 +73,16 @@ def plan(request: Request, *, explain: bool, as_json: bool) -> None:
                     "variant": cell.variant,
                     "key": cell.score_key,
                     "cached": id(cell) not in open_,
-                    "estimate_seconds": estimate_seconds([cell]),
+                    "estimate_seconds": seconds[cell.score_key],
                 }
                 for cell in planned.cells
             ]
         )
         return
     for cell in planned.cells:
-        cost = f"about {duration(estimate_seconds([cell]))}"
+        cost = f"about {duration(seconds[cell.score_key])}"
         show(f"{cell.title}: {cost if id(cell) in open_ else 'there already'}")
-    show(_total(planned, pending))
+    show(_total(planned, pending, request))
 
 
 def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, list[Cell]]:
@@ -103,10 +114,10 @@ def _announce(plan: Plan) -> None:
         say(f"{finding.severity}: {name}: {text}")
 
 
-def _total(plan: Plan, pending: Sequence[Cell]) -> str:
+def _total(plan: Plan, pending: Sequence[Cell], request: Request) -> str:
     text = f"{counted(len(plan.cells), 'cell')}, {len(plan.cells) - len(pending)} there already"
     if pending:
-        text += f", {len(pending)} to run, about {duration(estimate_seconds(pending))}"
+        text += f", {len(pending)} to run, about {duration(request.estimate(pending).total)}"
     return text
 
 
@@ -133,9 +144,9 @@ def refuse_inside_data(cells: Iterable[Cell], places: Mapping[str, Path | None])
                 )
 
 
-def refuse_if_hopeless(cells: Sequence[Cell], preset: str) -> None:
+def refuse_if_hopeless(cells: Sequence[Cell], request: Request) -> None:
     """Raise `UsageError` where no GPU is found and the estimate exceeds 12 hours."""
-    hours = estimate_seconds(cells) / 3600
+    hours = request.estimate(cells).total / 3600
     if gpu_visible() or hours <= MAX_HOURS_WITHOUT_GPU:
         return
     words = [word for word in sys.argv[1:] if not word.startswith("--preset=")]
@@ -143,8 +154,8 @@ def refuse_if_hopeless(cells: Sequence[Cell], preset: str) -> None:
         del words[words.index("--preset") : words.index("--preset") + 2]
     command = shlex.join(["adbench", *words, "--preset", "fast"])
     raise UsageError(
-        f"no GPU was found and {counted(len(cells), 'cell')} with --preset {preset} would take "
-        f"about {hours:,.0f} hours here (limit {MAX_HOURS_WITHOUT_GPU:.0f}); run `{command}`, "
+        f"no GPU was found and {counted(len(cells), 'cell')} with --preset {request.preset} would "
+        f"take about {hours:,.0f} hours here (limit {MAX_HOURS_WITHOUT_GPU:.0f}); run `{command}`, "
         "or the same with --yes to go ahead"
     )
 

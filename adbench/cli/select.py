@@ -42,7 +42,8 @@ def select(
     _refuse_bad_targets(searches, request.results, target, plot)
     for note in notes:
         say(f"note: {note}")
-    with watched(_announced(request, searches, assume_yes)) as reporter:
+    pending = _announced(request, searches, assume_yes)
+    with watched(request.estimate(pending).cells) as reporter:
         selection = run_searches(
             request, searches, reporter, lambda *asked: execute(*asked).records
         )
@@ -110,14 +111,13 @@ def _refuse_bad_targets(
 
 def _announced(request: Request, searches: Sequence[Search], assume_yes: bool) -> list[Cell]:
     """The cells that are left to be tried, once it is said what they cost."""
-    from adbench.plan import estimate_seconds
     from adbench.select.search import pending_cells
 
     tried = sum(len(step.values) for search in searches for step in search.steps)
     pending = pending_cells(request, searches)
     text = f"{counted(len(searches), 'search')}, {counted(tried, 'value')}, "
-    left = f"{len(pending)} to try, about {duration(estimate_seconds(pending))}"
+    left = f"{len(pending)} to try, about {duration(request.estimate(pending).total)}"
     say(text + (left if pending else "all there already"))
     if not assume_yes:
-        refuse_if_hopeless(pending, request.preset)
+        refuse_if_hopeless(pending, request)
     return pending

@@ -118,6 +118,7 @@ class DiskCache:
             go, but none that this object opened and none that any process has mapped. None:
             no limit.
         hits, misses: how many calls of `array` were answered from disk, and how many computed.
+        seconds: how long it took to compute them.
     """
 
     def __init__(self, folder: Path, limit_bytes: int | None) -> None:
@@ -125,6 +126,7 @@ class DiskCache:
         self.limit_bytes = limit_bytes
         self.hits = 0
         self.misses = 0
+        self.seconds = 0.0
         self._verified: dict[str, tuple[int, int, int]] = {}
         self._swept = False
 
@@ -152,8 +154,8 @@ class DiskCache:
             return found
         self.misses += 1
         if not self._may_store():
-            return _computed(entry, fill)
-        self._store(entry, fill)
+            return _computed(entry, self._timed(fill))
+        self._store(entry, self._timed(fill))
         stored = self._open(entry)
         if stored is None:
             raise StoreError(
@@ -161,6 +163,15 @@ class DiskCache:
                 "program cleans this folder; name one of its own in ADBENCH_CACHE"
             )
         return stored
+
+    def _timed(self, fill: Fill) -> Fill:
+        def timed(content: NDArray[Any]) -> None:
+            began, before = time.monotonic(), self.seconds
+            fill(content)
+            # Not the sum of both: one that is computed from another holds that one's seconds.
+            self.seconds = before + time.monotonic() - began
+
+        return timed
 
     def _open(self, entry: Entry) -> NDArray[Any] | None:
         path, remedy = self.folder / entry.name, "computed again; if this repeats, check the disk"

@@ -26,7 +26,6 @@ from adbench.launch.processes import STDERR_LINES, Machine, Place, portable_line
 from adbench.launch.ray_tasks import PATIENCE_SECONDS
 from adbench.launch.slots import make_slots, visible_gpus, whole_machine
 from adbench.launch.watch import Watch
-from adbench.plan import estimate_seconds
 from adbench.request import Request
 from adbench.store.owners import process_start
 from adbench.text import say
@@ -188,8 +187,10 @@ class Jobs:
         """Submit as many jobs as can be of use to these cells."""
         fits = len({cell.fit_key for cell in cells})
         count = min(fits, self._parallel)
-        gpu = self._request.device != "cpu"  # a launcher may have none where its jobs have one
-        each = [estimate_seconds([cell], gpu=gpu) for cell in cells]
+        # A launcher may have no GPU where its jobs have one.
+        device = "cpu" if self._request.device == "cpu" else "cuda"
+        there = replace(self._request, device=device)
+        each = [there.estimate([cell]).total for cell in cells]
         minutes = self._minutes(max(*each, sum(each) / count, 0.0))
         limit = self._request.time_limit or 60.0 * minutes
         left = limit - min(600.0, limit / 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -93,6 +94,16 @@ def synchronise(device: str) -> None:
 def gpu_visible() -> bool:
     """Whether an NVIDIA driver shows a GPU; asked without importing torch."""
     return any(Path("/proc/driver/nvidia/gpus").glob("*")) or Path("/dev/nvidia0").exists()
+
+
+def gpu_models() -> list[str]:
+    """Names of the GPUs that an NVIDIA driver tells of, sorted, each once."""
+    found = set()
+    for path in Path("/proc/driver/nvidia/gpus").glob("*/information"):
+        with suppress(OSError):
+            lines = path.read_text(errors="replace").splitlines()
+            found |= {line.partition(":")[2].strip() for line in lines if line.startswith("Model")}
+    return sorted(found)
 
 
 def _cpuinfo(field: str) -> str:

@@ -11,9 +11,12 @@ from adbench.errors import UnknownNameError, UsageError
 from adbench.report import formats
 from adbench.report.comparison import DEFAULT_CELLS
 from adbench.report.footnotes import footnotes
+from adbench.report.image_table import ImageReport
 from adbench.report.report import Report
 from adbench.report.reported import published_numbers
+from adbench.report.spreadsheet import rows_csv
 from adbench.report.tables import TITLES, public
+from adbench.report.trainings import TrainingReport
 from adbench.store.comparability import newness
 from adbench.store.folders import Store
 from adbench.store.newest import latest
@@ -37,6 +40,7 @@ def report_text(
     fragment: bool = False,
     notes: str = "short",
     kinds: tuple[str, ...] = (),
+    images: bool = False,
 ) -> str:
     """The tables of the selected records; `style` is one of `FORMATS` or json, the rest are the
     options of `adbench report`, `kinds` some of `trainings.KINDS`. Raises `UsageError` for options
@@ -54,17 +58,20 @@ def report_text(
     if not is_paper and shaped:
         raise UsageError("--cells and --transpose shape --layout paper: found --layout long")
     metrics = _metrics(cells) if cells else DEFAULT_CELLS
-    if kinds and (layout or shaped or published or style == "html"):
+    own = (*kinds, *(("images",) if images else ()))
+    if own and (layout or shaped or published or style == "html" or (images and kinds)):
         raise UsageError(
-            f"--{kinds[0]} is a table of its own, for --format terminal, markdown, latex, csv and "
+            f"--{own[0]} is a table of its own, for --format terminal, markdown, latex, csv and "
             "--json: leave the other options out"
         )
     every = latest(Store(results).records(), budgets="budgets" in kinds)
     records = [r for r in every if all(v in (None, _facts(r)[k]) for k, v in only.items())]
     if not records and style != "json":
         raise UsageError(_nothing(results, every, only))
+    if images:
+        return _of_its_own(ImageReport(records, results=results), results, style, fragment)
     if kinds:
-        return _trainings(records, results, style, fragment, kinds)
+        return _of_its_own(TrainingReport(records, kinds=kinds), results, style, fragment)
     numbers = published_numbers() if published else ()
     report = Report(
         records, numbers, "paper" if is_paper else "long", metrics, transpose, notes == "full"
@@ -83,21 +90,18 @@ def report_text(
     return writers[style](report)
 
 
-def _trainings(
-    records: Sequence[Record], results: Path, style: str, fragment: bool, kinds: tuple[str, ...]
+def _of_its_own(
+    report: TrainingReport | ImageReport, results: Path, style: str, fragment: bool
 ) -> str:
-    from adbench.report.trainings import TrainingReport
-
-    report = TrainingReport(records, kinds=kinds)
     if style == "json":
         return json_text(report.all_rows) + "\n"
-    report.require_points(results)
+    report.require_rows(results)
     if style == "latex":
         from adbench.report.latex import latex
 
         return latex(report, fragment)
     if style == "csv":
-        return report.csv()
+        return rows_csv(report.all_rows)
     return formats.markdown(report) if style == "markdown" else _terminal(report)
 
 
@@ -118,27 +122,39 @@ def _json(report: Report) -> str:
     return json_text(public(report.all_rows)) + "\n"
 
 
-def record_list(results: Path, *, every: bool) -> list[dict[str, Any]]:
-    """What `adbench runs --json` says of the latest record of each cell, or of every one."""
+def record_list(results: Path, *, every: bool, tag: str | None = None) -> list[dict[str, Any]]:
+    """What `adbench runs --json` says of the latest record of each cell, or of every one; of those
+    with a tag, where one is named."""
     records = Store(results).records()
-    return [
+    found = [
         _summary(r)
         for r in sorted(records if every else latest(records, budgets=True), key=newness)
     ]
+    tags = sorted({own for summary in found for own in summary["tags"]})
+    if tag is not None and tag not in tags:
+        raise UnknownNameError(f"tag in {results}", tag, tags)
+    return [summary for summary in found if tag in (None, *summary["tags"])]
 
 
-def record_line(summary: Mapping[str, Any]) -> str:
-    """One of them in a line, without the traceback of a failure."""
-    auroc = summary["image_auroc"]
-    outcome = "" if auroc is None else f" image AUROC {100 * auroc:.2f}"
-    if summary["failure"] is not None:
-        outcome = f" {summary['failure']['type']}: {summary['failure']['message']}"
-    variant = f"[{summary['variant']}]" if summary["variant"] else ""
-    return (
-        f"{summary['created']} {summary['key'][:12]} {summary['status']:7s} "
-        f"{summary['dataset']}:{','.join(summary['categories'])} {summary['method']}{variant} "
-        f"{summary['preset']} {summary['scope']} seed {summary['seed']}{outcome}"
-    )
+def record_lines(listed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line each, in columns: id, name, outcome and when; then tags and the note."""
+    rows = [_line(summary) for summary in listed]
+    widths = [max(map(len, column)) for column in zip(*(row[:3] for row in rows), strict=True)]
+    return [
+        "  ".join([*(text.ljust(n) for text, n in zip(row, widths, strict=False)), *row[3:]])
+        for row in rows
+    ]
+
+
+def _line(summary: Mapping[str, Any]) -> list[str]:
+    """Without the traceback of a failure."""
+    auroc, failure = summary["image_auroc"], summary["failure"]
+    outcome = summary["status"] if auroc is None else f"image AUROC {100 * auroc:.2f}"
+    when = summary["created"].replace("T", " ")[:16]
+    said = [f"#{tag}" for tag in summary["tags"]]
+    said += [f'"{summary["note"]}"'] if summary["note"] else []
+    said += [f"{failure['type']}: {failure['message']}"] if failure is not None else []
+    return [summary["key"][:12], summary["name"], outcome, when, *said]
 
 
 def _metrics(cells: str) -> tuple[str, ...]:
@@ -173,6 +189,7 @@ def _summary(record: Record) -> dict[str, Any]:
     return {
         "created": record.created,
         "key": record.keys["score"],
+        "name": record.name,
         "status": record.status,
         **{name: record.identity[name] for name in names},
         "preset": record.preset,
@@ -181,4 +198,6 @@ def _summary(record: Record) -> dict[str, Any]:
         "image_auroc": mean.get("image_auroc"),
         "failure": record.failure.model_dump() if record.failure is not None else None,
         "notes": footnotes([record]),
+        "note": record.environment.get("note"),
+        "tags": record.environment.get("tags", []),
     }

@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from adbench.text import printable
@@ -24,6 +24,12 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerows([_cell(value) for value in row] for row in rows)
     return buffer.getvalue()
+
+
+def rows_csv(rows: Sequence[Mapping[str, object]]) -> str:
+    """Rows of the same names as CSV under them; not empty."""
+    names = list(rows[0])
+    return csv_text([names, *([row[name] for name in names] for row in rows)])
 
 
 def _cell(value: object) -> object:

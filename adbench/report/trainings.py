@@ -13,7 +13,6 @@ from adbench.report import skill
 from adbench.report.blocks import SHOWN
 from adbench.report.notes import Note
 from adbench.report.report import Report
-from adbench.report.spreadsheet import csv_text
 from adbench.report.tables import TITLES, grouped
 from adbench.report.text_table import Row, Table, columns_of, row_of
 from adbench.store.points import ALONG, ALONG_CAVEAT, ANEW, Point, Training, along, anew
@@ -71,13 +70,7 @@ class TrainingReport(Report):
             for point in training.points
         ]
 
-    def csv(self) -> str:
-        """All rows, fractions in full precision."""
-        rows = self.all_rows
-        names = list(rows[0])
-        return csv_text([names, *([row[name] for name in names] for row in rows)])
-
-    def require_points(self, results: object) -> None:
+    def require_rows(self, results: object) -> None:
         """Raise `UsageError` where there is nothing to show."""
         ways = {"snapshots": "--snapshots 8", "budgets": "--budgets 0.25,0.5,1"}
         for kind in self.kinds:

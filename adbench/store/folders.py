@@ -40,7 +40,7 @@ from adbench.store.snapshots import SnapshotFolder
 MARKER = "adbench.json"
 _KEY: Final = "[0-9a-f]{24}"
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_OURS: Final = re.compile(
+OURS: Final = re.compile(
     rf"(checkpoint\.pt|model|snapshots|{_KEY}|timing(-[0-9a-f]+)?\.json|(record|failed|pixels)-{_KEY}\.json)"
     r"(\.damaged-[0-9a-f]{8})?"
 )
@@ -130,7 +130,7 @@ class CellFolder:
         with this fit have (`_of_others`). `keep_model`: it is new in this run."""
         spared = {self.model, self.snapshots.path} if keep_model else set()
         spared |= set(self._of_others())
-        for path in self._entries(_OURS):
+        for path in self._entries(OURS):
             if path not in spared:
                 files.remove(path)
 

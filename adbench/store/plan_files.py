@@ -7,12 +7,12 @@ same file, so that asking again adds nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from adbench.store.files import checked, digest, read_json, write_json
+from adbench.store.files import checked, digest, read_json, remove, write_json
 from adbench.store.records import now
 
 FOLDER = "plans"
@@ -57,6 +57,17 @@ def read_plans(root: Path) -> list[PlannedCell]:
     for _, planned in sorted(plans, key=lambda plan: plan[0]):
         cells |= {cell.same: cell for cell in planned}
     return list(cells.values())
+
+
+def forget_planned(root: Path, scores: Collection[str]) -> None:
+    """Leave cells whose records were removed on purpose out of all plans."""
+    for path in sorted((root / FOLDER).glob("plan-*.json")):
+        plan = checked(path, _read)
+        kept = [] if plan is None else [cell for cell in plan[1] if cell.score not in scores]
+        if plan is not None and not kept:
+            remove(path)
+        elif plan is not None and len(kept) < len(plan[1]):
+            write_json(path, {"created": plan[0], "cells": [asdict(cell) for cell in kept]})
 
 
 def _read(path: Path) -> tuple[str, list[PlannedCell]]:

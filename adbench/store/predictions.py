@@ -2,7 +2,7 @@
 
 A chunk is an archive (`files.write_archive`) of `maps` and `scores`, and `NAME.maps` and
 `NAME.scores` of each part. A killed prediction goes on after its last whole chunk; a damaged chunk
-is predicted again.
+is predicted again. Those that are kept become a file an image each (`map_files`) and an index.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 from adbench.contracts import Prediction
 from adbench.errors import AdbenchError
 from adbench.store import files
+from adbench.store.map_files import map_names, read_listed, write_map
+from adbench.store.records import encode_scores
 
 CHUNK_IMAGES = 64
 
@@ -43,7 +45,9 @@ class PredictionChunks:
 
     def are_there(self) -> bool:
         """Whether no chunk is absent; whether each is undamaged is not looked at."""
-        return all(self._path(bound).is_file() for bound in self.bounds)
+        return all(
+            self._path(bound).is_file() or self._index(bound).is_file() for bound in self.bounds
+        )
 
     def missing(self) -> list[tuple[int, int]]:
         """Ranges that are absent or damaged; a damaged file is named and set aside."""
@@ -64,6 +68,30 @@ class PredictionChunks:
         np.savez(buffer, **arrays)
         files.write_archive(self._path(bound), lambda stream: stream.write(buffer.getbuffer()))
 
+    def give_files(self, ids: Sequence[str]) -> None:
+        """Put every map into a file of its own, named as its image; killed, it is as good before
+        as after. Raises `StoreError`."""
+        names = map_names(ids)
+        for bound in self.bounds:
+            whole = _archived(self._path(bound), bound)
+            if whole is None:
+                continue
+            index = {
+                part: {
+                    "maps": [
+                        [f"{folder}/{name}", write_map(self._folder / folder / name, own)]
+                        for name, own in zip(names[slice(*bound)], one.maps, strict=True)
+                    ],
+                    "scores": encode_scores(one.scores),
+                }
+                for part, folder, one in (
+                    ("", "maps", whole),
+                    *((part, f"maps-{part}", one) for part, one in whole.parts.items()),
+                )
+            }
+            files.write_json(self._index(bound), {"parts": index})
+            files.remove(self._path(bound))
+
     def read(self, bound: tuple[int, int]) -> Prediction:
         """One stored range; raises `AdbenchError` when it was lost since it was written."""
         prediction = self._load(bound)
@@ -82,10 +110,35 @@ class PredictionChunks:
     def _path(self, bound: tuple[int, int]) -> Path:
         return self._folder / f"chunk-{bound[0]:07d}-{bound[1]:07d}"
 
+    def _index(self, bound: tuple[int, int]) -> Path:
+        return self._path(bound).with_suffix(".json")
+
     def _load(self, bound: tuple[int, int]) -> Prediction | None:
-        path = self._path(bound)
-        read = partial(_read, count=bound[1] - bound[0])
-        return files.checked(path, read, f"the chunk of maps {path.name}")
+        path = self._index(bound)
+        read = partial(_read_files, count=bound[1] - bound[0])
+        listed = files.checked(path, read, f"the index of maps {path.name}")
+        return _archived(self._path(bound), bound) if listed is None else listed
+
+
+def _archived(path: Path, bound: tuple[int, int]) -> Prediction | None:
+    read = partial(_read, count=bound[1] - bound[0])
+    return files.checked(path, read, f"the chunk of maps {path.name}")
+
+
+def _read_files(path: Path, count: int) -> Prediction:
+    """The maps that an index names; raises ValueError for any other content."""
+    import numpy as np
+
+    parts = {}
+    try:
+        for name, one in files.read_json(path)["parts"].items():
+            maps = [read_listed(path.parent, entry) for entry in one["maps"]]
+            scores = np.array([float(score) for score in one["scores"]], np.float32)
+            parts[name] = Prediction(np.stack(maps), scores)
+        whole = parts.pop("")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError("it names no maps and scores") from error
+    return _whole(Prediction(whole.maps, whole.scores, parts), count)
 
 
 def _read(path: Path, count: int) -> Prediction:
@@ -102,10 +155,15 @@ def _read(path: Path, count: int) -> Prediction:
         raise
     except Exception as error:  # zip and npy readers raise a dozen kinds
         raise ValueError("no maps and scores in it") from error
-    for one in (prediction, *parts.values()):
+    return _whole(prediction, count)
+
+
+def _whole(prediction: Prediction, count: int) -> Prediction:
+    """Of `count` images, every part of it; raises ValueError for another."""
+    for one in (prediction, *prediction.parts.values()):
         maps, scores = one.maps, one.scores
         if maps.ndim != 3 or len(maps) != count or scores.shape != (count,):
             raise ValueError(f"expected {count} maps and scores")
-        if maps.dtype != np.float32 or scores.dtype != np.float32:
+        if str(maps.dtype) != "float32" or str(scores.dtype) != "float32":
             raise ValueError("expected float32")
     return prediction

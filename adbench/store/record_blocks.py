@@ -188,11 +188,13 @@ class _Commit(_Block):
 
 
 class Environment(_Block):
-    """What made it: versions and commits."""
+    """What made it: versions and commits; and what the user said of the run."""
 
     packages: dict[str, str | None] | None = None
     git: _Commit | None = None
     plugin_git: dict[str, _Commit] | None = None
+    note: Name | None = None
+    tags: Items[Name] = []
 
 
 class _Truth(_Block):

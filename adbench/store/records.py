@@ -130,6 +130,15 @@ class Record(BaseModel):
         return f"{self.identity['dataset']}:{where}"
 
     @property
+    def name(self) -> str:
+        """What people call it: `lafite[tau=200] fast on mpdd:tubes, seed 0`."""
+        scope = ", unified" if self.identity["scope"] == "unified" else ""
+        limit = self.identity["limit"]
+        limited = "" if limit is None else f", limit {limit}"
+        seed = f"seed {self.identity['seed']}"
+        return f"{self.method} {self.preset} on {self.place}{scope}{limited}, {seed}"
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """What a reader must know of older records that this one stands for (`newest.latest`)."""
         return self._left_out

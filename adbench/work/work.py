@@ -271,4 +271,6 @@ def make_settings(request: Request, deadline: float | None = None) -> Settings:
         deadline=deadline,
         accumulate=request.accumulate,
         snapshots=request.snapshots,
+        note=request.note,
+        tags=request.tags,
     )
