@@ -14,7 +14,7 @@ from adbench.cli.explain import explain_cell
 from adbench.cli.progress import watched
 from adbench.data.findings import with_root
 from adbench.errors import DataError, StoreError, UsageError
-from adbench.estimates import Measured, learn
+from adbench.estimates import Estimate, Measured, learn
 from adbench.grid_files import keep_grid
 from adbench.loggers import logged
 from adbench.machine.devices import gpu_visible
@@ -34,16 +34,16 @@ MAX_HOURS_WITHOUT_GPU = 12.0
 
 def run(request: Request, *, explain: bool, figures: bool, assume_yes: bool, as_json: bool) -> None:
     """`adbench run`; exits by the outcome."""
-    plan, pending = _planned(request, explain=explain, quiet=False)
+    plan, pending, expected = _planned(request, explain=explain, quiet=False)
     refuse_inside_data(plan.cells, {"--results": request.results})
-    say(_total(plan, pending, request))
+    say(_total(plan, len(pending), expected))
     runs_here = parse_executor(request.executor)[0] in ("serial", "local")
     if pending and runs_here and not assume_yes:
-        refuse_if_hopeless(pending, request)
+        refuse_if_hopeless(expected, request.preset)
     began = time.monotonic()
     if pending:
         keep_grid(request)
-    with watched(request.estimate(pending).cells) as reporter, logged(reporter, request) as heard:
+    with watched(expected.cells) as reporter, logged(reporter, request) as heard:
         result = execute(request, plan, heard)
     records = [record_as_asked(cell, record) for cell, record in result.records]
     _print_outcome(records, result, request.results, as_json)
@@ -61,9 +61,9 @@ def run(request: Request, *, explain: bool, figures: bool, assume_yes: bool, as_
 
 def plan(request: Request, *, explain: bool, as_json: bool) -> None:
     """`adbench plan`."""
-    planned, pending = _planned(request, explain=explain, quiet=as_json)
+    planned, pending, expected = _planned(request, explain=explain, quiet=as_json)
     open_ = {id(cell) for cell in pending}
-    seconds = request.estimate(planned.cells).cells
+    seconds = {**request.estimate(planned.cells).cells, **expected.cells}
     if as_json:
         print_json(
             [
@@ -82,15 +82,17 @@ def plan(request: Request, *, explain: bool, as_json: bool) -> None:
     for cell in planned.cells:
         cost = f"about {duration(seconds[cell.score_key])}"
         show(f"{cell.title}: {cost if id(cell) in open_ else 'there already'}")
-    show(_total(planned, pending, request))
+    show(_total(planned, len(pending), expected))
 
 
-def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, list[Cell]]:
-    """The plan, and what of it is to be run; says both, unless it is to be `quiet`."""
+def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, list[Cell], Estimate]:
+    """The plan, what of it is to be run, and what that will take; says it, unless it is to be
+    `quiet`."""
     store = request.store()
     store.check_format()
     plan = request.plan(chosen_by(request))
     pending = pending_cells(plan, store, request.overwrite)
+    expected = request.estimate(pending)
     if not quiet:
         _announce(plan)
         if request.snapshots > 1:
@@ -99,7 +101,7 @@ def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, lis
         records = list(store.records())
         for cell in plan.cells:
             say(explain_cell(cell, store, records))
-    return plan, pending
+    return plan, pending, expected
 
 
 def _announce(plan: Plan) -> None:
@@ -114,10 +116,10 @@ def _announce(plan: Plan) -> None:
         say(f"{finding.severity}: {name}: {text}")
 
 
-def _total(plan: Plan, pending: Sequence[Cell], request: Request) -> str:
-    text = f"{counted(len(plan.cells), 'cell')}, {len(plan.cells) - len(pending)} there already"
+def _total(plan: Plan, pending: int, expected: Estimate) -> str:
+    text = f"{counted(len(plan.cells), 'cell')}, {len(plan.cells) - pending} there already"
     if pending:
-        text += f", {len(pending)} to run, about {duration(request.estimate(pending).total)}"
+        text += f", {pending} to run, about {duration(expected.total)}"
     return text
 
 
@@ -144,9 +146,9 @@ def refuse_inside_data(cells: Iterable[Cell], places: Mapping[str, Path | None])
                 )
 
 
-def refuse_if_hopeless(cells: Sequence[Cell], request: Request) -> None:
+def refuse_if_hopeless(expected: Estimate, preset: str) -> None:
     """Raise `UsageError` where no GPU is found and the estimate exceeds 12 hours."""
-    hours = request.estimate(cells).total / 3600
+    hours = expected.total / 3600
     if gpu_visible() or hours <= MAX_HOURS_WITHOUT_GPU:
         return
     words = [word for word in sys.argv[1:] if not word.startswith("--preset=")]
@@ -154,9 +156,9 @@ def refuse_if_hopeless(cells: Sequence[Cell], request: Request) -> None:
         del words[words.index("--preset") : words.index("--preset") + 2]
     command = shlex.join(["adbench", *words, "--preset", "fast"])
     raise UsageError(
-        f"no GPU was found and {counted(len(cells), 'cell')} with --preset {request.preset} would "
-        f"take about {hours:,.0f} hours here (limit {MAX_HOURS_WITHOUT_GPU:.0f}); run `{command}`, "
-        "or the same with --yes to go ahead"
+        f"no GPU was found and {counted(len(expected.cells), 'cell')} with --preset {preset} "
+        f"would take about {hours:,.0f} hours here (limit {MAX_HOURS_WITHOUT_GPU:.0f}); run "
+        f"`{command}`, or the same with --yes to go ahead"
     )
 
 

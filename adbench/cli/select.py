@@ -13,7 +13,7 @@ from adbench.errors import UsageError
 from adbench.text import counted, duration, print_json, say
 
 if TYPE_CHECKING:
-    from adbench.plan import Cell
+    from adbench.estimates import Estimate
     from adbench.request import Request
     from adbench.select.file import SelectionFile
     from adbench.select.search import Search
@@ -42,8 +42,7 @@ def select(
     _refuse_bad_targets(searches, request.results, target, plot)
     for note in notes:
         say(f"note: {note}")
-    pending = _announced(request, searches, assume_yes)
-    with watched(request.estimate(pending).cells) as reporter:
+    with watched(_announced(request, searches, assume_yes).cells) as reporter:
         selection = run_searches(
             request, searches, reporter, lambda *asked: execute(*asked).records
         )
@@ -109,15 +108,16 @@ def _refuse_bad_targets(
     refuse_inside_data([search.cell for search in searches], {"--results": results, **files})
 
 
-def _announced(request: Request, searches: Sequence[Search], assume_yes: bool) -> list[Cell]:
-    """The cells that are left to be tried, once it is said what they cost."""
+def _announced(request: Request, searches: Sequence[Search], assume_yes: bool) -> Estimate:
+    """What is left to be tried costs, once it is said."""
     from adbench.select.search import pending_cells
 
     tried = sum(len(step.values) for search in searches for step in search.steps)
     pending = pending_cells(request, searches)
     text = f"{counted(len(searches), 'search')}, {counted(tried, 'value')}, "
-    left = f"{len(pending)} to try, about {duration(request.estimate(pending).total)}"
+    expected = request.estimate(pending)
+    left = f"{len(pending)} to try, about {duration(expected.total)}"
     say(text + (left if pending else "all there already"))
     if not assume_yes:
-        refuse_if_hopeless(pending, request)
-    return pending
+        refuse_if_hopeless(expected, request.preset)
+    return expected

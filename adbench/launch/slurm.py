@@ -189,9 +189,11 @@ class Jobs:
         count = min(fits, self._parallel)
         # A launcher may have no GPU where its jobs have one.
         device = "cpu" if self._request.device == "cpu" else "cuda"
-        there = replace(self._request, device=device)
-        each = [there.estimate([cell]).total for cell in cells]
-        minutes = self._minutes(max(*each, sum(each) / count, 0.0))
+        expected = replace(self._request, device=device).estimate(cells)
+        longest = max(expected.cells.values(), default=0.0)
+        minutes = self._minutes(
+            expected.around + max(longest, sum(expected.cells.values()) / count)
+        )
         limit = self._request.time_limit or 60.0 * minutes
         left = limit - min(600.0, limit / 10)
         executor = self._executor(minutes)

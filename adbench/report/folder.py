@@ -189,6 +189,7 @@ def _summary(record: Record) -> dict[str, Any]:
     return {
         "created": record.created,
         "key": record.keys["score"],
+        "folder": f"cells/{record.keys['fit']}",
         "name": record.name,
         "status": record.status,
         **{name: record.identity[name] for name in names},

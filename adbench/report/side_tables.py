@@ -145,6 +145,8 @@ def costs_table(numbers: Numbers, timing: Table | None) -> Table | None:
     is_one = len(set(columns[DEVICE])) == 1
     left_out = {index for index, own in enumerate(columns) if set(own) == {"–"}}
     left_out |= {DEVICE} if is_one else set()
+    counts = {row.texts[DEVICE + 1] for row in timing.rows if not row.reported}
+    left_out |= {DEVICE + 1} if counts == {"1"} else set()  # medians of one
 
     def shown(row: Row) -> Row:
         name, device = row.texts[1:3]

@@ -182,9 +182,9 @@ def _fold(head: str, width: int) -> str:
 def panels(
     table: Table, width: int, *, name_width: int | None = None, gap: int = GAP
 ) -> list[Table]:
-    """Parts of equal numbers of columns, each with the names and at most `width` characters wide
-    where one can be; a table that fits, or has nothing to part, is given back as it is. Names may
-    fold at `name_width`."""
+    """As few parts as can be, each with the names and at most `width` characters wide where one can
+    be, of equal numbers of columns where that fits; a table that fits, or has nothing to part, is
+    given back as it is. Names may fold at `name_width`."""
     widths = [
         min(own, name_width + gap) if column.is_name and name_width else own
         for column, own in zip(table.columns, column_widths(table, gap), strict=True)
@@ -194,9 +194,7 @@ def panels(
     room = width - sum(widths[index] for index in names)
     if sum(widths[index] for index in values) <= room or len(values) < 2:
         return [table]
-    count = math.ceil(len(values) / max(1, room // max(widths[index] for index in values)))
-    size = math.ceil(len(values) / count)
-    chunks = [[*names, *values[first : first + size]] for first in range(0, len(values), size)]
+    chunks = [[*names, *own] for own in _chunks(values, widths, room)]
     return _numbered(
         replace(
             table,
@@ -207,6 +205,19 @@ def panels(
         )
         for chunk in chunks
     )
+
+
+def _chunks(values: Sequence[int], widths: Sequence[int], room: int) -> list[list[int]]:
+    """Neighbouring columns that fit into `room` together, or are one that does not."""
+    filled: list[list[int]] = [[]]
+    for index in values:
+        if filled[-1] and sum(widths[i] for i in [*filled[-1], index]) > room:
+            filled.append([])
+        filled[-1].append(index)
+    size = math.ceil(len(values) / len(filled))
+    equal = [list(values[first : first + size]) for first in range(0, len(values), size)]
+    fits = all(sum(widths[i] for i in own) <= room for own in equal)
+    return equal if fits else filled
 
 
 def pages(table: Table, rows: int) -> list[Table]:
