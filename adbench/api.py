@@ -1,7 +1,7 @@
 """The Python interface: the same runs as the command line, as pandas DataFrames.
 
-`run` and `load_results` are for everybody; `execute`, from a request and its plan to records, is
-what they and the command line have in common.
+`run`, `load_results` and `load_cell` are for everybody; `execute`, from a request and its plan to
+records, is what they and the command line have in common.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
+from adbench.apply.fitted import load_cell as load_cell
 from adbench.crew.agenda import Agenda, reusable
 from adbench.crew.reporter import Reporter
 from adbench.errors import StoreError
@@ -53,6 +54,7 @@ def run(
     limit: int | None = None,
     mask_rule: str = "nearest",
     mask_threshold: int | None = None,
+    calibrate: float | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
     overwrite: Literal["never", "failed", "timing", "all"] = "failed",
@@ -107,6 +109,8 @@ def run(
             whose rows have `budget=` in their variant.
         note: a text that is kept with records.
         tags: words that are kept with records.
+        calibrate: the share of the normals that is held out, for p-values of new images
+            (`load_cell`); None: none.
         log: tools that get losses, scores and pictures: "tensorboard", "mlflow", "wandb".
 
     Gives a DataFrame. Metrics are fractions, NaN where undefined; `status` is done, failed or
@@ -138,6 +142,7 @@ def run(
         limit=limit,
         mask_rule=mask_rule,
         mask_threshold=mask_threshold,
+        calibrate=calibrate,
         device=device,
         cache_folder=Path(cache) if cache is not None else None,
         overwrite=overwrite,

@@ -28,7 +28,8 @@ def labeller(records: Iterable[Record]) -> Callable[[Record], str]:
 
     def name(record: Record) -> str:
         own = _details(record)
-        return " ".join([names.of_record(record, preset=False), *(own[n] for n in telling)])
+        told = filter(None, (own[n] for n in telling))
+        return " ".join([names.of_record(record, preset=False), *told])
 
     versions = data_versions(kept)
     seen: dict[Any, list[str]] = {}
@@ -58,11 +59,13 @@ def _rank(seen: dict[Any, list[str]], place: Any, value: str) -> int:
 def _details(record: Record) -> dict[str, str]:
     identity: dict[str, Any] = record.identity
     rule = record.key_parts.get("mask_rule") or record.protocol.get("mask_rule")
+    share = identity.get("calibrate")
     return {
         "preset": record.preset,
         "scope": identity["scope"],
         "mask_rule": f"({rule})" if rule else "",
         "limit": "" if identity["limit"] is None else f"(limit {identity['limit']})",
+        "calibrate": "" if share is None else f"(calibrate {share:g})",
     }
 
 
