@@ -80,6 +80,7 @@ class Identity(_Block):
     seed: int
     limit: int | None
     budget: float | None = None
+    place: str | None = None
 
 
 class Keys(_Block):
