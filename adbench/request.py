@@ -21,6 +21,7 @@ from adbench.errors import UnknownNameError, UsageError, shortened
 from adbench.shared_options import (
     NORMAL,
     CacheFolder,
+    Calibrate,
     DataRoot,
     Device,
     MaskRuleName,
@@ -102,6 +103,7 @@ class Request:
     mask_threshold: MaskThreshold = None
     normal: Annotated[tuple[str, ...], NORMAL] = ()
     masks: MasksFolder = None
+    calibrate: Calibrate = None
     data_root: DataRoot = None
     results: Results = Path("results")
     cache_folder: CacheFolder = None
@@ -245,6 +247,11 @@ class Request:
                 "--budgets with --selected: what was chosen was chosen for the whole training; "
                 "expected one of them"
             )
+        if self.calibrate is not None and self.selected is not None:
+            raise UsageError(
+                "--calibrate with --selected: what was chosen was chosen on normals of which some "
+                "would calibrate; expected one of them"
+            )
         for option, text in (("--note", self.note), *(("--tag", tag) for tag in self.tags)):
             if text is not None and not (text.strip() and is_printable(text) and len(text) <= 500):
                 raise UsageError(
@@ -280,6 +287,7 @@ class Request:
         `choose` is what `--selected` does to a plan (`select.apply.chosen_by`).
         """
         from adbench.data.cache import default_cache_folder
+        from adbench.data.calibration import check_share
         from adbench.data.selection import check_dataset_names, check_threshold, select_data
         from adbench.plan import make_plan
         from adbench.selectors import parse_budgets, parse_seeds, parse_shard
@@ -299,6 +307,7 @@ class Request:
             budgets=() if self.budgets is None else parse_budgets(self.budgets),
         )
         check_threshold(self.mask_threshold)
+        check_share(self.calibrate)
         make(data=())  # a wrong word (exit code 2) is told before missing data (4)
         check_dataset_names(self.datasets, self.own_words())
         root = self.data_root
@@ -310,6 +319,7 @@ class Request:
             index_folder=self.cache_folder or default_cache_folder(),
             mask_threshold=self.mask_threshold,
             said=self.own_words(),
+            calibrate=self.calibrate,
         )
         plan = choose(make(data=[select(name, root) for name in self.datasets]))
         return plan.shard(*shard) if shard else plan

@@ -1,4 +1,4 @@
-"""Options of a run that other commands have too, declared once for Typer."""
+"""Options that say which data a run uses, and those that other commands have too."""
 
 from __future__ import annotations
 
@@ -64,5 +64,13 @@ MasksFolder = Annotated[
         help="of a folder of your own: where its masks lie (default: masks, ground_truth and the "
         "like, in it)",
         callback=at_home,
+    ),
+]
+Calibrate = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="hold this share of each category's training normals out of all training, like 0.2: "
+        "their scores give p-values and verdicts (`adbench predict`, `report --verdicts`)",
     ),
 ]

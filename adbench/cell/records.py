@@ -102,6 +102,7 @@ def protocol_of(cell: Cell, fitted: Method) -> dict[str, JSON]:
         "selection": "last",
         "limit": cell.data.limit,
         **({} if drawn is None else {"split": drawn}),
+        **({} if cell.data.calibrate is None else {"calibrate": cell.data.calibrate}),
         **fitted.protocol(),
     }
 

@@ -113,7 +113,8 @@ def _announce(plan: Plan, pending: int, expected: Estimate) -> None:
     }
     for name, finding, root in sorted(findings, key=str):
         text = with_root(str(finding).removeprefix(f"{finding.severity}: "), root)
-        say(f"{finding.severity}: {name}: {text}")
+        # One category alone may be called as its data set.
+        say(f"{finding.severity}: {name}: {text.removeprefix(f'{name}: ')}")
     text = f"{counted(len(plan.cells), 'cell')}, {len(plan.cells) - pending} there already"
     if pending:
         text += f", {pending} to run, about {duration(expected.total)}"
