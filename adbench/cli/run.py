@@ -130,7 +130,7 @@ def _shrink_notes(cells: Iterable[Cell]) -> Iterator[str]:
         if cell.data.reference in dataset_names():
             continue
         if name not in sizes:
-            sizes[name] = largest_size(cell.data)
+            sizes[name] = largest_size(cell.data.root, cell.data.samples.values())
         what = shrunk(*size, side) if (size := sizes[name]) is not None else None
         if what is not None:
             wider = "image_size" in cell.method.Hyperparameters.model_fields

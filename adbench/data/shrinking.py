@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from adbench.contracts import Sample
 from adbench.errors import DataError
-
-if TYPE_CHECKING:
-    from adbench.data.selection import DataSelection
 
 MUCH_LARGER = 3.0
 """Of the sides; benchmarks shrink theirs two to four times."""
@@ -31,14 +29,14 @@ def shrunk(width: int, height: int, side: int) -> str | None:
     )
 
 
-def largest_size(data: DataSelection) -> tuple[int, int] | None:
+def largest_size(root: Path, categories: Iterable[Sequence[Sample]]) -> tuple[int, int] | None:
     """Width and height in pixels of the largest of a few images of each category, by their headers;
     None where none can be read."""
     from adbench.data.decode import image_size
 
     sizes = []
-    for own in data.samples.values():
+    for own in categories:
         for sample in own[:: max(1, len(own) // _LOOKED_AT)]:
             with contextlib.suppress(DataError, OSError):  # the cell that needs it says why
-                sizes.append(image_size(Path(data.root, sample.path)))
+                sizes.append(image_size(root / sample.path))
     return max(sizes, key=max, default=None)
