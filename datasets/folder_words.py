@@ -13,9 +13,10 @@ _ANOMALOUS = frozenset(
 )  # fmt: skip
 """Folders of images with any defect."""
 MASKS = frozenset(
-    {"groundtruth", "gt", "mask", "masks", "label", "labels", "annotation", "annotations",
-     "segmentation", "segmentations"}
+    {"groundtruth", "gt", "mask", "masks", "labels", "annotations", "segmentation",
+     "segmentations"}
 )  # fmt: skip
+"""Folders of masks; not `label`, which may as well be a defect of bottles."""
 IMAGES = frozenset({"image", "images", "img", "imgs"})
 TRAIN = frozenset({"train", "training"})
 TEST = frozenset({"test", "testing", "testpublic"})

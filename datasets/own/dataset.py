@@ -29,7 +29,8 @@ from adbench.datasets.own.arrangement import (
     arrange,
     masks_folders,
 )
-from adbench.datasets.own.reading import SPLIT_RULE, Place, Reading, read_category
+from adbench.datasets.own.draw import SPLIT_RULE
+from adbench.datasets.own.reading import Place, Reading, read_category
 from adbench.datasets.visa import SPLIT_FILE, VisA, one_class_split
 from adbench.errors import DataError, UsageError
 

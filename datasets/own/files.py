@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from adbench.contracts import NORMAL, Inspection, Problem, Sample, Split
+from adbench.contracts import NORMAL, Inspection, Sample, Split
 from adbench.contracts.dataset import unmasked
 from adbench.datasets.folder_dataset import FolderDataset
 from adbench.datasets.own.dataset import own_card
-from adbench.datasets.own.reading import SPLIT_RULE, drawn_for_test
+from adbench.datasets.own.draw import SPLIT_RULE, draw_problem, drawn_for_test
 from adbench.datasets.own.table import Row, read_table
 
 
@@ -74,18 +74,8 @@ class OwnTable(FolderDataset):
         ]
         problems = unmasked(samples)
         normals = sum(not row.label for row in rows)
-        if self._is_drawn and normals < 2:
-            message = (
-                f"{category} has {normals or 'no'} normal image{'s' * (normals != 1)}; expected 2 "
-                "or more, as a part is drawn for the test set, or a column split"
-            )
-            problems.append(Problem("error", "train", message, category))
-        elif self._is_drawn:
-            message = (
-                f"no split is given: {len(drawn)} of {normals} normal images are test images "
-                f"({SPLIT_RULE}), and every anomalous one"
-            )
-            problems.append(Problem("note", "split", message, category))
+        if self._is_drawn:
+            problems.append(draw_problem(category, normals, len(drawn), category))
         return Inspection(tuple(sorted(samples)), tuple(problems))
 
     def normal_masks(self, root: Path, samples: Sequence[Sample]) -> dict[str, str]:
@@ -116,7 +106,7 @@ class OwnTable(FolderDataset):
         """Normal images of the test set, relative to the root."""
         if not self._is_drawn:
             return set()
-        return drawn_for_test(self._below(r.path) for r in self.rows[category] if not r.label)
+        return drawn_for_test([self._below(r.path) for r in self.rows[category] if not r.label])
 
     def _split(self, row: Row, drawn: set[str]) -> Split:
         if row.split:

@@ -6,10 +6,9 @@ its path and its image's have in common.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,26 +26,10 @@ from adbench.datasets.folder_words import (
 from adbench.datasets.listing import composed, read_image_folder, stem
 from adbench.datasets.masks import MASK_SUFFIX, NO_MASK, odd_names, pair_masks
 from adbench.datasets.own.arrangement import Normals
+from adbench.datasets.own.draw import draw_problem, drawn_for_test, two_normals
 from adbench.errors import DataError
 
-SPLIT_SEED = 0
-SPLIT_RULE = f"drawn, the last 20 % of the normals by seed {SPLIT_SEED}"
-"""How normals are split where nobody has: for the protocol."""
 _MASKS_OF = re.compile(r"(.+)[-_. ](?:masks?|gt|ground[-_ ]?truth)", re.IGNORECASE)
-
-
-def drawn_for_test(paths: Iterable[str]) -> set[str]:
-    """The last fifth of these paths, at least one, in an order drawn by their names: a function of
-    the names alone, so that a copy elsewhere is split alike, and one more image moves few others.
-    """
-    ordered = sorted(paths, key=_drawn)
-    return set(ordered[len(ordered) * 4 // 5 :])
-
-
-def _drawn(path: str) -> bytes:
-    return hashlib.sha256(
-        f"{SPLIT_SEED}/{composed(path)}".encode(errors="surrogateescape")
-    ).digest()
 
 
 class Place(NamedTuple):
@@ -96,41 +79,49 @@ def read_category(root: Path, place: Place, normals: Normals) -> Reading:
 
     Raises `DataError` where two folders could be the normal ones.
     """
-    found = read_image_folder(root, place.folder)
-    problems = [p for p in found.problems if p.check != "sub-folder"]
-    files = _files(found.images, place, normals)
-    if place.masks is not None and not _is_below(place.masks, place.folder):
-        elsewhere = read_image_folder(root, place.masks)
-        problems += [p for p in elsewhere.problems if p.check != "sub-folder"]
-        files += [_file(path, place, set(), normals) for path in elsewhere.images]
+    files, problems = _listed(root, place, normals)
     masks = [f for f in files if f.is_mask]
-    kinds: dict[str, list[_File]] = defaultdict(list)
-    in_train = {f.label for f in files if f.split == "train" and normals.has(f.label)}
-    for file in files:
-        if not file.is_mask:
-            kinds[_kind(file, place, normals, bool(in_train))].append(file)
-    if not place.has_splits:
-        _refuse_two(root, place, {f.label for f in kinds["normal"]}, normals)
-    splits, flaws, drawn = _splits(kinds["normal"], place)
+    normal, anomalous, unused = _sorted(files, place, normals)
+    labels = {f.label for f in normal}
+    if len(labels) > 1 and not (place.has_splits or normals.given):
+        raise DataError(two_normals(root / place.folder, labels))
+    splits, flaws, drawn = _splits(normal, place)
+    pairs, of_normals, mask_flaws = _pair(anomalous, normal, masks, place)
     samples = [
-        Sample(place.name, splits[f.path], NORMAL, f.path, None, 0)
-        for f in kinds["normal"]
-        if f.path in splits
+        *(Sample(place.name, s, NORMAL, path, None, 0) for path, s in splits.items()),
+        *(Sample(place.name, "test", _defect(f), f.path, pairs.get(f.path), 1) for f in anomalous),
     ]
-    pairs, of_normals, mask_flaws = _pair(kinds["anomalous"], kinds["normal"], masks, place)
-    samples += [
-        Sample(place.name, "test", _defect(f), f.path, pairs.get(f.path), 1)
-        for f in kinds["anomalous"]
-    ]
-    problems += [*flaws, *mask_flaws, *_unused(kinds["unused"], place)]
-    problems += [*unmasked(samples), *odd_names([s.path for s in samples])]
-    problems += _of_defects(kinds["anomalous"], normals)
+    problems += [*flaws, *mask_flaws, *_unused(unused, place), *unmasked(samples)]
+    problems += [*odd_names([s.path for s in samples]), *_of_defects(anomalous, normals)]
     if not place.has_splits:
-        problems.append(_understood(kinds["normal"], kinds["anomalous"], masks, place))
+        problems.append(_understood(normal, anomalous, masks, place))
     return Reading(Inspection(tuple(sorted(samples)), tuple(problems)), of_normals, drawn)
 
 
 # ------------------------------------------------------------------------------ what a file is
+
+
+def _listed(root: Path, place: Place, normals: Normals) -> tuple[list[_File], list[Problem]]:
+    """All files of the category and of a folder of masks elsewhere, and what is wrong there."""
+    found = read_image_folder(root, place.folder)
+    problems, files = [*found.problems], _files(found.images, place, normals)
+    if place.masks is not None and not _is_below(place.masks, place.folder):
+        elsewhere = read_image_folder(root, place.masks)
+        problems += elsewhere.problems
+        files += [_file(path, place, set(), normals) for path in elsewhere.images]
+    return files, [p for p in problems if p.check != "sub-folder"]
+
+
+def _sorted(
+    files: Sequence[_File], place: Place, normals: Normals
+) -> tuple[list[_File], list[_File], list[_File]]:
+    """Normal and anomalous images, and those that are neither."""
+    kinds: dict[str, list[_File]] = defaultdict(list)
+    in_train = any(f.split == "train" and normals.has(f.label) for f in files)
+    for file in files:
+        if not file.is_mask:
+            kinds[_kind(file, place, normals, in_train)].append(file)
+    return kinds["normal"], kinds["anomalous"], kinds["unused"]
 
 
 def _files(paths: Sequence[str], place: Place, normals: Normals) -> list[_File]:
@@ -201,29 +192,15 @@ def _defect(file: _File) -> str:
     return file.deeper[0] if file.deeper and is_anomalous_name(file.label) else file.label
 
 
-def _refuse_two(root: Path, place: Place, labels: set[str], normals: Normals) -> None:
-    if len(labels) < 2 or normals.given:
-        return
-    names = sorted(labels)
-    found = " and ".join(f"{name}/" for name in names)
-    both = " ".join(f"--normal '{name}'" if " " in name else f"--normal {name}" for name in names)
-    raise DataError(
-        f"{root / place.folder} has {len(names)} folders of normal images by their names, {found}; "
-        f"expected one: say which it is with --normal NAME (others then count as defects), or that "
-        f"all are with {both}"
-    )
-
-
 # ------------------------------------------------------------------------------------- splits
 
 
 def _splits(normals: Sequence[_File], place: Place) -> tuple[dict[str, Split], list[Problem], bool]:
     """Path to split of each normal image that is used, what to say of it, and whether it was
     drawn."""
+    found: dict[str, Split]
     if place.has_splits:
-        found: dict[str, Split] = {
-            f.path: "train" if f.split == "train" else "test" for f in normals
-        }
+        found = {f.path: "train" if f.split == "train" else "test" for f in normals}
         return found, [], False
     if place.released:
         listed = {f.path: place.released.get(stem(f.path)) for f in normals}
@@ -231,18 +208,11 @@ def _splits(normals: Sequence[_File], place: Place) -> tuple[dict[str, Split], l
         message = "is not in the 1-class split of the data set"
         flaws = [Problem("error", "split", f"{path} {message}", path) for path in lost]
         return {path: split for path, split in listed.items() if split}, flaws, False
-    if len(normals) < 2:
-        what = f"holds {len(normals)} normal image{'s' * (len(normals) != 1)}"
-        message = f"{place.name} {what}; expected 2 or more, one to train on and one to test"
-        return {}, [Problem("error", "train", message, place.folder)], True
     start = len(place.folder) + 1 if place.folder else 0
-    drawn = drawn_for_test(f.path[start:] for f in normals)
-    message = (
-        f"no split is given: {len(drawn)} of {len(normals)} normal images are test images "
-        f"({SPLIT_RULE}), and every anomalous one"
-    )
-    note = Problem("note", "split", message, place.folder)
-    return {f.path: "test" if f.path[start:] in drawn else "train" for f in normals}, [note], True
+    drawn = drawn_for_test([f.path[start:] for f in normals])
+    told = draw_problem(place.name, len(normals), len(drawn), place.folder)
+    found = {f.path: "test" if f.path[start:] in drawn else "train" for f in normals}
+    return found, [told], True
 
 
 # -------------------------------------------------------------------------------------- masks

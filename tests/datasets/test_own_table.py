@@ -127,7 +127,7 @@ def test_parquet_reads_as_csv_does(tmp_path, fill):
         ("path,label,split\nimg/bad1.jpg,1,train\n", "line 2 trains on an anomalous image"),
         ("path,label,path\na,0,b\n", "names the column path twice"),
         ('path,label\n"img/0.jpg,0\n', "line 2: unexpected end of data"),
-        ("path,label\nimg/bad1.jpg,1\nimg/bad2.jpg,1\n", "line has no normal image"),
+        ("path,label\nimg/bad1.jpg,1\nimg/bad2.jpg,1\n", "line holds 0 normal images"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_told_with_its_line(tmp_path, fill, text, words):
