@@ -44,7 +44,19 @@ def prepared(base: Path) -> Path:
         grey = Image.fromarray(np.full((70, 90), 99, np.uint8))
         for name in ("DTD/texture.png", "new_images/0.png", "new_images/1.png"):
             grey.save(name)
+        write_parts(folder / "parts")
     return folder
+
+
+def write_parts(folder: Path) -> None:
+    """Images of one's own: noise, and noise with a dark square."""
+    rng = np.random.default_rng(0)
+    for kind, count in (("good", 8), ("bad", 3)):
+        (folder / kind).mkdir(parents=True)
+        for number in range(count):
+            pixels = rng.integers(90, 160, (64, 64, 3), np.uint8)
+            pixels[20:40, 20:40] //= 1 if kind == "good" else 4
+            Image.fromarray(pixels).save(folder / kind / f"{number}.jpg")
 
 
 @pytest.fixture
