@@ -143,7 +143,7 @@ def test_a_calibrated_training_is_no_part_of_another(data: Toy, tmp_path: Path) 
     records = [only(plain), only(replace(plain, calibrate=0.25, budgets="0.5"))]
     assert [len(training.points) for training in anew(records)] == [1, 1]
     assert sorted(series(records)) == [
-        "pixel_gaussian[steps=4,budget=0.5] (calibrate 0.25)", "pixel_gaussian[steps=4]",
+        "pixel_gaussian, steps=4", "pixel_gaussian, steps=4, budget=0.5 (calibrate 0.25)",
     ]  # fmt: skip
 
 

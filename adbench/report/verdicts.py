@@ -62,7 +62,7 @@ class VerdictReport(OwnTables):
     def _table(self, dataset: str, own: Sequence[Verdicts]) -> Table:
         several = {name: len({v.record.identity[name] for v in own}) > 1 for name in _TOLD}
         rows: list[Row] = []
-        for cells in grouped(own, lambda v: _name(v.record, several)).items():
+        for cells in grouped(own, lambda v: self._name(v.record, several)).items():
             name, ofs = cells
             lines = [(name, v.category, *_texts([v])) for v in ofs]
             if len(ofs) > 1:
@@ -74,6 +74,12 @@ class VerdictReport(OwnTables):
             tuple(rows),
             key=f"verdicts-{dataset}",
         )
+
+    def _name(self, record: Record, several: dict[str, bool]) -> str:
+        own, called = record.identity, self.names.of_record(record)
+        told = {"scope": f"{own['scope']}", "seed": f"seed {own['seed']}"}
+        told["limit"] = f"{own['limit']}"
+        return ", ".join([called, *(told[n] for n in _TOLD if several[n])])
 
     @cached_property
     def notes(self) -> list[Note]:
@@ -131,12 +137,6 @@ def _of(record: Record, alpha: float) -> Iterator[Verdicts]:
         yield Verdicts(
             record, category, alpha, len(known), labels.count(0), labels.count(1), *counts
         )
-
-
-def _name(record: Record, several: dict[str, bool]) -> str:
-    own = record.identity
-    told = {"scope": f"{own['scope']}", "seed": f"seed {own['seed']}", "limit": f"{own['limit']}"}
-    return ", ".join([f"{record.method} {record.preset}", *(told[n] for n in _TOLD if several[n])])
 
 
 def _texts(own: Sequence[Verdicts]) -> list[str]:
