@@ -16,7 +16,7 @@ from adbench.errors import UsageError
 from adbench.report.notes import Note
 from adbench.report.report import OwnTables
 from adbench.report.tables import grouped
-from adbench.report.text_table import Row, Table, columns_of, row_of
+from adbench.report.text_table import Row, Table, columns_of, preset_text, row_of
 from adbench.stats.conformal import ALPHA, interval, p_values, spread, wanted
 from adbench.store.records import Record
 
@@ -68,8 +68,10 @@ class VerdictReport(OwnTables):
             if len(ofs) > 1:
                 lines.append((name, f"all {len(ofs)}", *_texts(ofs)))
             rows += [row_of(line, ends=i == len(lines)) for i, line in enumerate(lines, 1)]
+        presets = self.names.presets
+        where = ", ".join([dataset, preset_text(presets)] if len(presets) == 1 else [dataset])
         return Table(
-            f"Verdicts at alpha {self.alpha:g}: {dataset} (%)",
+            f"Verdicts at alpha {self.alpha:g}: {where} (%)",
             columns_of(("method", "category"), _NUMBERS),
             tuple(rows),
             key=f"verdicts-{dataset}",
