@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from adbench.data.calibration import share_for
+from adbench.data.calibration import way_to_verdicts
 from adbench.errors import UsageError
 from adbench.report.notes import Note
 from adbench.report.report import OwnTables
@@ -19,6 +19,7 @@ from adbench.report.tables import grouped
 from adbench.report.text_table import Row, Table, columns_of, row_of
 from adbench.stats.conformal import ALPHA, interval, p_values, spread, wanted
 from adbench.store.records import Record
+from adbench.text import counted
 
 _NUMBERS = (
     "held out", "false alarms", "95 % interval", "of normals", "recall", "95 % interval",
@@ -163,11 +164,11 @@ def _range(low: float, high: float) -> str:
 
 def _too_few(v: Verdicts) -> str:
     own = v.record
-    train = own.data.get("train_images") if len(own.identity["categories"]) == 1 else None
-    way = f" (--calibrate {share_for(train + v.held_out, v.alpha):g})" if train else ""
+    every = own.data.get("train_images", 0) + len(own.calibration["id"])
+    way = way_to_verdicts(v.held_out, every // len(own.identity["categories"]), v.alpha)
     return (
         f"{own.method} {own.preset} on {own.identity['dataset']}:{v.category}: no verdict with "
-        f"{v.held_out} held-out normals; alpha {v.alpha:g} wants {wanted(v.alpha)}{way}."
+        f"{counted(v.held_out, 'held-out normal')}; {way}."
     )
 
 

@@ -57,26 +57,28 @@ def ratio(folder: Path, count: int, side: int) -> None:
         adbench.load_cell("patchcore", results, device="cpu"),
         find_inputs(folder / "new"),
     )
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     squares = []
     for image in images.images:
         with plain_image(image.path) as picture:
             squares.append(square_of(picture, cell.geometry))
-    decoded = time.perf_counter()
+    decoded, decoded_used = time.perf_counter(), time.process_time()
     size, names = cell.method.batch_size, [image.name for image in images.images]
     cell.score(np.stack(squares[:size]), names[:size])  # warm
-    warm = time.perf_counter()
+    warm, warm_used = time.perf_counter(), time.process_time()
     for start in range(0, count, size):
         cell.score(np.stack(squares[start : start + size]), names[start : start + size])
     alone = decoded - began + time.perf_counter() - warm
+    cpu_alone = time.process_time() - used - (warm_used - decoded_used)
     for maps in (True, False):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         predict_files(cell, images.images, folder / "new", folder / f"out{maps}", alpha=0.05,
                       maps=maps, progress=lambda done, total: None)  # fmt: skip
         took = time.perf_counter() - began
         print(
             f"{count} images of {side} pixels, maps {maps}: {took:.1f} s, decoding and inference "
-            f"alone {alone:.1f} s: {took / alone:.2f}"
+            f"alone {alone:.1f} s: {took / alone:.2f}; processor "
+            f"{(time.process_time() - used) / cpu_alone:.2f}"
         )
 
 
