@@ -153,11 +153,12 @@ class FittedCell:
         # Of a category as large as the others.
         every = own.data.get("train_images", 0) + len(own.calibration.get("id", ()))
         normals = every // len(own.identity["categories"])
-        words = "--calibrate", f"{share_for(normals, alpha) or 0.5:g}"
+        share = share_for(normals, alpha)
+        words = "--calibrate", f"{share or 0.5:g}"
         command = run_command(self._chosen, type(self.method), self._results, *words)
         if count:
-            way = way_to_verdicts(count, normals, alpha)
-            return f"no verdicts with {counted(count, 'held-out normal')}; {way}: {command}"
+            way = way_to_verdicts(count, normals, alpha) + (f": {command}" if share else "")
+            return f"no verdicts with {counted(count, 'held-out normal')}; {way}"
         why = "the cell is not calibrated"
         if own.calibration:
             why = f"{self._changed} changed since the cell was calibrated"
