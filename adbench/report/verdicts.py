@@ -71,9 +71,9 @@ class VerdictReport(OwnTables):
                 lines.append((name, f"all {len(ofs)}", *_texts(ofs)))
             rows += [row_of(line, ends=i == len(lines)) for i, line in enumerate(lines, 1)]
         presets = self.names.presets
-        preset = f", {preset_text(presets)}" if len(presets) == 1 else ""
+        where = ", ".join([dataset, preset_text(presets)] if len(presets) == 1 else [dataset])
         return Table(
-            f"Verdicts at alpha {self.alpha:g}: {dataset}{preset} (%)",
+            f"Verdicts at alpha {self.alpha:g}: {where} (%)",
             columns_of(("method", "category"), _NUMBERS),
             tuple(rows),
             key=f"verdicts-{dataset}",
