@@ -111,10 +111,26 @@ def test_an_index_leads_nowhere_else(tmp_path: Path) -> None:
     from adbench.store.files import write_json
     from adbench.store.map_files import write_map
 
-    secret = write_map(tmp_path / "secret.tiff", np.zeros((4, 4), np.float32))
+    secret = write_map(tmp_path, "secret.tiff", np.zeros((4, 4), np.float32))
     entry = {"maps": [["../secret.tiff", secret]], "scores": [0.0]}
     write_json(tmp_path / "own" / "chunk-0000000-0000001.json", {"parts": {"": entry}})
     assert PredictionChunks(tmp_path / "own", [(0, 1)]).missing() == [(0, 1)]
+
+
+@pytest.mark.parametrize("linked", ["maps", "maps/c", "maps/c/0.tiff"])
+def test_maps_are_written_through_no_link(tmp_path: Path, linked: str) -> None:
+    outside = tmp_path / "outside"
+    (outside / "c").mkdir(parents=True)
+    (outside / "c" / "0.tiff").write_text("precious")
+    (outside / "0.tiff").write_text("precious")
+    chunks = PredictionChunks(tmp_path / "own", [(0, 1)])
+    chunks.write((0, 1), Prediction(np.ones((1, 8, 8), np.float32), np.ones(1, np.float32)))
+    link = tmp_path / "own" / linked
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(outside / "0.tiff" if linked.endswith(".tiff") else outside)
+    chunks.give_files(["c/0.png"])
+    assert {p.read_text() for p in outside.rglob("*.tiff")} == {"precious"}
+    assert chunks.missing() == []
 
 
 def test_names_of_maps_tell_images_apart() -> None:

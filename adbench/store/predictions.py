@@ -79,7 +79,7 @@ class PredictionChunks:
             index = {
                 part: {
                     "maps": [
-                        [f"{folder}/{name}", write_map(self._folder / folder / name, own)]
+                        [f"{folder}/{name}", write_map(self._folder, f"{folder}/{name}", own)]
                         for name, own in zip(names[slice(*bound)], one.maps, strict=True)
                     ],
                     "scores": encode_scores(one.scores),
