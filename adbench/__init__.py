@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from adbench.version import __version__
 
-__all__ = ["__version__", "load_results", "load_scores", "read_map", "run"]
+__all__ = ["__version__", "load_cell", "load_results", "load_scores", "read_map", "run"]
 
 if TYPE_CHECKING:
+    from adbench.api import load_cell as load_cell
     from adbench.api import load_results as load_results
     from adbench.api import load_scores as load_scores
     from adbench.api import run as run
@@ -24,7 +25,7 @@ def __getattr__(name: str) -> Any:
         from adbench.store.map_files import read_map
 
         return read_map
-    if name in {"load_results", "load_scores", "run"}:
+    if name in {"load_cell", "load_results", "load_scores", "run"}:
         from adbench import api
 
         return getattr(api, name)

@@ -1,7 +1,7 @@
 """The Python interface: the same runs as the command line, as pandas DataFrames.
 
-`run` and `load_results` are for everybody; `execute`, from a request and its plan to records, is
-what they and the command line have in common.
+`run`, `load_results` and `load_cell` are for everybody; `execute`, from a request and its plan to
+records, is what they and the command line have in common.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
+from adbench.apply.fitted import load_cell as load_cell
 from adbench.crew.agenda import Agenda, reusable
 from adbench.crew.reporter import Reporter
 from adbench.errors import StoreError
@@ -53,6 +54,7 @@ def run(
     limit: int | None = None,
     mask_rule: str = "nearest",
     mask_threshold: int | None = None,
+    calibrate: float | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
     overwrite: Literal["never", "failed", "timing", "all"] = "failed",
@@ -78,6 +80,8 @@ def run(
     or a text like "0.25,0.5,1") trains anew at parts of it: rows of these have `budget=` in their
     variant. `keep_maps` keeps the maps for `load_scores`; `note` and `tags` are kept with records;
     `log` names tools that get losses, scores and pictures: "tensorboard", "mlflow", "wandb".
+    `calibrate` is the share of the normals that is held out, for p-values of new images
+    (`load_cell`).
 
     Raises `adbench.errors.AdbenchError` for wrong arguments or missing data; a cell that fails
     becomes a row with status failed.
@@ -104,6 +108,7 @@ def run(
         limit=limit,
         mask_rule=mask_rule,
         mask_threshold=mask_threshold,
+        calibrate=calibrate,
         device=device,
         cache_folder=Path(cache) if cache is not None else None,
         overwrite=overwrite,

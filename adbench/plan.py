@@ -23,6 +23,7 @@ from adbench.contracts import (
     Method,
     Scope,
 )
+from adbench.data.calibration import CALIBRATION
 from adbench.data.selection import DataSelection
 from adbench.errors import UnknownNameError, UsageError
 from adbench.hyperparameters import build_hyperparameters, shortened_training, variant_name
@@ -115,6 +116,7 @@ class Cell:
             "scope": self.scope,
             "seed": self.seed,
             "limit": self.data.limit,
+            **({} if self.data.calibrate is None else {"calibrate": self.data.calibrate}),
             **({} if self.selected is None else {"selected": self.selected.digest}),
             **({} if self.budget is None else {"budget": self.budget.share}),
         }
@@ -130,12 +132,11 @@ class Cell:
             "kinds": {c: card.kind for c, card in self.category_cards().items()},
             "code": dict(code.modules),
             "code_digest": code.digest,
-            "decoder": modules_digest(
-                "adbench.data.images", "adbench.data.decode", "adbench.data.orientation"
-            ),
+            "decoder": decoder_digest(),
             "train": self.data.digest(self.categories, "train"),
             "test": self.data.digest(self.categories, "test"),
             "masks": self.data.digest(self.categories, "masks"),
+            **self._held_out,
             "mask_rule": self.mask_rule,
             "mask_threshold": self.data.mask_threshold,
             "aupro_limits": list(AUPRO_LIMITS),
@@ -160,6 +161,13 @@ class Cell:
             "dataset_revision": self.data.dataset.card.revision,
         }
         return {name: revision for name, revision in revisions.items() if revision > 1}
+
+    @property
+    def _held_out(self) -> dict[str, JSON]:
+        """Which normals calibrate, where any do."""
+        if self.data.calibrate is None:
+            return {}
+        return {CALIBRATION: self.data.digest(self.categories, CALIBRATION)}
 
     def _key(self, *left_out: str, **replaced: JSON) -> str:
         parts = {**self.key_parts, **replaced}
@@ -222,6 +230,12 @@ class Plan:
 
 
 @cache
+def decoder_digest() -> str:
+    """Digest of the code that turns files into the pixels that a method sees."""
+    return modules_digest("adbench.data.images", "adbench.data.decode", "adbench.data.orientation")
+
+
+@cache
 def metrics_digest() -> str:
     """Digest of the code that turns maps into numbers, without the table of their names."""
     folder = Path(__file__).parent / "metrics" / "exact"
@@ -250,6 +264,7 @@ def make_plan(
     cells: list[Cell] = []
     notes: list[str] = []
     for selection in data:
+        notes += selection.calibration_notes
         for reference, method, hyperparameters in found:
             own = _resolve_scope(scope or method.card.scope, selection, method, notes)
             groups = (

@@ -131,6 +131,14 @@ class Request:
     ] = None
     mask_rule: MaskRuleName = "nearest"
     mask_threshold: MaskThreshold = None
+    calibrate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="hold this share of each category's training normals out of all training, like "
+            "0.2: their scores give p-values and verdicts (`adbench predict`, `report --verdicts`)",
+        ),
+    ] = None
     data_root: DataRoot = None
     results: Results = Path("results")
     cache_folder: CacheFolder = None
@@ -274,6 +282,11 @@ class Request:
                 "--budgets with --selected: what was chosen was chosen for the whole training; "
                 "expected one of them"
             )
+        if self.calibrate is not None and self.selected is not None:
+            raise UsageError(
+                "--calibrate with --selected: what was chosen was chosen on normals of which some "
+                "would calibrate; expected one of them"
+            )
         for option, text in (("--note", self.note), *(("--tag", tag) for tag in self.tags)):
             if text is not None and not (text.strip() and is_printable(text) and len(text) <= 500):
                 raise UsageError(
@@ -309,6 +322,7 @@ class Request:
         `choose` is what `--selected` does to a plan (`select.apply.chosen_by`).
         """
         from adbench.data.cache import default_cache_folder
+        from adbench.data.calibration import check_share
         from adbench.data.selection import check_threshold, refuse_shared_dataset_names, select_data
         from adbench.plan import make_plan
         from adbench.selectors import parse_budgets, parse_seeds, parse_shard
@@ -328,6 +342,7 @@ class Request:
             budgets=() if self.budgets is None else parse_budgets(self.budgets),
         )
         check_threshold(self.mask_threshold)
+        check_share(self.calibrate)
         make(data=())  # a wrong word (exit code 2) is told before missing data (4)
         refuse_shared_dataset_names(self.datasets)
         root = self.data_root
@@ -338,6 +353,7 @@ class Request:
             limit=self.limit,
             index_folder=self.cache_folder or default_cache_folder(),
             mask_threshold=self.mask_threshold,
+            calibrate=self.calibrate,
         )
         plan = choose(make(data=[select(name, root) for name in self.datasets]))
         return plan.shard(*shard) if shard else plan

@@ -41,6 +41,7 @@ def test_every_option_that_the_readme_names_exists(invoke: Invoke) -> None:
             "run",
             "plan",
             "report",
+            "predict",
             "runs",
             "prune",
             "select",

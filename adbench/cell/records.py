@@ -100,6 +100,7 @@ def protocol_of(cell: Cell, fitted: Method) -> dict[str, JSON]:
         **_scoring(cell),
         "selection": "last",
         "limit": cell.data.limit,
+        **({} if cell.data.calibrate is None else {"calibrate": cell.data.calibrate}),
         **fitted.protocol(),
     }
 

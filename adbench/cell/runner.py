@@ -22,6 +22,7 @@ from adbench.cell.snapshots import SnapshotTaker, scored_snapshot
 from adbench.cell.stopwatch import Stopwatch
 from adbench.contracts import Images, Method, Sample, Team
 from adbench.contracts.interruptions import OutOfMemory, TimeLimitReached, is_out_of_memory
+from adbench.data.calibration import CALIBRATION
 from adbench.errors import StoreError
 from adbench.estimates import learn_cell
 from adbench.machine.devices import device_name
@@ -128,6 +129,7 @@ class CellRun:
         self.folder.drop_checkpoint()
         if cell.prediction_options and not before:  # the model may come from a cell with others
             report |= self._describe(self._fitted())
+        calibration = before["calibration"] if before else self._calibrate()
         images = self._images(samples)
         self._predict(self._fitted, images, chunks)
         self.progress("score", 0, 1)
@@ -148,6 +150,7 @@ class CellRun:
             metrics=metrics,
             parts=parts,
             images=image_columns(samples, chunks),
+            calibration=calibration,
             timing={"fit": report["timing"], "inference": self._time(images)},
             diagnostics=report["diagnostics"],
             skill=report.get("skill", {}),
@@ -155,6 +158,18 @@ class CellRun:
             data=data_notes(cell) | {"ground_truth": ground_truth_notes(samples, masks)},
             environment=cell_environment(cell, settings),
         )
+
+    def _calibrate(self) -> dict[str, Any]:
+        """What the normals score that were held out, as `record_blocks.Calibration`."""
+        from adbench.cell.calibrating import calibration_block
+
+        samples = self.cell.data.split(self.cell.categories, CALIBRATION)
+        if not samples:
+            return {}
+        bounds = chunk_bounds([sample.category for sample in samples])
+        chunks = PredictionChunks(self.folder.calibration, bounds)
+        self._predict(self._fitted, self._images(samples), chunks)
+        return calibration_block(self.cell.data, samples, chunks)
 
     def _predict(
         self, method: Callable[[], Method], images: Images, chunks: PredictionChunks
@@ -203,6 +218,7 @@ class CellRun:
             "diagnostics": record.diagnostics,
             "skill": record.skill,
             "timing": record.timing["fit"],
+            "calibration": record.calibration,
         }
 
     def _fit(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sys
 # Importing a module adds its commands, and `--help` lists them in this order.
 # isort: off
 from adbench.cli import cli_runs as _runs  # noqa: F401
+from adbench.cli import cli_predict as _predict  # noqa: F401
 from adbench.cli import results as _results  # noqa: F401
 from adbench.cli import compare as _compare  # noqa: F401
 from adbench.cli import catalogue as _catalogue  # noqa: F401

@@ -19,6 +19,8 @@ _NAMES = {
     "train": "the training images",
     "test": "the test images",
     "masks": "the masks",
+    "calibrate": "the share of normals that calibrate",
+    "calibration": "the normals that calibrate",
     "metrics": "the metric code",
     "selected": "the selection file",
     "budget": "the part of the steps",

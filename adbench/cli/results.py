@@ -68,6 +68,19 @@ def report(
         bool,
         typer.Option("--budgets", help="instead: scores of trainings at parts of the steps"),
     ] = False,
+    verdicts: Annotated[
+        bool,
+        typer.Option(
+            "--verdicts",
+            help="instead: false alarms and recall on the test set of cells run with --calibrate",
+        ),
+    ] = False,
+    alpha: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE", help="of --verdicts: the rate of false alarms to allow (default: 0.05)"
+        ),
+    ] = None,
     images: Annotated[
         bool,
         typer.Option(
@@ -91,7 +104,8 @@ def report(
     text = report_text(
         results, style, only, layout=layout, cells=cells, transpose=transpose,
         published=published, fragment=fragment,
-        kinds=("snapshots",) * snapshots + ("budgets",) * budgets, images=images,
+        kinds=("verdicts",) * verdicts + ("snapshots",) * snapshots + ("budgets",) * budgets,
+        images=images, alpha=alpha,
     )  # fmt: skip
     deliver(text, out, coloured=style == "terminal")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from adbench.contracts import JSON, NORMAL, Dataset, Geometry, Images, Sample
+from adbench.data.calibration import CALIBRATION, drawn_normals, notes_of
 from adbench.data.digests import content_digests
 from adbench.data.findings import Finding
 from adbench.data.names import unprintable_name
@@ -41,6 +42,8 @@ class DataSelection:
         quick_findings: what the checks saw that open no image.
         index_folder: where digests and looks are remembered.
         threshold_given: what is greater in a mask is anomalous; None: as the card says.
+        calibrate: the share of each category's training normals that is held out of training, to
+            calibrate; None for none.
     """
 
     reference: str
@@ -54,6 +57,7 @@ class DataSelection:
     quick_findings: tuple[Finding, ...]
     index_folder: Path
     threshold_given: int | None = None
+    calibrate: float | None = None
 
     @property
     def name(self) -> str:
@@ -78,9 +82,23 @@ class DataSelection:
         words = ("adbench", "data", "verify", self.reference, "--data-root", str(self.root))
         return shlex.join(words)
 
+    @cached_property
+    def held_out(self) -> frozenset[Sample]:
+        """The normals that calibrate; raises `DataError` where too few are left to train on."""
+        return drawn_normals(self.samples, self.calibrate)
+
+    @property
+    def calibration_notes(self) -> list[str]:
+        """Which categories hold out too few for verdicts."""
+        counts = {c: len(self.split([c], CALIBRATION)) for c in self.categories}
+        train = {c: len(self.split([c], "train")) + n for c, n in counts.items()}
+        return [] if self.calibrate is None else notes_of(self.name, counts, train)
+
     def split(self, categories: Sequence[str], split: str) -> list[Sample]:
-        """Samples of one split of these categories, category by category."""
-        return [s for c in categories for s in self.samples[c] if s.split == split]
+        """Samples of one split of these categories, category by category: "train" (without what is
+        held out), "calibration" (what is) or "test"."""
+        every = (s for c in categories for s in self.samples[c])
+        return [s for s in every if (CALIBRATION if s in self.held_out else s.split) == split]
 
     def images(self, samples: Sequence[Sample], geometry: Geometry, cache: DiskCache) -> Images:
         """What a method of this geometry sees of them; as `load_images`."""
@@ -108,7 +126,8 @@ class DataSelection:
         return dict(zip(ordered, digests, strict=True))
 
     def digest(self, categories: Sequence[str], part: str) -> str:
-        """Digest of names, labels and bytes of "train", "test" (images) or "masks" (test masks)."""
+        """Digest of names, labels and bytes of "train" (with what of it is held out), "calibration"
+        (that alone, where there is any), "test" (images) or "masks" (test masks)."""
         return digest([self._parts[c][part][1] for c in categories])
 
     def file_digests(self, categories: Sequence[str]) -> dict[str, JSON]:
@@ -127,9 +146,11 @@ class DataSelection:
         sha, found = self._digest_of, {}
         for category, own in self.samples.items():
             rows: dict[str, list[list[object]]] = {"train": [], "test": [], "masks": []}
+            rows |= {} if self.calibrate is None else {CALIBRATION: []}
             for s in own:
-                if s.split in rows:
-                    rows[s.split].append([s.path, s.category, s.defect, s.label, sha[s.path]])
+                for part in {s.split} | ({CALIBRATION} if s in self.held_out else set()):
+                    if part in rows:
+                        rows[part].append([s.path, s.category, s.defect, s.label, sha[s.path]])
                 if s.split == "test" and s.mask_path is not None:
                     rows["masks"].append([s.path, sha[s.mask_path]])
             found[category] = {part: (len(row), digest(row)) for part, row in rows.items()}
@@ -143,6 +164,7 @@ def select_data(
     limit: int | None,
     index_folder: Path,
     mask_threshold: int | None = None,
+    calibrate: float | None = None,
 ) -> DataSelection:
     """Resolve `NAME[:CATEGORY,...]`.
 
@@ -171,6 +193,7 @@ def select_data(
         quick_findings=tuple(quick_check(dataset, root, categories)),
         index_folder=index_folder,
         threshold_given=mask_threshold,
+        calibrate=calibrate,
     )
 
 

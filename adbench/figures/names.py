@@ -27,7 +27,8 @@ def labeller(records: Iterable[Record]) -> Callable[[Record], str]:
     def name(record: Record) -> str:
         variant = f"[{record.variant}]" if record.variant else ""
         own = _details(record)
-        return " ".join([record.identity["method"] + variant, *(own[n] for n in telling)])
+        told = filter(None, (own[n] for n in telling))
+        return " ".join([record.identity["method"] + variant, *told])
 
     versions = data_versions(kept)
     seen: dict[Any, list[str]] = {}
@@ -57,11 +58,13 @@ def _rank(seen: dict[Any, list[str]], place: Any, value: str) -> int:
 def _details(record: Record) -> dict[str, str]:
     identity: dict[str, Any] = record.identity
     rule = record.key_parts.get("mask_rule") or record.protocol.get("mask_rule")
+    share = identity.get("calibrate")
     return {
         "preset": record.preset,
         "scope": identity["scope"],
         "mask_rule": f"({rule})" if rule else "",
         "limit": "" if identity["limit"] is None else f"(limit {identity['limit']})",
+        "calibrate": "" if share is None else f"(calibrate {share:g})",
     }
 
 

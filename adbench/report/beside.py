@@ -156,6 +156,7 @@ def differences(
         ("image size", size, size_text(theirs.image_size, theirs.crop)),
         ("backbone", protocol.get("backbone") or "none", theirs.backbone),
         ("limit", protocol["limit"], None),
+        ("held out to calibrate", protocol.get("calibrate"), None),
     ]
     if run.first["preset"] in ("fast", "smoke"):
         found.append(("preset", run.first["preset"], "paper"))

@@ -12,11 +12,13 @@ from adbench.report import formats
 from adbench.report.comparison import DEFAULT_CELLS
 from adbench.report.footnotes import footnotes
 from adbench.report.image_table import ImageReport
-from adbench.report.report import Report
+from adbench.report.report import OwnTables, Report
 from adbench.report.reported import published_numbers
 from adbench.report.spreadsheet import rows_csv
 from adbench.report.tables import TITLES, public
 from adbench.report.trainings import TrainingReport
+from adbench.report.verdicts import VerdictReport
+from adbench.stats.conformal import ALPHA, check_alpha
 from adbench.store.comparability import newness
 from adbench.store.folders import Store
 from adbench.store.newest import latest
@@ -38,11 +40,13 @@ def report_text(
     published: bool = False,
     fragment: bool = False,
     kinds: tuple[str, ...] = (),
+    alpha: float | None = None,
     images: bool = False,
 ) -> str:
     """The tables of the selected records; `style` is one of `FORMATS` or json, the rest are the
-    options of `adbench report`, `kinds` some of `trainings.KINDS`. Raises `UsageError` for options
-    that do not go together, and where no record is selected."""
+    options of `adbench report`, `kinds` some of `trainings.KINDS` or "verdicts", which `alpha` is
+    for. Raises `UsageError` for options that do not go together, and where no record is selected.
+    """
     if style not in (*FORMATS, "json"):
         raise UnknownNameError("--format", style, FORMATS)
     if fragment and style != "latex":
@@ -60,6 +64,10 @@ def report_text(
             f"--{own[0]} is a table of its own, for --format terminal, markdown, latex, csv and "
             "--json: leave the other options out"
         )
+    if "verdicts" in kinds and len(kinds) > 1:
+        raise UsageError(f"--verdicts with --{kinds[1]}: expected one of them")
+    if alpha is not None and "verdicts" not in kinds:
+        raise UsageError("--alpha is of verdicts: give --verdicts too")
     every = latest(Store(results).records(), budgets="budgets" in kinds)
     records = [r for r in every if all(v in (None, _facts(r)[k]) for k, v in only.items())]
     if not records and style != "json":
@@ -67,7 +75,7 @@ def report_text(
     if images:
         return _of_its_own(ImageReport(records, results=results), results, style, fragment)
     if kinds:
-        return _of_its_own(TrainingReport(records, kinds=kinds), results, style, fragment)
+        return _of_its_own(_instead(records, kinds, alpha), results, style, fragment)
     numbers = published_numbers() if published else ()
     report = Report(records, numbers, "paper" if is_paper else "long", metrics, transpose)
     if style == "html":
@@ -84,9 +92,13 @@ def report_text(
     return writers[style](report)
 
 
-def _of_its_own(
-    report: TrainingReport | ImageReport, results: Path, style: str, fragment: bool
-) -> str:
+def _instead(records: Sequence[Record], kinds: tuple[str, ...], alpha: float | None) -> OwnTables:
+    if "verdicts" in kinds:
+        return VerdictReport(records, alpha=check_alpha(ALPHA if alpha is None else alpha))
+    return TrainingReport(records, kinds=kinds)
+
+
+def _of_its_own(report: OwnTables, results: Path, style: str, fragment: bool) -> str:
     if style == "json":
         return json_text(report.all_rows) + "\n"
     report.require_rows(results)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from adbench.errors import StoreError, UsageError
 from adbench.report.notes import Note
-from adbench.report.report import Report
+from adbench.report.report import OwnTables
 from adbench.report.tables import grouped
 from adbench.report.text_table import Table, columns_of, row_of
 from adbench.store.folders import CellFolder
@@ -75,7 +75,7 @@ def image_frame(records: Iterable[Record], results: Path) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class ImageReport(Report):
+class ImageReport(OwnTables):
     """A table for each data set and category: a row an image, a column a method and seed."""
 
     results: Path = field(default=Path("results"))
@@ -88,18 +88,6 @@ class ImageReport(Report):
     def tables(self) -> list[Table]:
         places = grouped(self.all_rows, lambda row: (row["dataset"], row["category"]))
         return [_table(place, own) for place, own in places.items()]
-
-    @cached_property
-    def side_tables(self) -> list[Table]:
-        return []
-
-    @cached_property
-    def parts(self) -> list[Table]:
-        return []
-
-    @cached_property
-    def timing(self) -> Table | None:
-        return None
 
     @cached_property
     def notes(self) -> list[Note]:

@@ -66,6 +66,7 @@ def describe(protocol: Mapping[str, Any]) -> str:
         "dataset", "dataset_version", "scope", "trained_categories", "image_size", "crop",
         "evaluation_size", "mask_rule", "mask_threshold", "metrics", "aupro_limits", "selection",
         "limit", "backbone", "weights_sha256", "selected", "selection_sha256", "held_out",
+        "calibrate",
     }  # fmt: skip
     backbone = ""
     if protocol.get("backbone"):
@@ -79,6 +80,8 @@ def describe(protocol: Mapping[str, Any]) -> str:
         )
     held_out = shared_protocol(protocol).get("held_out")
     unseen = f", {held_out} normals held out" if held_out else ""
+    if protocol.get("calibrate"):
+        unseen += f", {100 * protocol['calibrate']:g} % of the normals kept to calibrate"
     rest = "".join(f", {k} {v}" for k, v in sorted(protocol.items()) if k not in known)
     return (
         f"{protocol['dataset']} version {protocol['dataset_version']}, {scope}, images resized to "

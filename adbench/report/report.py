@@ -56,3 +56,23 @@ class Report(Numbers):
     def all_rows(self) -> list[dict[str, Any]]:
         """Of ours, of parts of methods, and of published numbers, for CSV and JSON."""
         return [*self.rows, *part_rows(self.records), *reported_rows(self.beside)]
+
+
+class OwnTables(Report):
+    """A report of other tables in place of the comparison, each value of which is in `all_rows`."""
+
+    @cached_property
+    def side_tables(self) -> list[Table]:
+        return []
+
+    @cached_property
+    def parts(self) -> list[Table]:
+        return []
+
+    @cached_property
+    def timing(self) -> Table | None:
+        return None
+
+    def require_rows(self, results: object) -> None:
+        """Raise `UsageError` where there is nothing to show."""
+        raise NotImplementedError

@@ -142,7 +142,7 @@ def _run(record: Record, versions: Mapping[str, str]) -> tuple[Any, ...]:
     """What a failed cell shares with the finished ones of its run."""
     own = record.identity
     trained = own["categories"] if own["scope"] == "unified" else []
-    rule = (record.key_parts.get(name) for name in ("mask_rule", "mask_threshold"))
+    rule = (record.key_parts.get(name) for name in ("mask_rule", "mask_threshold", "calibrate"))
     return (
         own["method"], record.variant, record.preset, own["dataset"], own["dataset_version"],
         own["scope"], own["limit"], versions[record.keys["score"]], *trained, *map(str, rule),

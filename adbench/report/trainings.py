@@ -12,7 +12,7 @@ from adbench.metrics.table import METRICS
 from adbench.report import skill
 from adbench.report.comparison import SHOWN
 from adbench.report.notes import Note
-from adbench.report.report import Report
+from adbench.report.report import OwnTables
 from adbench.report.tables import TITLES, grouped
 from adbench.report.text_table import Row, Table, columns_of, row_of
 from adbench.store.points import ALONG, ALONG_CAVEAT, ANEW, Point, Training, along, anew
@@ -26,7 +26,7 @@ _NAMES = ("step", "of the steps", "TFLOP", "s", "skill")
 
 
 @dataclass(frozen=True)
-class TrainingReport(Report):
+class TrainingReport(OwnTables):
     """A table for each kind, data set and category: a row a point, nothing ranked or averaged."""
 
     kinds: tuple[str, ...] = field(default=())
@@ -38,18 +38,6 @@ class TrainingReport(Report):
             for kind in self.kinds
             for place, own in grouped(_by_category(self._trainings(kind)), lambda t: t[0]).items()
         ]
-
-    @cached_property
-    def side_tables(self) -> list[Table]:
-        return []
-
-    @cached_property
-    def parts(self) -> list[Table]:
-        return []
-
-    @cached_property
-    def timing(self) -> Table | None:
-        return None
 
     @cached_property
     def notes(self) -> list[Note]:

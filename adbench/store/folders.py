@@ -6,7 +6,8 @@
         checkpoint.pt               training state, while fitting
         model/                      what `fit` learned, with fit.json; appears by one rename
         snapshots/                  the same along the training, where asked for (store.snapshots)
-        <predict key>/chunk-*       maps and scores, while predicting and scoring
+        <predict key>/chunk-*       maps and scores, while predicting and scoring; in `calibration`
+                                    those of normals held out
         timing.json                 timing-<options>.json where hyper-parameters are prediction-only
         record-<score key>.json     the outcome, written last
         pixels-<score key>.json     per-image pixel statistics of that record, written before it
@@ -75,6 +76,7 @@ class CellFolder:
         self.model = self.path / "model"
         self.snapshots = SnapshotFolder(self.path / "snapshots", keys)
         self.predictions = _named(self.path, keys["predict"])
+        self.calibration = self.predictions / "calibration"
         self.pixels = _named(self.path, keys["score"], "pixels-{}.json")
         self._record = _named(self.path, keys["score"], "record-{}.json")
         self._failed = _named(self.path, keys["score"], "failed-{}.json")
@@ -144,8 +146,7 @@ class CellFolder:
         """After the record: drop the checkpoint, left-over temporary files, and the maps."""
         self.drop_checkpoint()
         self.snapshots.tidy()
-        if not keep_maps:
-            files.remove(self.predictions)
+        files.remove(self.calibration if keep_maps else self.predictions)
         self.sweep()
 
     def drop_checkpoint(self) -> None:

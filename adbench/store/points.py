@@ -87,8 +87,8 @@ def _cell(record: Record) -> tuple[Any, ...]:
     """What a shorter training shares with the whole one."""
     names = ("method", "dataset", "dataset_version", "scope", "seed", "limit")
     rule = (record.key_parts.get(name) for name in ("mask_rule", "mask_threshold"))
-    own = record.identity
-    return (*(own[n] for n in names), *own["categories"], *rule, _variant(record), record.preset)
+    own, settings = record.identity, (_variant(record), record.preset)
+    return (*(own[n] for n in names), own.get("calibrate"), *own["categories"], *rule, *settings)
 
 
 def _variant(record: Record) -> str:

@@ -79,6 +79,7 @@ class Identity(_Block):
     scope: Literal["separate", "unified"]
     seed: int
     limit: int | None
+    calibrate: float | None = None
     budget: float | None = None
 
 
@@ -119,6 +120,23 @@ class ImageColumns(_Block):
     label: Items[Literal[0, 1]]
     defect: Names
     score: Annotated[list[Any], AfterValidator(_scores)]
+
+
+class Calibration(_Block):
+    """Scores of the normals that were held out of `fit`, as columns of equal length, and by which
+    draw; `maps` gives by category the median and the highest value of their maps."""
+
+    share: float
+    seed: int
+    id: Names
+    category: Names
+    score: Annotated[list[Any], AfterValidator(_scores)]
+    maps: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = {}
+
+    @model_validator(mode="after")
+    def _equal(self) -> Self:
+        check_columns({"id": self.id, "category": self.category, "score": self.score})
+        return self
 
 
 class _Seconds(_Block):

@@ -16,6 +16,7 @@ from adbench.metrics.table import METRICS as METRICS
 from adbench.metrics.table import add_from_scores
 from adbench.store.files import digest
 from adbench.store.record_blocks import (
+    Calibration,
     DataNotes,
     Environment,
     Identity,
@@ -64,6 +65,7 @@ class Record(BaseModel):
     are computed when it is read: `metrics.table`), and `parts` the name of a part of the method to
     what it scores alone, in the same form. `images` holds columns of equal
     length: id, category, label, defect, score (JSON has no infinity: "inf" or "-inf").
+    `calibration` holds the scores of normals that were held out of `fit`, empty where none were.
     `snapshots` are points along the training, its end left out: that is the record itself.
 
     `number` orders the records of a results folder: the store gives each one more than the highest
@@ -89,6 +91,7 @@ class Record(BaseModel):
     images: Annotated[
         dict[str, list[Any]], AfterValidator(shaped(ImageColumns)), AfterValidator(check_columns)
     ] = {}
+    calibration: Annotated[dict[str, Any], AfterValidator(shaped(Calibration))] = {}
     timing: Annotated[dict[str, Any], AfterValidator(shaped(Timing))] = {}
     diagnostics: dict[str, Any] = {}
     skill: Annotated[dict[str, Any], AfterValidator(shaped(SkillParts))] = {}
@@ -129,12 +132,20 @@ class Record(BaseModel):
         where = categories[0] if len(categories) == 1 else f"{len(categories)} categories"
         return f"{self.identity['dataset']}:{where}"
 
+    def held_out_scores(self, category: str) -> list[float]:
+        """Of the normals of a category that calibrate; none where the cell is not calibrated."""
+        own = self.calibration
+        columns = zip(own.get("category", ()), own.get("score", ()), strict=True)
+        return [float(score) for where, score in columns if where == category]
+
     @property
     def name(self) -> str:
         """What people call it: `lafite[tau=200] fast on mpdd:tubes, seed 0`."""
         scope = ", unified" if self.identity["scope"] == "unified" else ""
         limit = self.identity["limit"]
         limited = "" if limit is None else f", limit {limit}"
+        share = self.identity.get("calibrate")
+        limited += "" if share is None else f", calibrate {share:g}"
         seed = f"seed {self.identity['seed']}"
         return f"{self.method} {self.preset} on {self.place}{scope}{limited}, {seed}"
 

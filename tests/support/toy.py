@@ -45,11 +45,16 @@ class Toy:
         return ["--dataset", name, "--data-root", str(self.folder)]
 
 
-def write_toy(folder: Path, categories: tuple[str, ...] = ("a", "b"), side: int = 40) -> Toy:
-    """Write the toy data set below `folder`."""
+def write_toy(
+    folder: Path,
+    categories: tuple[str, ...] = ("a", "b"),
+    side: int = 40,
+    content: tuple[tuple[str, str, int], ...] = CONTENT,
+) -> Toy:
+    """Write the toy data set below `folder`; `content`: so many images of a split and defect."""
     rng = np.random.default_rng(0)
     for category in categories:
-        for split, defect, count in CONTENT:
+        for split, defect, count in content:
             for index in range(count):
                 _write_sample(folder / "toy" / category, split, defect, index, side, rng)
     plugin = folder / "toy_dataset.py"

@@ -1,0 +1,110 @@
+"""What `adbench predict` costs beside its prediction, and how its memory grows with the images.
+
+python tests/benchmarks/bench_predict.py               200 images of 512 pixels, PatchCore fast
+python tests/benchmarks/bench_predict.py --many 100000 so many small ones, in a process apart
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from toy import PIXEL, Toy, write_toy  # noqa: E402
+
+import adbench  # noqa: E402
+from adbench.apply.files import predict_files  # noqa: E402
+from adbench.apply.fitted import square_of  # noqa: E402
+from adbench.apply.inputs import find_inputs  # noqa: E402
+from adbench.data.decode import plain_image  # noqa: E402
+
+CONTENT = (("train", "good", 12), ("test", "good", 2), ("test", "hole", 2))
+
+
+def write_photographs(folder: Path, count: int, side: int) -> None:
+    """Images that compress as photographs do: smooth with grain."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        smooth = Image.fromarray(rng.integers(0, 255, (side, side, 3), np.uint8))
+        smooth = smooth.filter(ImageFilter.GaussianBlur(side / 20))
+        grain = rng.normal(0, 3, (side, side, 3))
+        pixels = (np.asarray(smooth) + grain).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:06d}.png", compress_level=1)
+
+
+def fitted(folder: Path, method: str, preset: str, side: int) -> tuple[Toy, Path]:
+    data, results = write_toy(folder / "data", ("a",), side, CONTENT), folder / "results"
+    adbench.run(method, data.reference, preset=preset, data_root=data.folder, results=results,
+                calibrate=0.25, timing=False, device="cpu")  # fmt: skip
+    return data, results
+
+
+def ratio(folder: Path, count: int, side: int) -> None:
+    """Wall time of a whole prediction against decoding and inference alone, one after the other."""
+    _, results = fitted(folder, "patchcore", "fast", 256)
+    write_photographs(folder / "new", count, side)
+    cell, images = (
+        adbench.load_cell("patchcore", results, device="cpu"),
+        find_inputs(folder / "new"),
+    )
+    began = time.perf_counter()
+    squares = []
+    for image in images.images:
+        with plain_image(image.path) as picture:
+            squares.append(square_of(picture, cell.geometry))
+    decoded = time.perf_counter()
+    size, names = cell.method.batch_size, [image.name for image in images.images]
+    cell.score(np.stack(squares[:size]), names[:size])  # warm
+    warm = time.perf_counter()
+    for start in range(0, count, size):
+        cell.score(np.stack(squares[start : start + size]), names[start : start + size])
+    alone = decoded - began + time.perf_counter() - warm
+    for maps in (True, False):
+        began = time.perf_counter()
+        predict_files(cell, images.images, folder / "new", folder / f"out{maps}", alpha=0.05,
+                      maps=maps, progress=lambda done, total: None)  # fmt: skip
+        took = time.perf_counter() - began
+        print(
+            f"{count} images of {side} pixels, maps {maps}: {took:.1f} s, decoding and inference "
+            f"alone {alone:.1f} s: {took / alone:.2f}"
+        )
+
+
+def memory(folder: Path, count: int) -> None:
+    """Peak memory of the command on so many images of 64 pixels."""
+    data, results = fitted(folder, PIXEL, "smoke", 64)
+    new = folder / "new"
+    new.mkdir()
+    source = data.root / "a" / "test" / "hole" / "000.png"
+    for number in range(count):
+        os.link(source, new / f"{number:06d}.png")
+    command = [sys.executable, "-m", "adbench.cli", "predict", "--cell", PIXEL, str(new)]
+    command += ["--results", str(results), "--out", str(folder / "out"), "--device", "cpu"]
+    began = time.perf_counter()
+    subprocess.run(command, check=True)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    print(f"{count} images: peak {peak:.2f} GiB, {time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--many", type=int, default=0)
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--side", type=int, default=512)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        os.environ.setdefault("ADBENCH_CACHE", f"{name}/cache")
+        if given.many:
+            memory(Path(name), given.many)
+        else:
+            ratio(Path(name), given.images, given.side)
