@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from adbench.store.map_files import read_map as read_map
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> Any:
     # Lazy, so that `adbench --help` does not pay for pandas.
     if name == "read_map":

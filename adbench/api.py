@@ -71,17 +71,51 @@ def run(
 ) -> pd.DataFrame:
     """Run a grid and give its rows, one per method, category (or `mean`) and seed.
 
-    Arguments have the names and the language of the command line; `overrides` is `--set`.
-    Metrics are fractions, NaN where undefined; `status` is done, failed or skipped; `skill` is
-    NaN where it is not known whether a network learned. Finished cells are reused. `time_limit` is
-    in seconds; a cell that it stops has no row, and the same call goes on with it. Executors other
-    than "serial" start processes of their own, which need no `if __name__ == "__main__"`.
-    `snapshots` scores so many points along each training too, and `budgets` (shares of the steps,
-    or a text like "0.25,0.5,1") trains anew at parts of it: rows of these have `budget=` in their
-    variant. `keep_maps` keeps the maps for `load_scores`; `note` and `tags` are kept with records;
-    `log` names tools that get losses, scores and pictures: "tensorboard", "mlflow", "wandb".
-    `calibrate` is the share of the normals that is held out, for p-values of new images
-    (`load_cell`).
+    Finished cells are reused, and a call that was interrupted goes on where it was.
+
+    Arguments, in the language of the command line (`adbench run --help`):
+        methods: names (`adbench methods` lists them), a group ("diffusion", "baselines"), "all" or
+            "FILE.py:Class", separated by commas; "lafite[tau=200|300]" sets hyper-parameters, and
+            | makes a cell of each value.
+        dataset: a name (`adbench datasets`), or "FILE.py:Class", alone or with categories,
+            "mpdd:tubes,connector"; or a list of such.
+        preset: "paper" (as published), "fast" (minutes on a GPU, honest scores) or "smoke"
+            (seconds; the scores mean nothing).
+        seeds: 0, "0,3" or "0-4"; a cell each.
+        scope: "separate" (a model a category) or "unified" (one for all); None: the method's own.
+        data_root: the folder that holds the data sets' folders, or the data set's own; None: that
+            of the environment variable ADBENCH_DATA.
+        results: where records, models and tables are kept.
+        overrides: hyper-parameters one by one, "METHOD.NAME=VALUE" each, as `--set`.
+        limit: at most so many training and test images a category, to try things out; comparable
+            with nothing. None: all.
+        mask_rule: how masks are resized: "nearest" (as in papers) or "area_max" (no defect
+            vanishes).
+        mask_threshold: a mask value is anomalous when it is greater, 0 to 254; None: the data
+            set's own.
+        device: "auto" (the first GPU, else the CPU), "cpu" or "cuda:N".
+        cache: where decoded images and features are kept; None: ~/.cache/adbench, or that of the
+            environment variable ADBENCH_CACHE.
+        overwrite: what is run again where a record exists: "never", "failed", "timing" (what was
+            measured under load) or "all".
+        timing: whether inference is measured after each fit.
+        executor: "serial", "local" (a process a slot), "submitit" (SLURM) or "ray". Those but
+            "serial" start processes of their own, which need no `if __name__ == "__main__"`.
+        slots: cells at a time, for executors but "serial"; None: one a GPU, or by cores.
+        time_limit: seconds; a cell that it stops has no row, and the same call goes on with it.
+        keep_maps: whether maps are kept, for `load_scores`.
+        snapshots: score so many points along each training too.
+        budgets: shares of the steps, or a text like "0.25,0.5,1": trainings anew at parts of it,
+            whose rows have `budget=` in their variant.
+        note: a text that is kept with records.
+        tags: words that are kept with records.
+        calibrate: the share of the normals that is held out, for p-values of new images
+            (`load_cell`); None: none.
+        log: tools that get losses, scores and pictures: "tensorboard", "mlflow", "wandb".
+
+    Gives a DataFrame. Metrics are fractions, NaN where undefined; `status` is done, failed or
+    skipped; `selector` names the run on a command line; `skill` is NaN where it is not known
+    whether a network learned. There is a `mean` row where there are several categories.
 
     Raises `adbench.errors.AdbenchError` for wrong arguments or missing data; a cell that fails
     becomes a row with status failed.

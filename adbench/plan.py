@@ -266,7 +266,7 @@ def make_plan(
     for selection in data:
         notes += selection.calibration_notes
         for reference, method, hyperparameters in found:
-            own = _resolve_scope(scope or method.card.scope, selection, method, notes)
+            own = _resolve_scope(scope, selection, method, notes)
             groups = (
                 [selection.categories] if own == "unified" else [(c,) for c in selection.categories]
             )
@@ -299,15 +299,20 @@ def _at_budgets(cell: Cell, budgets: Sequence[float], notes: list[str]) -> list[
 
 
 def _resolve_scope(
-    scope: Scope | str, selection: DataSelection, method: type[Method], notes: list[str]
+    asked: str | None, selection: DataSelection, method: type[Method], notes: list[str]
 ) -> Scope:
-    if scope == "unified" and len(selection.categories) == 1:
+    """What was asked for, or else the method's own; of one category there is no unified model,
+    which is said to whoever asked for it."""
+    if (asked or method.card.scope) == "separate":
+        return "separate"
+    if len(selection.categories) > 1:
+        return "unified"
+    if asked is not None:
         notes.append(
             f"{selection.name}: with one category unified is separate; "
             f"{method.card.name} makes one cell"
         )
-        return "separate"
-    return "unified" if scope == "unified" else "separate"
+    return "separate"
 
 
 def variants(

@@ -156,7 +156,7 @@ def test_no_number_and_no_name_is_cut_on_a_narrow_terminal(
     records = latest(Store(tmp_path / "results").records())
     print_report(Report(records), Console(file=file, width=40, emoji=False))
     text = file.getvalue()
-    assert "…" not in text and "AUPRO@0.05" in text and " pixel_gaussian smoke " in text
+    assert "…" not in text and "AUPRO@0.05" in text and " pixel_gaussian " in text
     numbers = re.findall(r"\d+\.\d\d\b", invoke("report").out)
     assert len(numbers) >= 12 and all(number in text for number in numbers)
 

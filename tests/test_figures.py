@@ -125,7 +125,7 @@ def test_figures_draw_each_category_with_all_methods(drawn: Drawn) -> None:
 def test_the_gallery_holds_small_pictures_and_pixel_curves_of_every_method(drawn: Drawn) -> None:
     (entry,) = gallery.read(drawn.figures)
     assert (entry["dataset"], entry["category"]) == ("mpdd", "metal_plate")
-    methods = ["stepwise", "pixel_gaussian[noise=0.5]"]
+    methods = ["stepwise", "pixel_gaussian, noise=0.5"]
     assert list(entry["drawn_from"]) == methods and entry["chosen_by"] == methods[0]
     assert set(entry["pixel_curves"][methods[0]]) == {"roc", "pr", "pro"}
     steps = {"method": "stepwise", "file": "mpdd-metal_plate-stepwise-steps.png"}

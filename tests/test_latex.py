@@ -9,6 +9,7 @@ from shutil import which
 from typing import Any
 
 import pytest
+from five_tables import TABLES, grid
 from hypothesis import example, given
 from hypothesis import strategies as st
 from reports import TIMING, make_record, ranked, tables, texts
@@ -77,19 +78,22 @@ def test_known_texts_and_no_two_names_print_alike() -> None:
 
 
 def test_best_is_bold_and_second_underlined_among_three() -> None:
-    (row,) = rows_of(text_of(*several(m=0.5, n=0.7, o=0.6)), "a &")
-    cells = [part.strip() for part in row.removesuffix(r"\\").split("&")]
-    assert cells[1:4] == ["50.00", "/", "50.00"]
-    assert cells[4] == cells[6] == r"\bfseries 70.00"
-    assert cells[7] == cells[9] == r"{\underline{\num{60.00}}}"
+    text = text_of(*several(m=0.5, n=1.0, o=0.6))
+    assert rows_of(text, "n &") == [r"n & \tblbest{100.00} & \tblbest{100.00} \\"]
+    # As wide as the widest of its column, so that points stand below each other.
+    second = r"\phantom{0}\tblsecond{60.00}"
+    assert rows_of(text, "o &") == [rf"o & {second} & {second} \\"]
+    assert r"\providecommand{\tblbest}" in text and "Best in bold and second best" in text
+    plain = text_of(make_record())
+    assert "tblbest" not in plain and "Best in bold" not in plain and "std over" not in plain
 
 
 def test_notes_stand_below_the_table_that_they_hold_for() -> None:
     means = [make_record("m", c) for c in "abc"] + [make_record("n", c, 0.7) for c in "ab"]
     text = text_of(*means)
-    assert r"\bfseries" in rows_of(text, "a &")[0]
-    assert r"\bfseries" not in rows_of(text, "mean of 3")[0] + rows_of(text, "mean of 2")[0]
-    assert "not ranked together (m fast: a, b, c; n fast: a, b)" in text
+    assert r"\tblbest" in rows_of(text, "a &")[0]
+    assert r"\tblbest" not in rows_of(text, "mean of 3")[0] + rows_of(text, "mean of 2")[0]
+    assert "not ranked together (m: a, b, c; n: a, b)" in text
     two = make_record("n", "a", 0.7, dataset="other", protocol={"image_size": 64})
     parts = text_of(make_record(), two).split(r"\begin{table}")[1:]
     assert len(parts) == 2 and all(part.count("Protocol") == 1 for part in parts)
@@ -97,10 +101,12 @@ def test_notes_stand_below_the_table_that_they_hold_for() -> None:
 
 def test_seeds_show_mean_and_deviation_with_n_in_the_caption() -> None:
     text = text_of(make_record(), make_record(value=0.7, seed=1))
-    assert r"60.00 \pm 14.14" in text and "S[table-format=2.2(4)]" in text
+    assert r"60.00\tblpm{14.14}" in text
     assert r"mean $\pm$ standard deviation over n=2 seeds: 0, 1" in text
-    # siunitx would print no uncertainty at all where it is zero.
-    assert r"{$50.00 \pm 0.00$}" in text_of(make_record(), make_record(seed=1))
+    assert r"50.00\tblpm{0.00}" in text_of(make_record(), make_record(seed=1))
+    # What has none keeps its place.
+    both = text_of(make_record(), make_record(value=0.7, seed=1), make_record("m", "b", seed=1))
+    assert r"b & 50.00 (n=1)" in both and r"\phantom{\tblpm{00.00}}" in both
 
 
 def test_the_deviation_over_categories_has_ddof_0() -> None:
@@ -125,8 +131,38 @@ def test_a_transposed_table_has_the_same_cells() -> None:
     assert {(column - 1, row + 1) for row, column in ranked(upright)} == ranked(turned) != set()
 
 
+def test_more_methods_than_categories_are_the_rows() -> None:
+    nine, one = TABLES["nine over one"]
+    (table,) = tables(nine, **one)
+    assert [column.head for column in table.columns] == ["method", "image AUROC", "pixel AUROC"]
+    assert len(table.rows) == 9 and ", bracket_black: image AUROC / pixel AUROC" in table.title
+    (table,) = tables(TABLES["three over six"][0], layout="paper")
+    assert [column.head for column in table.columns] == ["category", "PatchCore", "UniAD", "LafitE"]
+    (table,) = tables(grid(9, 2), layout="paper")
+    assert table.columns[0].head == "method" and len(table.columns) == 5
+    (kept,) = tables(grid(9, 2), layout="paper", transpose=False)
+    assert kept.columns[0].head == "category"
+
+
+def test_notes_longer_than_the_table_go_to_an_appendix() -> None:
+    finding = {"severity": "warning", "category": None, "check": "x", "message": "word " * 300}
+    record = make_record(data={"findings": [finding]})
+    text = text_of(record)
+    table, appendix = text.split(r"\section*{Notes to the tables}")
+    assert "word word" not in table and latex.IN_APPENDIX in table
+    assert "word word" in appendix and r"\ref{tab:adbench-toy-separate}" in appendix
+    full = text_of(record, all_notes=True)
+    assert "word word" in full and "appendix" not in full.lower()
+    fragment = latex.latex(Report([record], layout="paper"), fragment=True)
+    listed = fragment.split("for an appendix:")[1]
+    assert all(line.startswith("%") for line in listed.splitlines() if "word" in line)
+
+
 def test_a_table_that_is_too_wide_is_parted_between_cells() -> None:
-    (table,) = tables([make_record(f"method{i}", value=i / 10) for i in range(9)], layout="paper")
+    (table,) = tables(
+        [make_record(f"method{i}", value=i / 10) for i in range(9)],
+        layout="paper", transpose=False,
+    )  # fmt: skip
     parts = panels(table, 60)
     assert len(parts) == 3 and all(part.columns[0].head == "category" for part in parts)
     assert [text for part in parts for text in texts(part)[0][1:]] == texts(table)[0][1:]
@@ -162,8 +198,8 @@ def test_the_command_line_writes_a_document_or_its_tables_and_other_formats(
     assert r"\documentclass" not in fragment and fragment.startswith("% needs")
     assert r"\begin{table}" in fragment
     long = invoke("report", "--format", "latex", "--layout", "long", "--fragment").out
-    assert "image AU-PR" in long and "AUPRO@0.05" in long
-    for style in ("terminal", "markdown", "csv"):
+    assert "AU-PR" in long and "AUPRO@0.05" in long
+    for style in ("terminal", "markdown"):
         out = invoke("report", "--format", style, "--layout", "paper").out
         assert "mean of 2" in out and "std over 2" in out
         assert re.search(r"\d+\.\d\d / \d+\.\d\d", out)
@@ -188,19 +224,50 @@ def test_wrong_options_are_said(invoke: Invoke, arguments: list[str], words: str
 # ----------------------------------------------------------------------------- pdflatex
 
 
-def _needs_pdflatex() -> None:
-    if which("pdflatex") is None:
-        pytest.skip("pdflatex is not installed")
-    found = subprocess.run(["kpsewhich", "siunitx.sty"], capture_output=True, text=True)
-    if not found.stdout.strip():
-        pytest.skip("LaTeX's siunitx is not installed")
+def compiled(text: str, folder: Path) -> str:
+    """What pdflatex says of a document, twice, so that references are resolved."""
+    if which("pdflatex") is None or not _has("booktabs.sty"):
+        pytest.skip("pdflatex with booktabs is not installed (Debian: texlive-latex-recommended)")
+    (folder / "table.tex").write_text(text)
+    for _ in range(2):
+        run = subprocess.run(
+            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"],
+            cwd=folder, capture_output=True, text=True, errors="replace",
+        )  # fmt: skip
+        assert run.returncode == 0, run.stdout[-2000:]
+    return run.stdout
+
+
+def _has(style: str) -> bool:
+    found = subprocess.run(["kpsewhich", style], capture_output=True, text=True)
+    return bool(found.stdout.strip())
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_tables_of_papers_compile_fit_and_align(name: str, tmp_path: Path) -> None:
+    records, options = TABLES[name]
+    log = compiled(latex.latex(Report(records, **options)), tmp_path)
+    assert "Overfull" not in log and "undefined" not in log
+    if which("pdftotext") is None:
+        pytest.skip("pdftotext is not installed (Debian: poppler-utils)")
+    boxes = subprocess.run(
+        ["pdftotext", "-bbox", "-l", "1", "table.pdf", "-"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    words = re.findall(r'xMin="([\d.]+)" yMin="([\d.]+)" xMax="([\d.]+)".*?>([^<]+)<', boxes.stdout)
+    rows: dict[float, list[float]] = {}
+    for left, top, right, word in words:
+        if match := re.match(r"(\d{2,3})\.\d\d", word):
+            width = (float(right) - float(left)) / len(word)
+            rows.setdefault(round(float(top)), []).append(float(left) + width * len(match[1]))
+    first = [min(points) for points in rows.values()]
+    assert len(first) > 5 and max(first) - min(first) < 3  # points of the first column
 
 
 def test_pdflatex_compiles_the_document_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hostile names, every emphasis, published columns, a table on two pages, timing."""
-    _needs_pdflatex()
     monkeypatch.setattr(latex, "ROWS", 25)
     records = [
         make_record(f"m{number % 4} {name}", f"{name}c{number}", 0.5 + number / 50, seed=seed,
@@ -213,11 +280,6 @@ def test_pdflatex_compiles_the_document_as_it_is(
     for layout in ("paper", "long"):
         text = latex.latex(Report(records, published_numbers(), layout=layout))
         assert re.search(r"\(1 of \d\)", text)
-        (tmp_path / f"{layout}.tex").write_text(text)
-        run = subprocess.run(
-            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{layout}.tex"],
-            cwd=tmp_path, capture_output=True, text=True, errors="replace",
-        )  # fmt: skip
-        assert run.returncode == 0, run.stdout[-2000:]
-        assert (tmp_path / f"{layout}.pdf").stat().st_size > 10_000
-        assert "undefined" not in run.stdout.lower().replace("undefined references", "")
+        log = compiled(text, tmp_path)
+        assert (tmp_path / "table.pdf").stat().st_size > 10_000
+        assert "Overfull" not in log and "undefined" not in log

@@ -181,7 +181,7 @@ def test_points_are_shown_on_request_and_in_no_table(invoke: Invoke, toy: Toy) -
     assert "Before the rate falls an earlier point is not what a shorter training" in shown
     assert len(invoke("report", "--snapshots", "--format", "csv").out.splitlines()) == 5
     assert "Along one training" in invoke("report", "--snapshots", "--format", "latex").out
-    assert len(_rows(invoke)) == 4
+    assert len(_rows(invoke)) == 2
     assert "snapshots" not in invoke("baseline", "save", "file.json").err
     (kept, *_) = json.loads(Path("file.json").read_text())["records"]
     assert kept["snapshots"] == []

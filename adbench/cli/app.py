@@ -48,7 +48,8 @@ def adbench(
 
     \b
     Exit codes: 0 ok, 1 regression found (gate), 2 wrong usage or folder, 3 some cells failed,
-    4 a problem with the data, 5 nothing comparable (gate, compare), 70 adbench itself broke.
+    4 a problem with the data, 5 nothing comparable (gate, compare), 70 adbench itself broke,
+    130 interrupted.
     """
     if version:
         show(__version__)

@@ -10,6 +10,7 @@ import typer
 
 from adbench.cli.app import app
 from adbench.cli.options import (
+    CommandInPanels,
     ExplainCache,
     Grid,
     Json,
@@ -22,7 +23,7 @@ from adbench.request import Request
 from adbench.text import at_home
 
 
-@app.command()
+@app.command(cls=CommandInPanels)
 @running_cells
 def run(
     request: Request,
@@ -63,7 +64,7 @@ def run(
     )
 
 
-@app.command()
+@app.command(cls=CommandInPanels)
 @running_cells
 def plan(
     request: Request,

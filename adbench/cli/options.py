@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
 from adbench.errors import UsageError
 from adbench.metrics.table import shown
@@ -56,6 +57,27 @@ OutFile = Annotated[
         "--out", metavar="FILE", help="write there instead of to stdout", callback=_out_file
     ),
 ]
+
+
+NEEDED = frozenset({
+    "methods", "datasets", "preset", "overrides", "seeds", "scope", "data_root", "results",
+    "executor", "figures", "help",
+})  # fmt: skip
+"""Of the options of commands that run cells, those that most people need: help shows them first."""
+
+
+class CommandInPanels(TyperCommand):
+    """A command whose help has `NEEDED` options, then the others under a heading of their own."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        panels: dict[str, list[tuple[str, str]]] = {"Options": [], "Advanced": []}
+        for option in self.get_params(ctx):
+            line = option.get_help_record(ctx)
+            if line is not None:
+                panels["Options" if option.name in NEEDED else "Advanced"].append(line)
+        for heading, lines in panels.items():
+            with formatter.section(heading):
+                formatter.write_dl(lines)
 
 
 Command = Callable[..., None]

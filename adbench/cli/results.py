@@ -43,8 +43,13 @@ def report(
         ),
     ] = None,
     transpose: Annotated[
-        bool, typer.Option("--transpose", help="paper layout with a row a method")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--transpose/--no-transpose",
+            help="paper layout with a row a method (default: where there are more methods than "
+            "categories)",
+        ),
+    ] = None,
     published: Annotated[
         bool,
         typer.Option(
@@ -57,6 +62,14 @@ def report(
             "--fragment", help=r"latex: only the tables, to \input; else a whole document"
         ),
     ] = False,
+    notes: Annotated[
+        str,
+        typer.Option(
+            metavar="short|full",
+            help="latex, html: notes that are longer than their table go to an appendix page or "
+            "below a fold (short), or stand with it (full)",
+        ),
+    ] = "short",
     snapshots: Annotated[
         bool,
         typer.Option(
@@ -103,7 +116,7 @@ def report(
     style = "json" if as_json else style
     text = report_text(
         results, style, only, layout=layout, cells=cells, transpose=transpose,
-        published=published, fragment=fragment,
+        published=published, fragment=fragment, notes=notes,
         kinds=("verdicts",) * verdicts + ("snapshots",) * snapshots + ("budgets",) * budgets,
         images=images, alpha=alpha,
     )  # fmt: skip

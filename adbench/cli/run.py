@@ -36,6 +36,7 @@ def run(request: Request, *, explain: bool, figures: bool, assume_yes: bool, as_
     """`adbench run`; exits by the outcome."""
     plan, pending, expected = _planned(request, explain=explain, quiet=False)
     refuse_inside_data(plan.cells, {"--results": request.results})
+    say(_total(plan, len(pending), expected))
     runs_here = parse_executor(request.executor)[0] in ("serial", "local")
     if pending and runs_here and not assume_yes:
         refuse_if_hopeless(expected, request.preset)
@@ -81,6 +82,7 @@ def plan(request: Request, *, explain: bool, as_json: bool) -> None:
     for cell in planned.cells:
         cost = f"about {duration(seconds[cell.score_key])}"
         show(f"{cell.title}: {cost if id(cell) in open_ else 'there already'}")
+    show(_total(planned, len(pending), expected))
 
 
 def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, list[Cell], Estimate]:
@@ -92,7 +94,7 @@ def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, lis
     pending = pending_cells(plan, store, request.overwrite)
     expected = request.estimate(pending)
     if not quiet:
-        _announce(plan, len(pending), expected)
+        _announce(plan)
         if request.snapshots > 1:
             _say_what_lacks_snapshots(plan, pending, store)
     if explain:
@@ -102,7 +104,7 @@ def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, lis
     return plan, pending, expected
 
 
-def _announce(plan: Plan, pending: int, expected: Estimate) -> None:
+def _announce(plan: Plan) -> None:
     for note in plan.notes:
         say(f"note: {note}")
     # One data set stands behind many cells, and two selections may share a finding.
@@ -112,10 +114,13 @@ def _announce(plan: Plan, pending: int, expected: Estimate) -> None:
     for name, finding, root in sorted(findings, key=str):
         text = with_root(str(finding).removeprefix(f"{finding.severity}: "), root)
         say(f"{finding.severity}: {name}: {text}")
+
+
+def _total(plan: Plan, pending: int, expected: Estimate) -> str:
     text = f"{counted(len(plan.cells), 'cell')}, {len(plan.cells) - pending} there already"
     if pending:
         text += f", {pending} to run, about {duration(expected.total)}"
-    say(text)
+    return text
 
 
 def _say_what_lacks_snapshots(plan: Plan, pending: Sequence[Cell], store: Store) -> None:

@@ -80,9 +80,11 @@ def pareto_front(points: Sequence[Point]) -> list[Point]:
     return sorted((p for p in points if not beaten(p)), key=lambda p: (p.seconds, p.value))
 
 
-def latency_figure(records: Sequence[Record], setting: Setting) -> Figure | None:
-    """A panel for each metric of `SHOWN`; None where no method can be drawn."""
-    found = [(metric, *points(records, setting, metric)) for metric in SHOWN]
+def latency_figure(
+    records: Sequence[Record], setting: Setting, metrics: Sequence[str] = SHOWN
+) -> Figure | None:
+    """A panel for each metric; None where no method can be drawn."""
+    found = [(metric, *points(records, setting, metric)) for metric in metrics]
     shown = [panel for panel in found if panel[1]]
     if not shown:
         return None
@@ -111,9 +113,13 @@ def _panel(axes: Axes, own: Sequence[Point], labels: Sequence[str]) -> None:
     for point in own:
         axes.plot(
             1e3 * point.seconds, 100 * point.value, linestyle="none", markersize=6,
-            label=folded(point.label, 60), **point_style(labels.index(point.label)),
+            label=folded(point.label, 60), clip_on=False, zorder=3,
+            **point_style(labels.index(point.label)),
         )  # fmt: skip
     axes.margins(0.12)
+    low, high = axes.get_ylim()
+    if high > 100:  # there is nothing above; the topmost point is drawn over the edge
+        axes.set_ylim(low, 100)
     # Written out, as formulas are off in our figures; on a short axis 2 and 5 times the powers too.
     is_short = max(p.seconds for p in own) < 100 * min(p.seconds for p in own)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if is_short else (1,)))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from adbench.naming import Names
 from adbench.store.comparability import data_versions, newness, place_of
 from adbench.store.records import Record
 
@@ -16,19 +17,19 @@ _LONGEST = 80  # of a file name's part, in bytes; file systems allow 255 for the
 def labeller(records: Iterable[Record]) -> Callable[[Record], str]:
     """Names that tell the methods of these records apart.
 
-    `lafite[tau=300]`, followed by the preset, scope, mask rule or `--limit` only where the records
-    differ in it, and by what is older than what others of its data set or its own are. Seeds share
-    a name.
+    As in tables (`naming.Names`), followed by the preset, scope, mask rule or `--limit` only where
+    the records differ in it, and by what is older than what others of its data set or its own are.
+    Seeds share a name.
     """
     kept = list(records)
+    names = Names(kept)
     details = [_details(record) for record in kept]
     telling = [n for n in (details[0] if details else ()) if len({d[n] for d in details}) > 1]
 
     def name(record: Record) -> str:
-        variant = f"[{record.variant}]" if record.variant else ""
         own = _details(record)
         told = filter(None, (own[n] for n in telling))
-        return " ".join([record.identity["method"] + variant, *told])
+        return " ".join([names.of_record(record, preset=False), *told])
 
     versions = data_versions(kept)
     seen: dict[Any, list[str]] = {}

@@ -51,6 +51,11 @@ class Beside:
         return (self.name, f"reported [{self.mark}]", *apart)
 
     @property
+    def row_name(self) -> str:
+        """Of a row: what differs stands in a note."""
+        return f"{self.name}, reported [{self.mark}]{' ≠' * bool(self.differences)}"
+
+    @property
     def compared_with(self) -> OwnRun | None:
         """The run of ours, where nothing sets it apart."""
         return None if self.differences else self.run

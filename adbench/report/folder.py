@@ -27,6 +27,7 @@ from adbench.text import json_text
 
 FORMATS = ("terminal", "markdown", "csv", "latex", "html")
 LAYOUTS = ("long", "paper")
+NOTES = ("short", "full")
 
 
 def report_text(
@@ -36,9 +37,10 @@ def report_text(
     *,
     layout: str | None = None,
     cells: str | None = None,
-    transpose: bool = False,
+    transpose: bool | None = None,
     published: bool = False,
     fragment: bool = False,
+    notes: str = "short",
     kinds: tuple[str, ...] = (),
     alpha: float | None = None,
     images: bool = False,
@@ -53,13 +55,15 @@ def report_text(
         raise UsageError(f"--fragment with --format {style}: expected --format latex")
     if layout not in (None, *LAYOUTS):
         raise UnknownNameError("--layout", layout, LAYOUTS)
-    is_paper = layout == "paper" or (layout is None and (style == "latex" or cells or transpose))
-    if not is_paper and (cells or transpose):
+    if notes not in NOTES:
+        raise UnknownNameError("--notes", notes, NOTES)
+    shaped = bool(cells) or transpose is not None
+    is_paper = layout == "paper" or (layout is None and (style == "latex" or shaped))
+    if not is_paper and shaped:
         raise UsageError("--cells and --transpose shape --layout paper: found --layout long")
     metrics = _metrics(cells) if cells else DEFAULT_CELLS
     own = (*kinds, *(("images",) if images else ()))
-    shaped = layout or cells or transpose or published or style == "html"
-    if own and (shaped or (images and kinds)):
+    if own and (layout or shaped or published or style == "html" or (images and kinds)):
         raise UsageError(
             f"--{own[0]} is a table of its own, for --format terminal, markdown, latex, csv and "
             "--json: leave the other options out"
@@ -77,7 +81,9 @@ def report_text(
     if kinds:
         return _of_its_own(_instead(records, kinds, alpha), results, style, fragment)
     numbers = published_numbers() if published else ()
-    report = Report(records, numbers, "paper" if is_paper else "long", metrics, transpose)
+    report = Report(
+        records, numbers, "paper" if is_paper else "long", metrics, transpose, notes == "full"
+    )
     if style == "html":
         from adbench.report.html.document import document
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from adbench.data.findings import EMPTY_MASK, LOOKS_NORMAL
+from adbench.naming import Names
 from adbench.report import skill
 from adbench.report.origin_notes import origin_notes
 from adbench.report.tables import grouped
@@ -17,30 +18,33 @@ DIVERGED = 2.0
 
 
 def footnotes(records: Sequence[Record]) -> list[str]:
-    """One sentence each, most important first, without repetition."""
+    """One sentence each, most important first, without repetition; runs are called as in tables,
+    but for what failed, which somebody has to run again."""
     sources = (
         _presets, _chosen, _failures, origin_notes, _training, _unlearned, _divided,
         _ground_truth, _data, _undefined, cost_notes,
     )  # fmt: skip
-    return list(dict.fromkeys(note for source in sources for note in source(records)))
+    names = Names(records)
+    return list(dict.fromkeys(note for source in sources for note in source(records, names)))
 
 
-def _presets(records: Sequence[Record]) -> Iterable[str]:
+def _presets(records: Sequence[Record], _: Names) -> Iterable[str]:
     if any(r.preset == "smoke" for r in records):
         yield "SMOKE preset: it proves that everything runs; its scores mean nothing."
     for n in sorted({r.identity["limit"] for r in records} - {None}):
         yield f"--limit {n}: a part of the images only; comparable with nothing."
 
 
-def _chosen(records: Sequence[Record]) -> Iterable[str]:
+def _chosen(records: Sequence[Record], names: Names) -> Iterable[str]:
     for record in records:
-        if names := record.protocol.get("selected", ()):
+        if chosen := record.protocol.get("selected", ()):
             own = record.identity["hyperparameters"]
-            values = ", ".join(f"{name}={own[name]}" for name in names)
-            yield f"{record.method} on {record.place}: {values}, chosen without test data."
+            values = ", ".join(f"{name}={own[name]}" for name in chosen)
+            run = names.of_record(record)
+            yield f"{run} on {record.place}: {values}, chosen without test data."
 
 
-def _failures(records: Sequence[Record]) -> Iterable[str]:
+def _failures(records: Sequence[Record], _: Names) -> Iterable[str]:
     for record in records:
         where = f"{record.method} on {record.place}, seed {record.identity['seed']}"
         if record.failure is not None:
@@ -49,9 +53,9 @@ def _failures(records: Sequence[Record]) -> Iterable[str]:
             yield f"Skipped: {where}: {record.reason}"
 
 
-def _training(records: Sequence[Record]) -> Iterable[str]:
+def _training(records: Sequence[Record], names: Names) -> Iterable[str]:
     for record in records:
-        what = f"{record.method} on {record.place}: training"
+        what = f"{names.of_record(record)} on {record.place}: training"
         for first, last in _losses(record.diagnostics):
             if not last <= DIVERGED * first:
                 yield (
@@ -71,9 +75,9 @@ def _losses(diagnostics: Any) -> Iterator[tuple[float, float]]:
             yield from _losses(value)
 
 
-def _unlearned(records: Sequence[Record]) -> Iterable[str]:
+def _unlearned(records: Sequence[Record], names: Names) -> Iterable[str]:
     without = (record for record in records if skill.learned_nothing(record.skill))
-    for run, own in grouped(without, _run).items():
+    for run, own in grouped(without, lambda r: _run(r, names)).items():
         each = "; ".join(f"{_cell(r)}: {skill.text(r.skill)}" for r in own)
         yield (
             f"{run}: the network learned nothing measurable beyond the best cheap predictor (skill "
@@ -81,15 +85,15 @@ def _unlearned(records: Sequence[Record]) -> Iterable[str]:
         )
 
 
-def _run(record: Record) -> str:
-    return f"{record.method} {record.preset} on {record.identity['dataset']}"
+def _run(record: Record, names: Names) -> str:
+    return f"{names.of_record(record)} on {record.identity['dataset']}"
 
 
 def _cell(record: Record) -> str:
     return f"{record.place.partition(':')[2]}, seed {record.identity['seed']}"
 
 
-def _divided(records: Sequence[Record]) -> Iterable[str]:
+def _divided(records: Sequence[Record], _: Names) -> Iterable[str]:
     """Other random numbers than those of a whole batch: a reader who repeats a run must know."""
     fits = (record.timing.get("fit") or {} for record in records)
     ways = {tuple(map(tuple, fit.get("divisions", ()))) for fit in fits}
@@ -105,7 +109,7 @@ def _divided(records: Sequence[Record]) -> Iterable[str]:
         )
 
 
-def _ground_truth(records: Sequence[Record]) -> Iterable[str]:
+def _ground_truth(records: Sequence[Record], _: Names) -> Iterable[str]:
     """Regions lost in the resize, one note a data set and resize; and masks without a pixel."""
     truths = [
         (record, category, truth)
@@ -147,10 +151,10 @@ def _lost(dataset: str, resize: str, truths: dict[str, dict[str, Any]]) -> str:
     return f"{dataset}: anomalous regions at native size and after {resize}: {each}{images}."
 
 
-def _data(records: Sequence[Record]) -> Iterable[str]:
+def _data(records: Sequence[Record], _: Names) -> Iterable[str]:
     """What was odd about the data; of a whole data set, as its newest record found it."""
-    names = {record.identity["dataset"] for record in records}
-    last = {name: newest_of(name, records) for name in names}
+    datasets = {record.identity["dataset"] for record in records}
+    last = {name: newest_of(name, records) for name in datasets}
     for record in records:
         name = record.identity["dataset"]
         newest = record is last[name]
@@ -159,7 +163,14 @@ def _data(records: Sequence[Record]) -> Iterable[str]:
             if finding["severity"] != "note" and (category or newest):
                 yield f"{name}{f':{category}' if category else ''}: {finding['message']}"
         if record.data.get("complete") is False and newest:
-            yield f"{name}: partial data root; the mean is over the categories shown."
+            mean = "; the mean is over the categories shown" if has_mean(name, records) else ""
+            yield f"{name}: partial data root{mean}."
+
+
+def has_mean(dataset: str, records: Iterable[Record]) -> bool:
+    """Whether tables of these records have a mean over categories."""
+    own = (r.identity["categories"] for r in records if r.identity["dataset"] == dataset)
+    return len({category for categories in own for category in categories}) > 1
 
 
 def newest_of(dataset: str, records: Sequence[Record]) -> Record:
@@ -167,16 +178,17 @@ def newest_of(dataset: str, records: Sequence[Record]) -> Record:
     return max((r for r in records if r.identity["dataset"] == dataset), key=lambda r: r.created)
 
 
-def _undefined(records: Sequence[Record]) -> Iterable[str]:
+def _undefined(records: Sequence[Record], _: Names) -> Iterable[str]:
     for record in records:
+        mean = " and left out of means" if has_mean(record.identity["dataset"], records) else ""
         for category, values in record.metrics.items():
             missing = sorted(n for n, v in values.items() if v is None and "threshold" not in n)
             if missing:
                 name = f"{record.identity['dataset']}:{category}"
-                yield f"{name}: undefined and left out of means: {', '.join(missing)}."
+                yield f"{name}: undefined{mean}: {', '.join(missing)}."
 
 
-def cost_notes(records: Sequence[Record]) -> list[str]:
+def cost_notes(records: Sequence[Record], names: Names) -> list[str]:
     """How many cells have no time in the timing table, which no skill, and why."""
     texts = {
         "inference": (
@@ -191,17 +203,17 @@ def cost_notes(records: Sequence[Record]) -> list[str]:
     parts = {p: [(r.timing.get(p) or {}).get("valid") for r in records].count(False) for p in texts}
     of = counted(len(records), "cell")
     timing = [texts[part].format(disturbed, of) for part, disturbed in parts.items() if disturbed]
-    return [*timing, *_without_skill([r for r in records if r.status == "done"])]
+    return [*timing, *_without_skill([r for r in records if r.status == "done"], names)]
 
 
-def _without_skill(done: Sequence[Record]) -> Iterable[str]:
+def _without_skill(done: Sequence[Record], names: Names) -> Iterable[str]:
     """Where others have it: the reasons, each with whom it holds for."""
     lacking = [record for record in done if record.skill.get("value") is None]
     if len(lacking) == len(done):
         return
-    counts = {run: len(own) for run, own in grouped(done, _run).items()}
+    counts = {run: len(own) for run, own in grouped(done, lambda r: _run(r, names)).items()}
     for reason, own in grouped(lacking, lambda r: skill.reason(r.skill)).items():
-        runs = grouped(own, _run).items()
+        runs = grouped(own, lambda r: _run(r, names)).items()
         named = (
             run if len(there) == counts[run] else f"{run} ({'; '.join(map(_cell, there))})"
             for run, there in runs

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 from adbench.report import skill, spreadsheet
 from adbench.report.report import Report
 from adbench.report.tables import COLUMNS, public
-from adbench.report.text_table import PAIR, Cell, Table, joined, panels
+from adbench.report.text_table import (
+    PAIR,
+    Cell,
+    Table,
+    column_widths,
+    folded,
+    joined,
+    panels,
+)
+from adbench.report.wide_csv import wide_csv
 from adbench.store import files
 from adbench.store.records import Record
 
@@ -20,7 +29,11 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-CSV_COLUMNS = ("source", "selector", "image_size", "crop", "backbone", "against", "differs")
+NAME_WIDTH = 24
+"""Characters at which names fold where a terminal is too narrow."""
+DRAWN_GAP = 3
+"""Characters between the columns that rich draws."""
+CSV_COLUMNS = ("source", "image_size", "crop", "backbone", "against", "differs")
 """What the rows of published numbers have beside ours."""
 
 
@@ -34,22 +47,17 @@ def write_reports(records: Sequence[Record], folder: Path, stem: str) -> list[Pa
 
 
 def csv(report: Report) -> str:
-    """Long: all rows (fractions, full precision), one per method, category or mean, and seed, then
-    those of methods' parts and published numbers. Paper: the tables below each other, as shown,
-    one header a table."""
-    if report.layout == "long":
-        part = ["part"] if any(record.parts for record in report.records) else []
-        told = any(row.get("skill") is not None for row in report.rows)
-        fields = [*COLUMNS, *(skill.COLUMNS if told else ()), *part]
-        fields += CSV_COLUMNS if report.published else ()
-        values = ([row.get(name) for name in fields] for row in public(report.all_rows))
-        return spreadsheet.csv_text([fields, *values])
-    lines: list[list[str]] = []
-    for table in report.tables:
-        lines += [[]] if lines else []
-        heads = [" ".join(column.head.split("\n")) for column in table.columns]
-        lines += [[table.title], heads, *(row.texts for row in table.rows)]
-    return spreadsheet.csv_text(lines)
+    """Numbers as fractions in full precision, below one header. Long: all rows, one per method,
+    category or mean, and seed, then those of methods' parts and published numbers. Paper: as
+    `wide_csv` has it."""
+    if report.layout == "paper":
+        return wide_csv(report, report.cells, transpose=bool(report.transpose))
+    part = ["part"] if any(record.parts for record in report.records) else []
+    told = any(row.get("skill") is not None for row in report.rows)
+    fields = [*COLUMNS, *(skill.COLUMNS if told else ()), *part]
+    fields += CSV_COLUMNS if report.published else ()
+    values = ([row.get(name) for name in fields] for row in public(report.all_rows))
+    return spreadsheet.csv_text([fields, *values])
 
 
 # ----------------------------------------------------------------------------- terminal
@@ -66,14 +74,23 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def print_table(table: Table, console: Console) -> None:
-    """Its title, and the table in full: drawn on a terminal, aligned anywhere else."""
+    """Its title, and the table in full: drawn on a terminal, in parts where that is narrow, and
+    aligned anywhere else."""
     from rich.markup import escape
 
-    console.print(f"[italic]{escape(table.title)}[/italic]", highlight=False, soft_wrap=True)
-    if console.is_terminal:
-        console.print(_rich_table(table), crop=False)
-    else:
-        console.file.write(_plain_table(table))
+    for part in _fitting(table, console.width) if console.is_terminal else [table]:
+        console.print(f"[italic]{escape(part.title)}[/italic]", highlight=False, soft_wrap=True)
+        if console.is_terminal:
+            console.print(_rich_table(part), crop=False)
+        else:
+            console.file.write(_plain_table(part))
+
+
+def _fitting(table: Table, width: int) -> list[Table]:
+    """The table in parts that a terminal of this width shows without breaking a row."""
+    if sum(column_widths(table, DRAWN_GAP)) <= width:
+        return [table]
+    return panels(folded(table), width, name_width=NAME_WIDTH, gap=DRAWN_GAP)
 
 
 def print_notes(notes: Iterable[str], console: Console) -> None:
@@ -129,7 +146,8 @@ def _rich_table(table: Table) -> RichTable:
         # what is still too wide runs over the edge.
         longest = max(map(len, (*column.head.split(), *own)), default=0)
         if column.is_name:
-            shown.add_column(column.head, min_width=min(longest, 24), overflow="fold")
+            narrowest = min(longest, NAME_WIDTH)
+            shown.add_column(column.head, min_width=narrowest, overflow="fold")
         else:
             shown.add_column(column.head, min_width=longest, justify="right")
     for row, (name, *_) in zip(table.rows, _without_repeats(table), strict=True):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adbench.errors import StoreError, UsageError
+from adbench.naming import Names
 from adbench.report.notes import Note
 from adbench.report.report import OwnTables
 from adbench.report.tables import grouped
@@ -87,7 +88,7 @@ class ImageReport(OwnTables):
     @cached_property
     def tables(self) -> list[Table]:
         places = grouped(self.all_rows, lambda row: (row["dataset"], row["category"]))
-        return [_table(place, own) for place, own in places.items()]
+        return [_table(place, own, self.names) for place, own in places.items()]
 
     @cached_property
     def notes(self) -> list[Note]:
@@ -105,13 +106,12 @@ class ImageReport(OwnTables):
             )
 
 
-def _table(place: tuple[str, str], own: Sequence[dict[str, Any]]) -> Table:
+def _table(place: tuple[str, str], own: Sequence[dict[str, Any]], names: Names) -> Table:
     seeds = {row["seed"] for row in own}
     heads: dict[str, dict[tuple[str, str], str]] = {}
     for row in own:
-        variant = f"[{row['variant']}]" if row["variant"] else ""
         seed = f", seed {row['seed']}" if len(seeds) > 1 else ""
-        head = f"{row['method']}{variant}\n{row['preset']}, {row['scope']}{seed}"
+        head = f"{names.of(row, preset=False)}\n{row['preset']}, {row['scope']}{seed}"
         heads.setdefault(head, {})[row["image"], row["defect"]] = f"{float(row['score']):.4g}"
     images = dict.fromkeys((row["image"], row["defect"]) for row in own)
     return Table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adbench.naming import Names
 from adbench.report.tables import facts, grouped
 from adbench.store.comparability import PART_WORDS, data_versions, is_known, place_of
 from adbench.store.records import Record
@@ -27,6 +28,7 @@ class Marks:
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.versions = data_versions(records)
+        self._names = Names(records)
         done = [record for record in records if record.status == "done"]
         self.standards: dict[Standard, list[Record]] = grouped(
             done, lambda record: (record.protocol_digest, self.versions[record.keys["score"]])
@@ -68,7 +70,7 @@ class Marks:
                 )
         unknown = grouped((r for _, r in every if not is_known(r)), lambda r: r.identity["dataset"])
         for dataset in [name for name in unknown if name in self.unsure]:
-            runs = dict.fromkeys(f"{r.method} {r.preset}" for r in unknown[dataset])
+            runs = dict.fromkeys(map(self._names.of_record, unknown[dataset]))
             notes.append(
                 f"{dataset}: {', '.join(runs)} (marked {UNKNOWN}): made before records kept "
                 "digests of their files, so whether they saw the same data as the others is "

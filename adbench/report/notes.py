@@ -10,12 +10,12 @@ from typing import Any, Literal
 from adbench.errors import AdbenchError
 from adbench.registry import load_dataset
 from adbench.report.beside import Beside, shown, size_text
-from adbench.report.comparison import SHOWN, Numbers
+from adbench.report.blocks import SHOWN, Numbers
 from adbench.report.footnotes import cost_notes, footnotes, newest_of
 from adbench.report.marks import Marks
 from adbench.report.tables import GROUP, MEAN, group_of, grouped
-from adbench.report.text_table import run_name
-from adbench.store.records import Record, shared_protocol
+from adbench.report.text_table import marked
+from adbench.store.records import shared_protocol
 from adbench.text import printable
 
 About = Literal["protocol", "ours", "published", "timing"]
@@ -39,14 +39,14 @@ def notes(numbers: Numbers, metrics: Sequence[str] = SHOWN) -> list[Note]:
     protocols: dict[str, dict[str, Any]] = {}
     for (digest, _), own in marks.standards.items():
         protocols.setdefault(digest, own[0].protocol)
-    about_cost = cost_notes(records)
+    about_cost = cost_notes(records, numbers.names)
     named = ((f"Protocol {marks.letter(d)}".rstrip(), own) for d, own in protocols.items())
     texts: list[tuple[About, Iterable[str]]] = [
         ("protocol", (f"{head}: {describe(own)}" for head, own in named)),
         ("ours", _protocol_differences(protocols, marks)),
         ("ours", marks.data_notes()),
-        ("published", _published(numbers.beside, metrics)),
-        ("ours", _categories(records, numbers.summaries)),
+        ("published", _published(numbers, metrics)),
+        ("ours", _categories(numbers)),
         ("ours", (note for note in footnotes(records) if note not in about_cost)),
         ("timing", about_cost),
     ]
@@ -129,44 +129,56 @@ def _short(value: Any) -> str:
 # --------------------------------------------------------------------------- categories
 
 
-def _categories(records: Sequence[Record], summaries: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+def _categories(numbers: Numbers) -> Iterable[str]:
     """Methods whose means are over different categories, and categories that no record has."""
-    for (dataset, scope), own in grouped(summaries, lambda s: (s["dataset"], s["scope"])).items():
+    places = grouped(numbers.summaries, lambda s: (s["dataset"], s["scope"]))
+    for (dataset, scope), own in places.items():
         sets = {
             group: {s["category"] for s in summaries} - {MEAN}
             for group, summaries in grouped(own, group_of).items()
         }
         if len(set(map(frozenset, sets.values()))) > 1:
             listed = "; ".join(
-                f"{run_name(dict(zip(GROUP, group, strict=True)))}: {', '.join(sorted(over))}"
+                f"{_named(dict(zip(GROUP, group, strict=True)), numbers)}: "
+                f"{', '.join(sorted(over))}"
                 for group, over in sets.items()
             )
             yield (
                 f"{dataset}, {scope}: means over different categories are not ranked together "
                 f"({listed})."
             )
-        findings = newest_of(dataset, records).data.get("findings", [])
+        findings = newest_of(dataset, numbers.records).data.get("findings", [])
         if any(finding["check"] == "categories" for finding in findings):
             continue  # a footnote tells of a partial copy of the data already
         try:
             every = load_dataset(dataset).card.categories
         except AdbenchError:  # a user's own file, which a record does not name
             continue
-        absent = [category for category in every if category not in set().union(*sets.values())]
+        there: set[str] = set().union(*sets.values())
+        absent = [category for category in every if category not in there]
         if absent:
-            yield f"{dataset}, {scope}: excluded, and in no mean: {', '.join(absent)}."
+            no_mean = ", and in no mean" if len(there) > 1 else ""
+            yield f"{dataset}, {scope}: excluded{no_mean}: {', '.join(absent)}."
+
+
+def _named(summary: Mapping[str, Any], numbers: Numbers) -> str:
+    """As in the tables."""
+    return marked(numbers.names.of(summary), numbers.marks.of({**summary, "data_known": True}))
 
 
 # ---------------------------------------------------------------------------- published
 
 
-def _published(found: Sequence[Beside], metrics: Sequence[str]) -> Iterable[str]:
+def _published(numbers: Numbers, metrics: Sequence[str]) -> Iterable[str]:
     """Source and protocol of each reported column in a table with these metrics, what sets ours
     apart, and which reported variants are left out."""
+    found = numbers.beside
     visible = shown(found, metrics)
     for mark, own in grouped(visible, lambda b: b.mark).items():
         yield _source(mark, own)
-    yield from dict.fromkeys(_against(b) for b in visible if b.run is not None)
+    yield from dict.fromkeys(_against(b, numbers) for b in visible if b.run is not None)
+    if any(b.differences for b in visible):
+        yield "≠: under another protocol or with other settings than ours, as the notes above say."
     if any(b.compared_with is not None for b in visible):
         yield (
             "Ours − reported is in percentage points, in the paper's digits; in: the 95 % interval "
@@ -196,10 +208,10 @@ def _source(mark: str, group: Sequence[Beside]) -> str:
     )
 
 
-def _against(item: Beside) -> str:
+def _against(item: Beside, numbers: Numbers) -> str:
     assert item.run is not None
     where = f"{item.column.first.dataset}: {item.name} [{item.mark}]"
-    ours = item.run.name
+    ours = marked(numbers.names.of(item.run.first), item.run.mark)
     if not item.differences:
         return (
             f"{where} and {ours} agree in data-set version, trained categories, scope, image size, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 
+from adbench.naming import Names
 from adbench.report.tables import grouped
 from adbench.store.comparability import LIBRARIES, code_of, data_versions, library_versions
 from adbench.store.records import Record
@@ -12,7 +13,7 @@ from adbench.text import counted
 _SHOWN = 3
 
 
-def origin_notes(records: Sequence[Record]) -> Iterable[str]:
+def origin_notes(records: Sequence[Record], names: Names) -> Iterable[str]:
     """Notes about numbers that stand together and were not made by the same."""
     yield from dict.fromkeys(note for record in records for note in record.left_out)
     done = [record for record in records if record.status == "done"]
@@ -20,7 +21,7 @@ def origin_notes(records: Sequence[Record]) -> Iterable[str]:
     means = grouped(
         done,
         lambda r: (
-            f"{r.method} {r.preset} on {r.identity['dataset']}", r.identity["scope"],
+            f"{names.of_record(r)} on {r.identity['dataset']}", r.preset, r.identity["scope"],
             r.protocol_digest, versions[r.keys["score"]],
         ),
     )  # fmt: skip

@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import Any, Literal
 
 from adbench.report.beside import reported_rows
-from adbench.report.comparison import DEFAULT_CELLS, SHOWN, Numbers, comparison, paper_tables
+from adbench.report.blocks import SHOWN, Numbers
+from adbench.report.comparison import DEFAULT_CELLS, comparison, paper_tables
 from adbench.report.notes import Note, notes
-from adbench.report.side_tables import parts_tables, timing_table
+from adbench.report.side_tables import costs_table, parts_tables, timing_table
 from adbench.report.tables import part_rows
 from adbench.report.text_table import Table
 
@@ -19,12 +20,14 @@ class Report(Numbers):
     """What is shown of records and of published numbers beside them, whatever the format.
 
     The layout `long` has a row a method and a column a metric; `paper` a row a category and a
-    column a method with one or two metrics in a `cells`, `transpose` the other way round.
+    column a method with one or two metrics in a `cells`, `transpose` the other way round (None:
+    where there are more methods). `all_notes`: notes stand below their table, however long.
     """
 
     layout: Literal["long", "paper"] = "long"
     cells: tuple[str, ...] = DEFAULT_CELLS
-    transpose: bool = False
+    transpose: bool | None = None
+    all_notes: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -41,12 +44,18 @@ class Report(Numbers):
 
     @cached_property
     def timing(self) -> Table | None:
+        """With runs and devices as records call them."""
         return timing_table(self)
+
+    @cached_property
+    def costs(self) -> Table | None:
+        """The same as it is shown."""
+        return costs_table(self, self.timing)
 
     @cached_property
     def side_tables(self) -> list[Table]:
         """What stands below the comparison."""
-        return [*self.parts, *([self.timing] if self.timing else [])]
+        return [*self.parts, *([self.costs] if self.costs else [])]
 
     @cached_property
     def notes(self) -> list[Note]:

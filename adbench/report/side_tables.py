@@ -3,20 +3,25 @@ what their networks learned."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
+from adbench.naming import device_title, run_of
 from adbench.report import skill
-from adbench.report.comparison import Numbers
+from adbench.report.blocks import Numbers
 from adbench.report.reported import SECONDS
 from adbench.report.tables import MEAN, TITLES, group_of, grouped, part_rows, rows, summarise_seeds
 from adbench.report.text_table import (
+    Row,
     Table,
+    Value,
     averaged,
     columns_of,
     marked,
     percent,
+    preset_text,
     row_of,
     run_name,
     seeds_text,
@@ -29,6 +34,8 @@ COSTS = (
     "cells", "fit, s", "ms/image", "p95", "images/s", "peak RSS, GB", "device mem., GB",
     "parameters, M", "GFLOP/image",
 )  # fmt: skip
+DEVICE = 2
+"""The place of its column in the timing table."""
 SKILL = "Skill"
 SKILL_WORDS = (
     "skill: 1 − the network's error on held-out normals / that of the best cheap predictor, ± its "
@@ -61,6 +68,7 @@ def _parts(
     numbers: Numbers,
 ) -> Table:
     seeds = sorted({seed for summary in found for seed in summary["seeds"]})
+    presets = list(dict.fromkeys(str(summary["preset"]) for summary in found))
     categories = list(dict.fromkeys(s["category"] for s in found if s["category"] != MEAN))
     lines = []
     for category in [*categories, MEAN] if len(categories) > 1 else categories:
@@ -68,19 +76,25 @@ def _parts(
         ordered = [(group, s) for group in own.values() for s in group]
         for number, (group, s) in enumerate(ordered, 1):
             label = f"mean of {averaged(s)}" if category == MEAN else category
-            name = marked(run_name(s), numbers.marks.of(group[0]))
+            called = numbers.names.of(s, preset=len(presets) > 1)
+            name = Value(marked(called, numbers.marks.of(group[0])), selector=run_name(s))
             values = (percent(s[metric], s["status"], len(seeds)) for metric in metrics)
-            lines.append(row_of((label, name, s["part"], *values), ends=number == len(ordered)))
+            texts = (Value(label), name, Value(s["part"]), *map(Value, values))
+            lines.append(Row(tuple((v,) for v in texts), ends=number == len(ordered)))
+    where = ", ".join([*place, preset_text(presets)] if len(presets) == 1 else place)
+    unit = f"%, {seeds_text(seeds)}"
     return Table(
-        f"Parts of methods alone: {', '.join(place)} (%, {seeds_text(seeds)})",
+        f"Parts of methods alone: {where} ({unit})",
         columns_of(("category", "method", "part"), (TITLES[name] for name in metrics)),
         tuple(lines),
+        caption=f"What parts of methods score alone: {where}, in {unit.replace('%', 'percent')}.",
         key=f"parts-{'-'.join(place)}",
     )
 
 
 def timing_table(numbers: Numbers) -> Table | None:
-    """Fit and inference cost per method and data set; only what was measured undisturbed.
+    """Fit and inference cost per method and data set; only what was measured undisturbed. Runs
+    and devices are called as in records (`costs_table` is what readers see).
 
     Of published times, those of papers that time a method of ours. Where the skill of any is known,
     there is a column of it, and a row of each, timed or not.
@@ -119,6 +133,47 @@ def timing_table(numbers: Numbers) -> Table | None:
         (*lines, *(row_of(line, reported=True) for line in theirs)),
         key="timing",
     )
+
+
+def costs_table(numbers: Numbers, timing: Table | None) -> Table | None:
+    """The timing table as readers see it: what all rows share, preset and device, is said once, and
+    what no row has is no column."""
+    if timing is None:
+        return None
+    runs = {run_name(run_of(record)): record for record in numbers.records}
+    names, columns = numbers.names, list(zip(*(row.texts for row in timing.rows), strict=True))
+    is_one = len(set(columns[DEVICE])) == 1
+    left_out = {index for index, own in enumerate(columns) if set(own) == {"–"}}
+    left_out |= {DEVICE} if is_one else set()
+    counts = {row.texts[DEVICE + 1] for row in timing.rows if not row.reported}
+    left_out |= {DEVICE + 1} if counts == {"1"} else set()  # medians of one
+
+    def shown(row: Row) -> Row:
+        name, device = row.texts[1:3]
+        record = runs.get(name)
+        called = name if record is None else names.of_record(record)
+        cells = list(row.cells)
+        cells[1] = (Value(called, selector="" if record is None else name),)
+        cells[DEVICE] = (Value(device_title(device), selector=device),)
+        return replace(row, cells=_without(left_out, cells))
+
+    told = [preset_text(names.presets)] if len(names.presets) == 1 else []
+    told += [device_title(timing.rows[0].texts[DEVICE])] if is_one else []
+    shared = f", {', '.join(told)}" if told else ""
+    has_skill = any(column.head == SKILL for column in timing.columns)
+    return replace(
+        timing,
+        title=f"{timing.title}{shared}",
+        columns=_without(left_out, timing.columns),
+        rows=tuple(map(shown, timing.rows)),
+        caption=f"Cost of training and inference{shared}: medians, ms/image and its 95th "
+        f"percentile at batch 1, images/s at the method's own."
+        + (f" {SKILL_WORDS[0].upper()}{SKILL_WORDS[1:]}." if has_skill else ""),
+    )
+
+
+def _without(left_out: Collection[int], items: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(item for index, item in enumerate(items) if index not in left_out)
 
 
 def _inference(record: Record) -> dict[str, Any]:

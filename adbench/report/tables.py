@@ -23,9 +23,9 @@ GROUP = (
 )  # fmt: skip
 """What must agree for rows of different seeds or categories to be summarised together."""
 COLUMNS = (
-    "dataset", "category", "level", "method", "variant", "preset", "scope", "seed", "status",
-    *METRICS, "categories", "undefined", "limit", "protocol", "settings", "data", "data_known",
-    "code", "libraries", "created",
+    "dataset", "category", "level", "method", "variant", "selector", "preset", "scope", "seed",
+    "status", *METRICS, "categories", "undefined", "limit", "protocol", "settings", "data",
+    "data_known", "code", "libraries", "created",
 )  # fmt: skip
 """Of the rows in files and frames, where `skill.COLUMNS` come on top."""
 
@@ -90,15 +90,20 @@ def part_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
 
 
 def public(table: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows as users get them: means are called so, and `level` tells them from a category.
-    Rows of records of before, which say nothing of skill, have no columns for it."""
-    rows = list(table)
+    """The rows as users get them: means are called so, and `level` tells them from a category; a
+    mean over one category, which is that category again, is none. Rows of records of before, which
+    say nothing of skill, have no columns for it."""
+    rows = [row for row in table if row["category"] != MEAN or _is_mean(row)]
     blank = skill.columns({}) if any(row.get("skill_parts") for row in rows) else {}
     hidden = set() if blank else set(skill.columns({}))
     return [
         {**blank, **{n: v for n, v in row.items() if n not in hidden}, **named(row["category"])}
         for row in rows
     ]
+
+
+def _is_mean(row: Mapping[str, Any]) -> bool:
+    return bool(row["categories"] > 1 or row["status"] == "reported")
 
 
 def named(category: str) -> dict[str, str]:
@@ -155,6 +160,7 @@ def facts(record: Record, versions: Mapping[str, str]) -> dict[str, Any]:
     return {
         "method": record.identity["method"],
         "variant": record.variant,
+        "selector": record.method,
         "preset": record.preset,
         **{name: record.identity[name] for name in ("dataset", "scope", "seed", "limit")},
         "protocol": record.protocol_digest if is_done else None,

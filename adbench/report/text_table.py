@@ -7,27 +7,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from adbench.naming import selector
 from adbench.text import printable
 
 PAIR = " / "
 GAP = 2
-"""Characters between columns."""
-EMPHASIS = "Best in bold and second best underlined, among numbers of one protocol."
-"""What a caption says of the ranks."""
+"""Characters between columns, in text and on paper."""
 
 Rank = Literal["", "best", "second"]
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A number or a name as text, and its rank. No text of a record steers a terminal or breaks a
-    line, whatever the format."""
+    """A number or a name as text, and its rank; of a run's name also the words that select it
+    (`run_name`), for formats that can show them on demand. No text of a record steers a terminal
+    or breaks a line, whatever the format."""
 
     text: str
     rank: Rank = ""
+    selector: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", printable(self.text))
+        for name in ("text", "selector"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
 
 
 Cell = tuple[Value, ...]
@@ -107,13 +109,25 @@ def joined(texts: Sequence[str]) -> str:
 
 def run_name(summary: Mapping[str, Any]) -> str:
     """`method[variant] preset`, as on the command line."""
-    method, variant, preset = (summary[name] for name in ("method", "variant", "preset"))
-    return f"{method}[{variant}] {preset}" if variant else f"{method} {preset}"
+    return f"{selector(summary['method'], summary['variant'])} {summary['preset']}"
+
+
+def preset_text(presets: Sequence[str]) -> str:
+    """What is said once of a table whose rows share it."""
+    return f"preset {', '.join(presets)}"
 
 
 def marked(name: str, mark: str) -> str:
     """The name with what tells it from others in brackets, if anything does."""
     return f"{name} ({mark})" if mark else name
+
+
+def emphasis(table_rows: Iterable[Row]) -> str:
+    """What a caption says of the ranks among these rows, if there are any."""
+    ranks = {value.rank for row in table_rows for cell in row.cells for value in cell}
+    words = {"best": "best in bold", "second": "second best underlined"}
+    told = " and ".join(text for rank, text in words.items() if rank in ranks)
+    return f"{told[0].upper()}{told[1:]}, among numbers of one protocol." if told else ""
 
 
 def averaged(summary: Mapping[str, Any]) -> str:
@@ -144,18 +158,43 @@ def seeds_text(seeds: Sequence[int]) -> str:
 # ------------------------------------------------------------- a table too wide or too long
 
 
-def panels(table: Table, width: int) -> list[Table]:
-    """Parts of equal numbers of columns, each with the names and at most `width` characters wide
-    where one can be; a table that fits, or has nothing to part, is given back as it is."""
-    widths = [_width(table, index) for index in range(len(table.columns))]
+def folded(table: Table) -> Table:
+    """The same with heads of several words in two lines where that makes a column of numbers
+    narrower by a few characters."""
+    columns = [
+        replace(column, head=_fold(column.head, own)) if not column.is_name else column
+        for column, own in zip(table.columns, _longest_cells(table), strict=True)
+    ]
+    return replace(table, columns=tuple(columns))
+
+
+def _fold(head: str, width: int) -> str:
+    """In two lines of nearly one length, if one is too wide for the column."""
+    words = head.split()
+    if "\n" in head or len(words) < 2:
+        return head
+    halves = ((" ".join(words[:n]), " ".join(words[n:])) for n in range(1, len(words)))
+    best = min(halves, key=lambda lines: max(map(len, lines)))
+    gained = len(head) - max(width, *map(len, best))
+    return "\n".join(best) if gained > 2 else head
+
+
+def panels(
+    table: Table, width: int, *, name_width: int | None = None, gap: int = GAP
+) -> list[Table]:
+    """As few parts as can be, each with the names and at most `width` characters wide where one can
+    be, of equal numbers of columns where that fits; a table that fits, or has nothing to part, is
+    given back as it is. Names may fold at `name_width`."""
+    widths = [
+        min(own, name_width + gap) if column.is_name and name_width else own
+        for column, own in zip(table.columns, column_widths(table, gap), strict=True)
+    ]
     names = [index for index, column in enumerate(table.columns) if column.is_name]
     values = [index for index, column in enumerate(table.columns) if not column.is_name]
     room = width - sum(widths[index] for index in names)
     if sum(widths[index] for index in values) <= room or len(values) < 2:
         return [table]
-    count = math.ceil(len(values) / max(1, room // max(widths[index] for index in values)))
-    size = math.ceil(len(values) / count)
-    chunks = [[*names, *values[first : first + size]] for first in range(0, len(values), size)]
+    chunks = [[*names, *own] for own in _chunks(values, widths, room)]
     return _numbered(
         replace(
             table,
@@ -166,6 +205,19 @@ def panels(table: Table, width: int) -> list[Table]:
         )
         for chunk in chunks
     )
+
+
+def _chunks(values: Sequence[int], widths: Sequence[int], room: int) -> list[list[int]]:
+    """Neighbouring columns that fit into `room` together, or are one that does not."""
+    filled: list[list[int]] = [[]]
+    for index in values:
+        if filled[-1] and sum(widths[i] for i in [*filled[-1], index]) > room:
+            filled.append([])
+        filled[-1].append(index)
+    size = math.ceil(len(values) / len(filled))
+    equal = [list(values[first : first + size]) for first in range(0, len(values), size)]
+    fits = all(sum(widths[i] for i in own) <= room for own in equal)
+    return equal if fits else filled
 
 
 def pages(table: Table, rows: int) -> list[Table]:
@@ -194,8 +246,18 @@ def _numbered(parts: Iterable[Table]) -> list[Table]:
     ]
 
 
-def _width(table: Table, index: int) -> int:
-    head = max(map(len, table.columns[index].head.split("\n")))
-    cells = [[len(value.text) for value in row.cells[index]] for row in table.rows]
-    halves: list[int] = [max(lengths) for lengths in zip(*cells, strict=True)]
-    return max(head, sum(halves) + len(PAIR) * (len(halves) - 1)) + GAP
+def column_widths(table: Table, gap: int = GAP) -> list[int]:
+    """In characters, with the gap to the next column."""
+    heads = (max(map(len, column.head.split("\n"))) for column in table.columns)
+    cells = _longest_cells(table)
+    return [max(head, own) + gap for head, own in zip(heads, cells, strict=True)]
+
+
+def _longest_cells(table: Table) -> list[int]:
+    """Characters of the longest cell of each column, the halves of pairs aligned."""
+    found = []
+    for index in range(len(table.columns)):
+        cells = [[len(value.text) for value in row.cells[index]] for row in table.rows]
+        halves = [max(lengths) for lengths in zip(*cells, strict=True)]
+        found.append(sum(halves) + len(PAIR) * (len(halves) - 1))
+    return found

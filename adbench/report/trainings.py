@@ -9,12 +9,13 @@ from typing import Any
 
 from adbench.errors import UsageError
 from adbench.metrics.table import METRICS
+from adbench.naming import Names
 from adbench.report import skill
-from adbench.report.comparison import SHOWN
+from adbench.report.blocks import SHOWN
 from adbench.report.notes import Note
 from adbench.report.report import OwnTables
 from adbench.report.tables import TITLES, grouped
-from adbench.report.text_table import Row, Table, columns_of, row_of
+from adbench.report.text_table import Row, Table, columns_of, preset_text, row_of
 from adbench.store.points import ALONG, ALONG_CAVEAT, ANEW, Point, Training, along, anew
 from adbench.store.records import Record
 
@@ -34,7 +35,7 @@ class TrainingReport(OwnTables):
     @cached_property
     def tables(self) -> list[Table]:
         return [
-            _table(kind, place, own)
+            _table(kind, place, own, self.names)
             for kind in self.kinds
             for place, own in grouped(_by_category(self._trainings(kind)), lambda t: t[0]).items()
         ]
@@ -81,32 +82,34 @@ def _by_category(trainings: Sequence[Training]) -> Iterator[tuple[tuple[str, str
 
 
 def _table(
-    kind: str, place: tuple[str, str], own: Sequence[tuple[tuple[str, str], Training]]
+    kind: str, place: tuple[str, str], own: Sequence[tuple[tuple[str, str], Training]], names: Names
 ) -> Table:
     trainings = [training for _, training in own]
     seeds = {training.record.identity["seed"] for training in trainings}
     scopes = {training.record.identity["scope"] for training in trainings}
     rows: list[Row] = []
     for training in trainings:
-        name = _name(training.record, len(seeds) > 1, len(scopes) > 1)
+        called = names.of_record(training.record)
+        name = f"{called}{_details(training.record, len(seeds) > 1, len(scopes) > 1)}"
         last = len(training.points)
         rows += [
             row_of((name, *_texts(point, place[1])), ends=number == last)
             for number, point in enumerate(training.points, 1)
         ]
     title = KINDS[kind][0]
+    preset = f", {preset_text(names.presets)}" if len(names.presets) == 1 else ""
     return Table(
-        f"{title[0].upper()}{title[1:]}: {place[0]}, {place[1]} (%)",
+        f"{title[0].upper()}{title[1:]}: {place[0]}, {place[1]}{preset} (%)",
         columns_of(("method",), (*_NAMES, *(TITLES[name] for name in SHOWN))),
         tuple(rows),
         key=f"{kind}-{'-'.join(place)}",
     )
 
 
-def _name(record: Record, with_seed: bool, with_scope: bool) -> str:
+def _details(record: Record, with_seed: bool, with_scope: bool) -> str:
     seed = f", seed {record.identity['seed']}" if with_seed else ""
     scope = f", {record.identity['scope']}" if with_scope else ""
-    return f"{record.method} {record.preset}{scope}{seed}"
+    return f"{scope}{seed}"
 
 
 def _texts(point: Point, category: str) -> list[str]:

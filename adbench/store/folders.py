@@ -33,7 +33,7 @@ from adbench.errors import StoreError, shortened
 from adbench.store import files
 from adbench.store.claims import ClaimWatch
 from adbench.store.record_blocks import Inference, shaped
-from adbench.store.record_files import OUTCOME, read_heads, read_record, scan
+from adbench.store.record_files import OUTCOME, read_flat, read_heads, read_record, scan
 from adbench.store.records import FORMAT, MAX_NUMBER, Record
 from adbench.store.regular_files import move_command
 from adbench.store.snapshots import SnapshotFolder
@@ -232,11 +232,14 @@ class Store:
         return folder
 
     def records(self) -> Iterator[Record]:
-        """All readable records, done, skipped and failed; damaged ones are set aside.
+        """All readable records, done, skipped and failed; damaged ones are set aside. Of a folder
+        that is not one of ours, those whose files lie in it (`read_flat`).
 
         Raises `StoreError` for what is no folder where the records' folders are.
         """
         self.check_format()
+        if not self.is_marked() and not os.path.lexists(self._cells):
+            yield from read_flat(self.root)
         _refuse_no_folder(self._cells)
         for entry in sorted(scan(self._cells), key=lambda entry: entry.name):
             if not entry.is_dir(follow_symlinks=False) and re.fullmatch(_KEY, entry.name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -14,6 +15,7 @@ from adbench.store import files
 from adbench.store.record_blocks import first_problem
 from adbench.store.records import Record
 from adbench.store.regular_files import TEXT_BYTES, open_regular
+from adbench.text import say
 
 Document = TypeVar("Document", bound=BaseModel)
 OUTCOME: Final = re.compile(r"(record|failed)-[0-9a-f]{24}\.json")
@@ -42,6 +44,22 @@ def _read(path: Path) -> Record:
     if (path.parent.name, path.name) != (record.keys["fit"], f"{kind}-{record.keys['score']}.json"):
         raise ValueError(f"{path.name} holds the record of another cell")
     return record
+
+
+def read_flat(folder: Path) -> Iterator[Record]:
+    """The records of a folder of their files alone, whatever these are called.
+
+    It is nobody's results folder: nothing in it is renamed, and what is no record is named.
+    """
+    for path in sorted(folder.glob("*.json")):
+        if path.name.startswith("pixels-"):  # which a record leads to
+            continue
+        try:
+            yield Record.model_validate(files.read_json(path))
+        except ValidationError as error:
+            say(f"warning: {path} is no record of this version ({first_problem(error)}): left out")
+        except (OSError, ValueError) as error:
+            say(f"warning: {path} is no record ({error}): left out")
 
 
 def read_document(

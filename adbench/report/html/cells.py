@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from adbench.report import skill
+from adbench.report.blocks import Numbers
 from adbench.report.marks import Marks
 from adbench.report.notes import describe
 from adbench.report.tables import TITLES, grouped
@@ -94,10 +95,13 @@ def _versions(environment: Mapping[str, Any]) -> str:
 
 
 def cell_views(
-    records: Sequence[Record], marks: Marks, protocols: Mapping[str, View],
-    environments: Mapping[str, View], settings: Mapping[str, View],
-) -> list[View]:  # fmt: skip
+    report: Numbers,
+    protocols: Mapping[str, View],
+    environments: Mapping[str, View],
+    settings: Mapping[str, View],
+) -> list[View]:
     """One a record, in their order."""
+    records, marks = report.records, report.marks
     with_diagnostics = len(records) <= MAX_DIAGNOSTICS
     return [
         {
@@ -105,6 +109,7 @@ def cell_views(
             "record": record,
             "where": f"{record.identity['dataset']}: {record.place.partition(':')[2]}",
             "run": f"{record.method} {record.preset}",
+            "name": report.names.of_record(record),
             "mark": marks.of_record(record),
             "headline": _headline(record),
             "protocol": protocols[record.protocol_digest] if record.status == "done" else None,

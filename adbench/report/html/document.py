@@ -20,8 +20,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from adbench.naming import run_of
 from adbench.report.html.cells import View, cell_views, differences, protocols_of, shared_facts
 from adbench.report.html.charts import category_charts
+from adbench.report.html.overview import overview
 from adbench.report.html.pictures import Budget, gallery_views, plots
 from adbench.report.report import Report
 from adbench.report.tables import TITLES
@@ -29,6 +31,9 @@ from adbench.report.text_table import Table
 from adbench.store.records import Record
 from adbench.text import printable
 from adbench.version import __version__
+
+_LINE, _OPEN = 110, 4
+"""Characters of a line of notes, and how many notes stand above the fold."""
 
 
 def document(report: Report, results: Path) -> str:
@@ -41,18 +46,22 @@ def document(report: Report, results: Path) -> str:
     budget = Budget()
     protocols = protocols_of(records, marks)
     environments, settings = shared_facts(records)
-    cells = cell_views(records, marks, protocols, environments, settings)
+    cells = cell_views(report, protocols, environments, settings)
     galleries, pixel_curves = gallery_views(records, results / "figures", budget)
     charts = category_charts(records, pixel_curves, budget.notes)
     # Protocols have a section of their own.
-    notes = [note.text for note in report.notes if note.about != "protocol"]
+    notes = [note.text for note in report.notes if note.about != "protocol"] + budget.notes
+    opening = overview(report, galleries, budget)
+    folded = 0 if report.all_notes else _folded(notes, report)
     return _render(
         version=__version__,
-        facts=_facts(records),
+        facts=_facts(report),
         banners=_banners(records),
         tables=[*((t, _links(t, cells)) for t in report.tables), *((t, {}) for t in report.parts)],
-        timing=report.timing,
-        notes=[*notes, *budget.notes],
+        timing=report.costs,
+        overview=opening,
+        notes=notes[: len(notes) - folded],
+        more_notes=notes[len(notes) - folded :],
         protocols=protocols,
         differences=differences(protocols.values()),
         failures=[c for c in cells if c["record"].failure or c["record"].reason],
@@ -66,9 +75,16 @@ def document(report: Report, results: Path) -> str:
     )
 
 
+def _folded(notes: Sequence[str], report: Report) -> int:
+    """How many notes go below a fold: where they are longer than the tables, all but the first."""
+    lines = sum(1 + len(note) // _LINE for note in notes)
+    is_long = lines > sum(len(table.rows) + 4 for table in report.tables)
+    return max(0, len(notes) - _OPEN) if is_long else 0
+
+
 def _links(table: Table, cells: Iterable[View]) -> dict[tuple[str, str], str]:
-    """Where the run behind a row is described, by the texts of the row's first two columns; of
-    several seeds, the first."""
+    """Where the run behind a row is described, by its category and its selector; of several seeds,
+    the first."""
     links: dict[tuple[str, str], str] = {}
     for cell in cells:
         own = cell["record"].identity
@@ -114,8 +130,10 @@ def _source(text: str) -> str:
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"
 
 
-def _facts(records: Sequence[Record]) -> list[tuple[str, str]]:
+def _facts(report: Report) -> list[tuple[str, str]]:
     """What the report is about, in a few words each."""
+    records = report.records
+    methods = (report.names.lines(run_of(record))[0] for record in records)
 
     def listed(values: Iterable[object], most: int = 12) -> str:
         names = sorted(set(map(str, values)))
@@ -127,7 +145,7 @@ def _facts(records: Sequence[Record]) -> list[tuple[str, str]]:
     days = sorted(record.created[:10] for record in records)
     return [
         ("data sets", listed(record.identity["dataset"] for record in records)),
-        ("methods", listed(record.identity["method"] for record in records)),
+        ("methods", listed(methods)),
         ("presets", listed(record.preset for record in records)),
         ("seeds", listed(record.identity["seed"] for record in records)),
         ("cells", ", ".join(counts) or "none"),

@@ -13,8 +13,9 @@ from PIL import Image
 from adbench.figures import gallery
 from adbench.figures.critical_difference import Ranking, critical_difference_figure, ranking
 from adbench.figures.curves import Curve
-from adbench.figures.latency import latency_figure, settings
+from adbench.figures.latency import SHOWN, Setting, latency_figure, settings
 from adbench.figures.style import drawing, svg
+from adbench.naming import device_title
 from adbench.report.html.cells import View
 from adbench.report.html.charts import PixelCurves
 from adbench.report.tables import TITLES
@@ -138,18 +139,26 @@ def plots(records: Sequence[Record]) -> list[View]:
 
 
 def _latency(records: Sequence[Record]) -> list[View]:
-    found = []
-    for setting in settings(records):
-        title = f"Accuracy against latency: {setting.dataset}, {setting.scope}, {setting.device}"
-        source = _svg_uri(latency_figure, records, setting)
-        reason = "" if source else "no method was timed undisturbed on all of its categories"
-        alt = f"{title}. The numbers are those of the timing and comparison tables."
-        found.append(_plot(title, alt=alt, source=source, reason=reason))
     reason = (
         "no cell was timed on an otherwise idle machine; adbench run with --overwrite timing "
         "measures again"
     )
+    found = [latency_plot(records, setting) for setting in settings(records)]
     return found or [_plot("Accuracy against latency", reason=reason)]
+
+
+def latency_plot(
+    records: Sequence[Record], setting: Setting, metrics: Sequence[str] = SHOWN
+) -> View:
+    """Of one data set, scope and device; a panel a metric."""
+    device = device_title(setting.device)
+    what = "accuracy" if len(metrics) > 1 else TITLES[metrics[0]]
+    title = f"{what} against latency: {setting.dataset}, {setting.scope}, {device}"
+    title = f"{title[0].upper()}{title[1:]}"
+    source = _svg_uri(latency_figure, records, setting, metrics)
+    reason = "" if source else "no method was timed undisturbed on all of its categories"
+    alt = f"{title}. The numbers are those of the timing and comparison tables."
+    return _plot(title, alt=alt, source=source, reason=reason)
 
 
 def _ranks(records: Sequence[Record]) -> list[View]:

@@ -135,7 +135,7 @@ reveal();
 // On paper nothing can be opened: protocols, settings, failures and charts are printed open.
 let closed = [];
 window.addEventListener("beforeprint", () => {
-  const parts = "#protocols details, #failures details, #environments details, .charts, .sheet";
+  const parts = "#notes details, #protocols details, #failures details, #environments details, .charts, .sheet";
   closed = [...document.querySelectorAll(parts)].filter((part) => !part.open);
   closed.forEach((part) => (part.open = true));
 });
