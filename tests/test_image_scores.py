@@ -111,7 +111,7 @@ def test_an_index_leads_nowhere_else(tmp_path: Path) -> None:
     from adbench.store.files import write_json
     from adbench.store.map_files import write_map
 
-    secret = write_map(tmp_path, "secret.tiff", np.zeros((4, 4), np.float32))
+    secret = write_map(tmp_path / "secret.tiff", np.zeros((4, 4), np.float32))
     entry = {"maps": [["../secret.tiff", secret]], "scores": [0.0]}
     write_json(tmp_path / "own" / "chunk-0000000-0000001.json", {"parts": {"": entry}})
     assert PredictionChunks(tmp_path / "own", [(0, 1)]).missing() == [(0, 1)]

@@ -16,7 +16,7 @@ from typing import Any
 from adbench.contracts import Prediction
 from adbench.errors import AdbenchError
 from adbench.store import files
-from adbench.store.map_files import map_names, read_listed, write_map
+from adbench.store.map_files import map_names, read_listed, way_to, write_map
 from adbench.store.records import encode_scores
 
 CHUNK_IMAGES = 64
@@ -79,7 +79,10 @@ class PredictionChunks:
             index = {
                 part: {
                     "maps": [
-                        [f"{folder}/{name}", write_map(self._folder, f"{folder}/{name}", own)]
+                        [
+                            f"{folder}/{name}",
+                            write_map(way_to(self._folder, f"{folder}/{name}"), own),
+                        ]
                         for name, own in zip(names[slice(*bound)], one.maps, strict=True)
                     ],
                     "scores": encode_scores(one.scores),
