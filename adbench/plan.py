@@ -119,6 +119,7 @@ class Cell:
             **({} if self.data.calibrate is None else {"calibrate": self.data.calibrate}),
             **({} if self.selected is None else {"selected": self.selected.digest}),
             **({} if self.budget is None else {"budget": self.budget.share}),
+            **({} if self.data.place is None else {"place": self.data.place}),
         }
 
     @cached_property
@@ -127,7 +128,7 @@ class Cell:
         modules (`code`) are there for people alone."""
         code = method_code(self.method)
         return {
-            **self.identity,
+            **{name: value for name, value in self.identity.items() if name != "place"},
             **self.revisions,
             "kinds": {c: card.kind for c, card in self.category_cards().items()},
             "code": dict(code.modules),

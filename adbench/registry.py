@@ -1,7 +1,8 @@
 """From a name on the command line to a plug-in class.
 
 A name is an entry point of the group "adbench.methods" or "adbench.datasets"; anything with a
-colon is a reference, `FILE.py:Class` or `package.module:Class`, and needs no installation.
+colon is a reference, `FILE.py:Class` or `package.module:Class`, and needs no installation. A data
+set may be a path besides, of a folder or a table of files.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adbench.contracts import Card, Dataset, DatasetCard, Hyperparameters, Method, MethodCard
-from adbench.errors import PluginError, UnknownNameError, UsageError, shortened
+from adbench.errors import DataError, PluginError, UnknownNameError, UsageError, shortened
+from adbench.own_paths import TABLES, OwnPath, own_path
 from adbench.plugin_files import as_written, load_file
 
 METHOD_GROUPS = ("diffusion", "baselines")
@@ -62,10 +64,59 @@ def load_method(reference: str) -> type[Method]:
     return method
 
 
-def load_dataset(reference: str) -> Dataset:
-    """An instance of the data set behind a name or a reference; raises as `load_method`."""
-    dataset: Dataset = _load(reference, _DATASETS, _working_folder(reference))
-    return dataset
+class OwnWords(NamedTuple):
+    """What is said of folders of one's own: which are of normal images (`--normal`), and where
+    masks lie (`--masks`)."""
+
+    normal: tuple[str, ...] = ()
+    masks: Path | None = None
+
+
+NOTHING_SAID = OwnWords()
+
+
+def load_dataset(reference: str, said: OwnWords = NOTHING_SAID) -> Dataset:
+    """An instance of the data set behind a name, a reference or a path; raises as `load_method`.
+
+    A registered name goes before a path. Raises `DataError` for a path that is neither a folder nor
+    a table; nothing is read yet.
+    """
+    place = path_of(reference)
+    if place is None:
+        dataset: Dataset = _load(reference, _DATASETS, _working_folder(reference))
+        return dataset
+    return _own_dataset(reference, place, said)
+
+
+def path_of(reference: str) -> OwnPath | None:
+    """The path that a data set is named by; None for a registered name, or a class."""
+    return None if reference in _entry_points(_DATASETS) else own_path(reference)
+
+
+def _own_dataset(reference: str, place: OwnPath, said: OwnWords) -> Dataset:
+    # By their names, as entry points are loaded: what data sets stand on stands above this module.
+    folders = importlib.import_module("adbench.datasets.own.dataset")
+    path, name = place.path, place.name or folders.own_name(place.path, dataset_names())
+    is_table = path.suffix.lower() in TABLES and not path.is_dir()
+    if is_table and said != NOTHING_SAID:
+        raise UsageError(
+            f"{shortened(reference)} is a table, which says itself what is normal and where masks "
+            "are; expected neither --normal nor --masks with it"
+        )
+    if not os.path.lexists(path) or not (is_table or path.is_dir()):
+        found = "is a file, and no table" if os.path.lexists(path) else "is not there"
+        raise DataError(
+            f"{path} {found}; expected a folder of images, or a table of files "
+            f"({', '.join(sorted(TABLES))}); a class of your own is FILE.py:Class"
+        )
+    dataset: Any
+    if is_table:
+        dataset = importlib.import_module("adbench.datasets.own.files").OwnTable(path, name)
+    else:
+        dataset = folders.OwnFolder(path, name, *said)
+    dataset.reference = reference
+    own: Dataset = dataset
+    return own
 
 
 def expand_group(name: str) -> list[str] | None:
@@ -86,20 +137,22 @@ def expand_group(name: str) -> list[str] | None:
 
 
 def refuse_shared_names(word: str, loaded: Sequence[tuple[str, Any]]) -> None:
-    """Raise `UsageError` where two plug-ins have one name on their cards: records know no other.
+    """Raise `UsageError` where two plug-ins or paths have one name: records know no other.
 
     `loaded` are references and classes (or instances, of data sets); `word` is "method" or
     "data set".
     """
-    seen: dict[str, tuple[str, type]] = {}
+    seen: dict[str, tuple[str, object]] = {}
     for reference, plugin in loaded:
-        own = plugin if isinstance(plugin, type) else type(plugin)
-        first, other = seen.setdefault(plugin.card.name, (reference, own))
-        if other is not own:
+        place = None if isinstance(plugin, type) else path_of(reference)
+        own = place.path if place else plugin if isinstance(plugin, type) else type(plugin)
+        name = plugin.card.name
+        first, other = seen.setdefault(name, (reference, own))
+        if other != own:
+            way_out = f"write {name}_2=PATH" if place else "change `name` on the card of one"
             raise UsageError(
                 f"{shortened(first)} and {shortened(reference)} are two {word}s with one name, "
-                f"{plugin.card.name!r}: expected a name each, as their numbers would be mixed; "
-                "change `name` on the card of one"
+                f"{name!r}: expected a name each, as their numbers would be mixed; {way_out}"
             )
 
 
@@ -144,7 +197,11 @@ def _load_class(reference: str, kind: _Kind) -> Any:
     else:
         installed = _entry_points(kind)
         if reference not in installed:
-            raise UnknownNameError(kind.word, reference, [*installed, *kind.groups])
+            hint = "A folder or table of your own is given by its path, like ./parts"
+            names = [*installed, *kind.groups]
+            raise UnknownNameError(
+                kind.word, reference, names, hint=hint if kind is _DATASETS else ""
+            )
         with _explained(kind, reference, "imported"):
             plugin = installed[reference].load()
     if not _is_subclass(plugin, kind.base):

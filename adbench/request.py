@@ -18,59 +18,29 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 import typer
 
 from adbench.errors import UnknownNameError, UsageError, shortened
+from adbench.shared_options import (
+    NORMAL,
+    CacheFolder,
+    Calibrate,
+    DataRoot,
+    Device,
+    MaskRuleName,
+    MasksFolder,
+    MaskThreshold,
+    Results,
+)
 from adbench.text import at_home, is_printable, parse_duration
 
 if TYPE_CHECKING:
     from adbench.data.cache import DiskCache
     from adbench.estimates import Estimate
     from adbench.plan import Cell, Plan
+    from adbench.registry import OwnWords
     from adbench.store.folders import Store
 
 OVERWRITES = ("never", "failed", "timing", "all")
 EXECUTORS = ("serial", "local", "submitit", "ray")
 LOGS = ("tensorboard", "mlflow", "wandb")
-
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="ADBENCH_DATA",
-        metavar="DIR",
-        help="folder that holds the data sets' folders",
-        callback=at_home,
-    ),
-]
-Results = Annotated[
-    Path,
-    typer.Option(metavar="DIR", help="where records, models and tables are kept", callback=at_home),
-]
-CacheFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--cache",
-        envvar="ADBENCH_CACHE",
-        metavar="DIR",
-        help="where decoded images and features are kept (default: ~/.cache/adbench)",
-        callback=at_home,
-    ),
-]
-Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N")]
-MaskRuleName = Annotated[
-    str,
-    typer.Option(
-        metavar="RULE",
-        help="how masks are resized: nearest (as in papers) or area_max (no defect vanishes)",
-    ),
-]
-MaskThreshold = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        max=254,
-        metavar="N",
-        help="a mask value is anomalous when it is greater than N, at native size "
-        "(default: the data set's own, 0 for most); 127 for masks with grey edges",
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -93,9 +63,9 @@ class Request:
         tuple[str, ...],
         typer.Option(
             "--dataset",
-            metavar="NAME[:CATEGORY,...]",
-            help="data set, or FILE.py:Class, and some of its categories (default: all); "
-            "repeatable",
+            metavar="NAME|PATH[:CATEGORY,...]",
+            help="data set, a folder or table of your own images, or FILE.py:Class, and some of "
+            "its categories (default: all); repeatable. NAME=PATH names your own",
         ),
     ]
     preset: Annotated[
@@ -131,14 +101,9 @@ class Request:
     ] = None
     mask_rule: MaskRuleName = "nearest"
     mask_threshold: MaskThreshold = None
-    calibrate: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="hold this share of each category's training normals out of all training, like "
-            "0.2: their scores give p-values and verdicts (`adbench predict`, `report --verdicts`)",
-        ),
-    ] = None
+    normal: Annotated[tuple[str, ...], NORMAL] = ()
+    masks: MasksFolder = None
+    calibrate: Calibrate = None
     data_root: DataRoot = None
     results: Results = Path("results")
     cache_folder: CacheFolder = None
@@ -323,7 +288,7 @@ class Request:
         """
         from adbench.data.cache import default_cache_folder
         from adbench.data.calibration import check_share
-        from adbench.data.selection import check_threshold, refuse_shared_dataset_names, select_data
+        from adbench.data.selection import check_dataset_names, check_threshold, select_data
         from adbench.plan import make_plan
         from adbench.selectors import parse_budgets, parse_seeds, parse_shard
 
@@ -344,7 +309,7 @@ class Request:
         check_threshold(self.mask_threshold)
         check_share(self.calibrate)
         make(data=())  # a wrong word (exit code 2) is told before missing data (4)
-        refuse_shared_dataset_names(self.datasets)
+        check_dataset_names(self.datasets, self.own_words())
         root = self.data_root
         if root is None and os.environ.get("ADBENCH_DATA"):
             root = at_home(Path(os.environ["ADBENCH_DATA"]))
@@ -353,10 +318,17 @@ class Request:
             limit=self.limit,
             index_folder=self.cache_folder or default_cache_folder(),
             mask_threshold=self.mask_threshold,
+            said=self.own_words(),
             calibrate=self.calibrate,
         )
         plan = choose(make(data=[select(name, root) for name in self.datasets]))
         return plan.shard(*shard) if shard else plan
+
+    def own_words(self) -> OwnWords:
+        """What is said of folders of one's own."""
+        from adbench.registry import OwnWords
+
+        return OwnWords(self.normal, self.masks)
 
     def estimate(self, cells: Sequence[Cell]) -> Estimate:
         """What these cells will take here, one after the other."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from adbench.errors import UsageError, shortened
+from adbench.own_paths import parts_of_path
 
 MAX_COMBINATIONS = 10_000
 """Of swept values of one method, and seeds of one run: beyond it somebody mistyped."""
@@ -60,14 +61,17 @@ def parse_overrides(texts: tuple[str, ...]) -> dict[str, dict[str, str]]:
 
 
 def parse_dataset(text: str) -> tuple[str, str | None]:
-    """Parse `--dataset NAME[:CATEGORY,...]` into (name or reference, text after the colon or None).
+    """Parse `--dataset NAME[:CATEGORY,...]` into (name, reference or path, text after the colon or
+    None).
 
     What categories that text means depends on their names: `split_categories`.
     """
     parts = text.strip().split(":")
-    # A reference has a colon of its own: FILE.py:Class or module.path:Class.
-    is_reference = len(parts) > 1 and (parts[0].endswith(".py") or "." in parts[0])
-    head = 2 if is_reference else 1
+    head = parts_of_path(parts)
+    if not head:
+        # A reference has a colon of its own: FILE.py:Class or module.path:Class.
+        is_reference = len(parts) > 1 and (parts[0].endswith(".py") or "." in parts[0])
+        head = 2 if is_reference else 1
     name, rest = ":".join(parts[:head]), ":".join(parts[head:])
     if not parts[0]:
         raise UsageError(f"--dataset {_short(text)}: expected NAME or NAME:CATEGORY,CATEGORY")

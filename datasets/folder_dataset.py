@@ -117,7 +117,7 @@ class FolderDataset(Dataset):
 
     def _verify(self, data_root: Path | str) -> str:
         words = ("adbench", "data", "verify", self.reference or self.card.name)
-        return shlex.join([*words, "--data-root", str(data_root)])
+        return shlex.join([*words, *self.place_words(Path(data_root))])
 
     def _spellings(self) -> str:
         folders = [f"{s}/" for s in self.card.directory_names]

@@ -27,6 +27,11 @@ def stem(path: str) -> str:
     return PurePosixPath(path).stem
 
 
+def below(*parts: str) -> str:
+    """The parts as one path; "" is the root, and stands for no part."""
+    return "/".join(filter(None, parts))
+
+
 def without_suffix(path: str) -> str:
     """The path without the file's extension."""
     return PurePosixPath(path).with_suffix("").as_posix()
@@ -126,7 +131,7 @@ class ImageFolder:
 
 
 def read_image_folder(root: Path, folder: str) -> ImageFolder:
-    """All images in `folder`, relative to `root`; none where the folder is absent.
+    """All images in `folder`, relative to `root`; none where the folder is absent. "" is the root.
 
     Extensions match in any case; a file without one is an image if it begins like one. A link to
     a folder inside is not followed, since it may lead back or to a whole disk, but named.
@@ -144,7 +149,7 @@ def read_image_folder(root: Path, folder: str) -> ImageFolder:
         here = pending.pop()
         own = 0
         for entry in entries(root / here, hidden=True):
-            path = f"{here}/{entry.name}"
+            path = below(here, entry.name)
             found = _hidden(entry, path) if is_hidden(entry.name) else _look_at(entry, path)
             if found == "folder":
                 pending.append(path)
@@ -166,7 +171,7 @@ def unused_images(root: Path, folder: str, used: Collection[str], expected: str)
     for entry in entries(root / folder):
         if entry.name in used:
             continue
-        path = f"{folder}/{entry.name}"
+        path = below(folder, entry.name)
         found = _look_at(entry, path)
         if found == "image":
             what = f"{path} is not used: {expected}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from adbench.contracts import Problem
@@ -24,7 +25,10 @@ NO_MASK = "no mask"
 
 
 def pair_masks(
-    images: Sequence[str], masks: Sequence[str], folder: str
+    images: Sequence[str],
+    masks: Sequence[str],
+    folder: str,
+    name_of: Callable[[str], str] | None = None,
 ) -> tuple[dict[str, str], list[Problem]]:
     """Each image's mask by name: `STEM_mask.*` or `STEM.*`, never by position.
 
@@ -35,9 +39,11 @@ def pair_masks(
         images: paths of defect images, of a folder that lies as deep as `folder`.
         masks: paths of the masks in `folder`.
         folder: where the masks should be, for messages.
+        name_of: a path to what an image and its mask have in common, where that is not their
+            place below folders of one depth.
     """
-    depth = folder.count("/") + 1
-    found = _by_name(images, masks, lambda path: _below(path, depth))
+    name_of = name_of or partial(_below, depth=folder.count("/") + 1)
+    found = _by_name(images, masks, name_of)
     taken = {mask for own in found.values() for mask in own}
     lone = [image for image in images if not found[image]]
     found |= _by_name(lone, [m for m in masks if m not in taken], stem)
@@ -45,7 +51,7 @@ def pair_masks(
     owner: dict[str, str] = {}
     problems: list[Problem] = []
     for image in images:
-        problem = _pairing_problem(image, found[image], owner, folder, _below(image, depth))
+        problem = _pairing_problem(image, found[image], owner, folder, name_of(image))
         for mask in found[image]:
             owner.setdefault(mask, image)
         if problem is None:

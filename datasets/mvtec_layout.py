@@ -18,6 +18,7 @@ from typing import ClassVar
 
 from adbench.contracts import NORMAL, Inspection, Problem, Sample, Split
 from adbench.datasets.folder_dataset import FolderDataset
+from adbench.datasets.folder_words import is_normal_name
 from adbench.datasets.listing import (
     composed,
     is_folder,
@@ -42,11 +43,6 @@ MVTEC_TREE = """\
 <category>/test/<defect>/000.png
 <category>/ground_truth/<defect>/000_mask.png
 """
-
-_NORMAL_NAMES = frozenset(
-    {"good", "ok", "normal", "nominal", "defectfree", "nodefect", "nodefects", "nondefective"}
-)
-"""What folders of normal images are usually called, in any case, without - and _."""
 
 
 class MVTecLayout(FolderDataset):
@@ -174,7 +170,7 @@ class MVTecLayout(FolderDataset):
     def _normal_folders(self, root: Path, category: str, split: str) -> list[str]:
         """Folders of normal images, whatever they are called."""
         folders = self._folders(root, category, split)
-        return [f for f in folders if f in self.layouts.values() or _is_normal_name(f)]
+        return [f for f in folders if f in self.layouts.values() or is_normal_name(f)]
 
     def normal_masks(self, root: Path, samples: Sequence[Sample]) -> dict[str, str]:
         """Normal test images to files that lie where their masks would."""
@@ -220,10 +216,6 @@ class MVTecLayout(FolderDataset):
         }
         folders = (numbered(f"{category}/{f}", n, self.digits) for f, n in counts.items())
         return set().union(*folders)
-
-
-def _is_normal_name(folder: str) -> bool:
-    return folder.casefold().translate({ord(c): None for c in "-_ "}) in _NORMAL_NAMES
 
 
 def _normal_samples(

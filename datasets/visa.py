@@ -29,14 +29,13 @@ from adbench.datasets.listing import (
 )
 from adbench.datasets.masks import masks_of_normals, odd_names, pair_masks
 from adbench.datasets.mvtec_layout import MVTecLayout
+from adbench.datasets.text_files import read_text
 from adbench.errors import DataError, shortened
-from adbench.store.regular_files import open_regular
 
 SPLIT_FILE = "split_csv/1cls.csv"
 _SEED = 998
 _COLUMNS = ("object", "split", "label", "image", "mask")
 _VALUES = {"split": ("train", "test"), "label": ("normal", "anomaly")}
-_MOST_BYTES = 64_000_000
 
 
 def one_class_split(
@@ -110,23 +109,10 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _text(file: Path) -> str:
-    """The file's text; of a regular file only, since a pipe would wait for ever."""
     try:
-        with open_regular(file) as stream:
-            content = stream.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise _unreadable(file, error.strerror or type(error).__name__) from None
-    if len(content) > _MOST_BYTES:
-        raise _unreadable(file, f"it has more than {_MOST_BYTES:,} bytes")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise _unreadable(file, f"line {line} is not UTF-8: save it as UTF-8") from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise _unreadable(file, f"line {line} holds a null byte: save it as UTF-8")
-    return text
+        return read_text(file)
+    except ValueError as error:
+        raise _unreadable(file, str(error)) from None
 
 
 def _unreadable(file: Path, why: str) -> DataError:

@@ -89,6 +89,7 @@ def plugin_environment(cell: Cell) -> dict[str, Any]:
 def protocol_of(cell: Cell, fitted: Method) -> dict[str, JSON]:
     """The protocol of a fitted cell; `fitted` adds its backbone and the like."""
     geometry = fitted.geometry
+    drawn = cell.data.split_rule(cell.categories)
     return {
         "dataset": cell.data.name,
         "dataset_version": cell.data.dataset.card.version,
@@ -100,6 +101,7 @@ def protocol_of(cell: Cell, fitted: Method) -> dict[str, JSON]:
         **_scoring(cell),
         "selection": "last",
         "limit": cell.data.limit,
+        **({} if drawn is None else {"split": drawn}),
         **({} if cell.data.calibrate is None else {"calibrate": cell.data.calibrate}),
         **fitted.protocol(),
     }

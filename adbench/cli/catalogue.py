@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,11 +12,19 @@ import typer
 from adbench.cli.app import app, data_app
 from adbench.cli.options import Json
 from adbench.errors import PluginError, UnknownNameError
-from adbench.request import DataRoot, MaskRuleName, MaskThreshold, Results
-from adbench.text import print_json, show, show_lines
+from adbench.shared_options import (
+    NORMAL,
+    DataRoot,
+    MaskRuleName,
+    MasksFolder,
+    MaskThreshold,
+    Results,
+)
+from adbench.text import at_home, print_json, say, show, show_lines
 
 if TYPE_CHECKING:
     from adbench.contracts import Method
+    from adbench.data.selection import Found
 
 Described = dict[str, Any]
 """A card, and what else is told of it, as plain values."""
@@ -52,7 +60,10 @@ def datasets(name: Name = None, as_json: Json = False) -> None:
         return
     _show_all(dataset_names(), describe, "{count:2d} categories  {title}", as_json)
     if not as_json:
-        show("`adbench datasets NAME` tells licence, source and layout.")
+        show(
+            "`adbench datasets NAME` tells licence, source and layout. Your own images have none: "
+            "give their path, --dataset ./parts."
+        )
 
 
 @app.command()
@@ -91,9 +102,15 @@ def doctor(
     doctor(results, data_root, as_json)
 
 
+Selected = Annotated[str, typer.Argument(metavar="NAME|PATH[:CATEGORY,...]")]
+Normals = Annotated[list[str], NORMAL]
+
+
 @data_app.command("verify")
 def verify(
-    name: Annotated[str, typer.Argument(metavar="NAME[:CATEGORY,...]")],
+    name: Selected,
+    normal: Normals = [],  # noqa: B006 - as above
+    masks: MasksFolder = None,
     data_root: DataRoot = None,
     strict: Annotated[bool, typer.Option("--strict", help="warnings fail too")] = False,
     evaluation_size: Annotated[
@@ -105,14 +122,13 @@ def verify(
 ) -> None:
     """Open every image and mask of a data set and say what is wrong; exit code 4 for an error."""
     from adbench.data.findings import with_root
-    from adbench.data.selection import find_categories
     from adbench.data.verify import verify
     from adbench.plan import MASK_RULES
 
     rule = next((rule for rule in MASK_RULES if rule == mask_rule), None)
     if rule is None:
         raise UnknownNameError("mask rule", mask_rule, MASK_RULES)
-    _, dataset, root, categories, _ = find_categories(name, data_root)
+    _, dataset, root, categories, _ = _find(name, data_root, normal, masks)
     found = verify(
         dataset,
         root,
@@ -129,6 +145,41 @@ def verify(
         for line in (*found.summaries, *found.findings):
             show(with_root(str(line), root))
     raise SystemExit(found.exit_code)
+
+
+@data_app.command("table")
+def table(
+    name: Selected,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="a .csv, .tsv or .parquet file to write", callback=at_home
+        ),
+    ],
+    normal: Normals = [],  # noqa: B006 - as above
+    masks: MasksFolder = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Write a data set as a table of files, to change and to run: one row an image.
+
+    \b
+    adbench data table ./parts --out parts.csv
+    adbench run --methods patchcore --dataset parts.csv --preset fast
+    """
+    from adbench.cli.table import write_table
+
+    found = _find(name, data_root, normal, masks)
+    for line in write_table(found.dataset, found.root, found.categories, out):
+        say(line)
+
+
+def _find(name: str, data_root: Path | None, normal: Sequence[str], masks: Path | None) -> Found:
+    from adbench.data.selection import check_dataset_names, find_categories
+    from adbench.registry import OwnWords
+
+    own = OwnWords(tuple(normal), masks)
+    check_dataset_names([name], own)
+    return find_categories(name, data_root, own)
 
 
 @data_app.command("prepare")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from adbench.cli.app import app
-from adbench.request import Device, Results
+from adbench.shared_options import Device, Results
 from adbench.text import at_home
 
 

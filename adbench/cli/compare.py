@@ -20,7 +20,7 @@ from adbench.cli.options import (
     selecting_records,
 )
 from adbench.errors import UnknownNameError, UsageError
-from adbench.request import Results
+from adbench.shared_options import Results
 from adbench.text import at_home, counted, json_text, print_json, say
 
 if TYPE_CHECKING:

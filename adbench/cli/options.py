@@ -147,7 +147,7 @@ def _only(
 _REQUEST = _request_parameters()
 _OF_NORMALS = (
     "methods", "datasets", "preset", "overrides", "scope", "limit", "data_root", "results",
-    "cache_folder", "device",
+    "cache_folder", "device", "normal", "masks",
 )  # fmt: skip
 running_cells = _taking("request", _request, _REQUEST)
 """All that a request can say."""

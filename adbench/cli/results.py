@@ -14,7 +14,7 @@ from adbench.cli.options import (
     OutFile,
     selecting_records,
 )
-from adbench.request import CacheFolder, DataRoot, Device, Results
+from adbench.shared_options import CacheFolder, DataRoot, Device, Results
 
 
 @app.command()

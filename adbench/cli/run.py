@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from adbench.api import Result, execute, pending_cells
@@ -13,6 +13,7 @@ from adbench.cell.records import data_notes
 from adbench.cli.explain import explain_cell
 from adbench.cli.progress import watched
 from adbench.data.findings import with_root
+from adbench.data.shrinking import largest_size, shrunk
 from adbench.errors import DataError, StoreError, UsageError
 from adbench.estimates import Estimate, Measured, learn
 from adbench.grid_files import keep_grid
@@ -20,6 +21,7 @@ from adbench.loggers import logged
 from adbench.machine.devices import gpu_visible
 from adbench.machine.environment import package_versions
 from adbench.plan import Cell, Plan
+from adbench.registry import dataset_names
 from adbench.report.folder import tables_text
 from adbench.report.tables import part_rows, public, rows
 from adbench.request import Request, parse_executor
@@ -105,7 +107,7 @@ def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, lis
 
 
 def _announce(plan: Plan) -> None:
-    for note in plan.notes:
+    for note in (*plan.notes, *_shrink_notes(plan.cells)):
         say(f"note: {note}")
     # One data set stands behind many cells, and two selections may share a finding.
     findings = {
@@ -113,7 +115,8 @@ def _announce(plan: Plan) -> None:
     }
     for name, finding, root in sorted(findings, key=str):
         text = with_root(str(finding).removeprefix(f"{finding.severity}: "), root)
-        say(f"{finding.severity}: {name}: {text}")
+        # One category alone may be called as its data set.
+        say(f"{finding.severity}: {name}: {text.removeprefix(f'{name}: ')}")
 
 
 def _total(plan: Plan, pending: int, expected: Estimate) -> str:
@@ -121,6 +124,23 @@ def _total(plan: Plan, pending: int, expected: Estimate) -> str:
     if pending:
         text += f", {pending} to run, about {duration(expected.total)}"
     return text
+
+
+def _shrink_notes(cells: Iterable[Cell]) -> Iterator[str]:
+    """Of images of one's own that a method sees much smaller than they are: whoever made a known
+    data set chose its size."""
+    seen = {(c.data.name, c.method.card.name, c.build().geometry.resize): c for c in cells}
+    sizes: dict[str, tuple[int, int] | None] = {}
+    for (name, method, side), cell in seen.items():
+        if cell.data.reference in dataset_names():
+            continue
+        if name not in sizes:
+            sizes[name] = largest_size(cell.data.root, cell.data.samples.values())
+        what = shrunk(*size, side) if (size := sizes[name]) is not None else None
+        if what is not None:
+            wider = "image_size" in cell.method.Hyperparameters.model_fields
+            option = f", or let it see more with --set {method}.image_size=N" if wider else ""
+            yield f"{name}: {method} sees {what}; cut large images into tiles{option}"
 
 
 def _say_what_lacks_snapshots(plan: Plan, pending: Sequence[Cell], store: Store) -> None:
@@ -139,10 +159,10 @@ def _say_what_lacks_snapshots(plan: Plan, pending: Sequence[Cell], store: Store)
 def refuse_inside_data(cells: Iterable[Cell], places: Mapping[str, Path | None]) -> None:
     """Raise `UsageError` for an option by which something would be written into a data set."""
     for name, path in places.items():
-        for root in {cell.data.root for cell in cells}:
-            if path is not None and path.resolve().is_relative_to(root.resolve()):
+        for folder in {f for cell in cells for f in cell.data.dataset.folders(cell.data.root)}:
+            if path is not None and path.resolve().is_relative_to(folder.resolve()):
                 raise UsageError(
-                    f"{name} {path} is inside the data set {root}: expected a place outside"
+                    f"{name} {path} is inside the data set {folder}: expected a place outside"
                 )
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from adbench.contracts.cards import DatasetCard, Split
 
@@ -69,7 +69,8 @@ class Dataset(ABC):
     and take labels from folders.
     """
 
-    card: ClassVar[DatasetCard]
+    card: DatasetCard
+    """Of the class, but where a path makes the data set."""
 
     @abstractmethod
     def find_root(self, data_root: Path | None) -> Path:
@@ -97,7 +98,7 @@ class Dataset(ABC):
     def inspect(self, root: Path, category: str) -> Inspection:
         """One present category with all that can be said of its names; opens no image."""
         samples = self.samples(root, [category])
-        return Inspection(samples, _unmasked(samples))
+        return Inspection(samples, unmasked(samples))
 
     def overlooked(self, root: Path) -> Sequence[Problem]:
         """Folders at `root` that look like a category and are none, as warnings."""
@@ -107,8 +108,22 @@ class Dataset(ABC):
         """These normal images to files that lie where their masks would."""
         return {}
 
+    def split_rule(self, root: Path, categories: Sequence[str]) -> str | None:
+        """How the split of these categories was drawn, where nobody has given one: in the
+        protocol."""
+        return None
 
-def _unmasked(samples: Sequence[Sample]) -> list[Problem]:
+    def folders(self, root: Path) -> Sequence[Path]:
+        """The folders that are the data set's own, into which nothing is ever written."""
+        return (root,)
+
+    def place_words(self, root: Path) -> Sequence[str]:
+        """The options by which a command finds it again."""
+        return ("--data-root", str(root))
+
+
+def unmasked(samples: Sequence[Sample]) -> list[Problem]:
+    """What to say of anomalous images without a mask, where masks need not be."""
     paths = [s.path for s in samples if not s.has_pixel_labels]
     if len(paths) == sum(s.label for s in samples) > 0:
         message = f"no masks: none of the {len(paths)} defect images has one, so pixel metrics are "

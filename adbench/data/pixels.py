@@ -16,6 +16,7 @@ from adbench.data.findings import CategorySummary, Finding, grouped, several, wi
 from adbench.data.images import MaskRule, decode_mask, resize_mask
 from adbench.data.looks import MaskLook, look_at_files, look_at_mask
 from adbench.data.names import digests_match
+from adbench.data.shrinking import shrunk
 from adbench.errors import DataError
 from adbench.metrics.exact import count_regions
 from adbench.store.regular_files import open_regular
@@ -83,6 +84,11 @@ def pixel_findings(category: str, seen: Sequence[Seen], size: int) -> Iterator[F
     if kept < regions:
         message = f"{kept} of {regions} anomalous regions are left at {size} pixels"
         yield Finding("note", category, "regions", message, count=regions - kept)
+    headers = [one.header for one in seen if one.header is not None]
+    largest = max(((h.width, h.height) for h in headers), key=max, default=(0, 0))
+    what = shrunk(*largest, size)
+    if what is not None:
+        yield Finding("note", category, "size", f"a method sees {what}")
     modes = Counter(s.header.mode for s in seen if s.header and s.content)
     if len(modes) > 1:
         message = f"images of several modes ({several(modes, 'modes')}); all are read as RGB"

@@ -18,7 +18,7 @@ from adbench.data.findings import Finding
 from adbench.data.names import unprintable_name
 from adbench.data.verify import file_doubts, quick_check
 from adbench.errors import DataError, UnknownNameError, UsageError
-from adbench.registry import load_dataset, refuse_shared_names
+from adbench.registry import NOTHING_SAID, OwnWords, load_dataset, path_of, refuse_shared_names
 from adbench.selectors import parse_dataset, split_categories
 from adbench.store.files import digest
 from adbench.text import is_printable
@@ -65,6 +65,13 @@ class DataSelection:
         return self.dataset.card.name
 
     @property
+    def place(self) -> str | None:
+        """Of images that a path names, what tells them from others of that name elsewhere: a digest
+        of the path, in no key, so that what was moved is found again."""
+        own = path_of(self.reference)
+        return None if own is None else digest(str(own.path))[:12]
+
+    @property
     def mask_threshold(self) -> int:
         """A mask value is anomalous when it is greater than this, at native size."""
         card = self.dataset.card.mask_threshold
@@ -79,8 +86,12 @@ class DataSelection:
     @property
     def verify_command(self) -> str:
         """What shows all that is wrong here, to be pasted in the user's folder."""
-        words = ("adbench", "data", "verify", self.reference, "--data-root", str(self.root))
-        return shlex.join(words)
+        words = ("adbench", "data", "verify", self.reference)
+        return shlex.join([*words, *self.dataset.place_words(self.root)])
+
+    def split_rule(self, categories: Sequence[str]) -> str | None:
+        """How their split was drawn, where nobody has given one."""
+        return self.dataset.split_rule(self.root, categories)
 
     @cached_property
     def held_out(self) -> frozenset[Sample]:
@@ -164,9 +175,10 @@ def select_data(
     limit: int | None,
     index_folder: Path,
     mask_threshold: int | None = None,
+    said: OwnWords = NOTHING_SAID,
     calibrate: float | None = None,
 ) -> DataSelection:
-    """Resolve `NAME[:CATEGORY,...]`.
+    """Resolve `NAME[:CATEGORY,...]`; `said` is what is told of folders of one's own.
 
     Raises:
         UsageError: an impossible limit, or a name that nothing has.
@@ -175,7 +187,7 @@ def select_data(
     """
     if limit is not None and limit < 2:
         raise UsageError(f"--limit {limit}: expected 2 or more, a normal and a defect test image")
-    reference, dataset, root, categories, complete = find_categories(text, data_root)
+    reference, dataset, root, categories, complete = find_categories(text, data_root, said)
     if not categories:
         raise DataError(f"{dataset.card.name}: no category found in {root}")
     rows = dataset.samples(root, categories)
@@ -205,10 +217,16 @@ def check_threshold(threshold: int | None) -> None:
         )
 
 
-def refuse_shared_dataset_names(texts: Sequence[str]) -> None:
-    """Raise `UsageError` where two of `NAME[:CATEGORY,...]` are different data sets of one name."""
+def check_dataset_names(texts: Sequence[str], said: OwnWords) -> None:
+    """Raise `UsageError` where two of `NAME[:CATEGORY,...]` are different data sets of one name, or
+    where something is said of folders of one's own and none is there."""
     references = [parse_dataset(text)[0] for text in texts]
-    refuse_shared_names("data set", [(r, load_dataset(r)) for r in references])
+    if said != NOTHING_SAID and not any(map(path_of, references)):
+        raise UsageError(
+            f"--normal and --masks tell how a folder of your own is to be read, and "
+            f"{', '.join(references)} is none; expected --dataset PATH, like ./parts"
+        )
+    refuse_shared_names("data set", [(r, load_dataset(r, said)) for r in references])
 
 
 def _refuse_unusable(
@@ -247,10 +265,10 @@ class Found(NamedTuple):
     complete: bool
 
 
-def find_categories(text: str, data_root: Path | None) -> Found:
+def find_categories(text: str, data_root: Path | None, said: OwnWords = NOTHING_SAID) -> Found:
     """Resolve `NAME[:CATEGORY,...]`; raises as `select_data`."""
     reference, wanted = parse_dataset(text)
-    dataset = load_dataset(reference)
+    dataset = load_dataset(reference, said)
     _refuse_unknown(dataset, wanted, dataset.card.categories)
     root = dataset.find_root(data_root)
     categories = _choose_categories(dataset, dataset.available_categories(root), wanted)

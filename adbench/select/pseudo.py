@@ -26,6 +26,7 @@ from adbench.data.findings import Finding
 from adbench.data.images import MaskRule, Masks
 from adbench.data.selection import DataSelection, find_categories
 from adbench.errors import DataError, UsageError
+from adbench.registry import NOTHING_SAID, OwnWords
 from adbench.select.shapes import random_mask
 from adbench.store.files import digest
 from adbench.text import counted
@@ -112,7 +113,12 @@ class PseudoData(DataSelection):
 
 
 def training_selection(
-    text: str, data_root: Path | None, *, limit: int | None, index_folder: Path
+    text: str,
+    data_root: Path | None,
+    *,
+    limit: int | None,
+    index_folder: Path,
+    said: OwnWords = NOTHING_SAID,
 ) -> DataSelection:
     """Resolve `NAME[:CATEGORY,...]` to training images; no test image is in what comes back.
 
@@ -125,7 +131,7 @@ def training_selection(
     """
     if limit is not None and limit < MIN_TRAINING:
         raise UsageError(f"--limit {limit}: expected {MIN_TRAINING} or more training images")
-    reference, dataset, root, categories, complete = find_categories(text, data_root)
+    reference, dataset, root, categories, complete = find_categories(text, data_root, said)
     rows = sorted(s for s in dataset.samples(root, categories) if s.split == "train")
     samples = {c: tuple([s for s in rows if s.category == c][:limit]) for c in categories}
     if not samples:

@@ -12,7 +12,7 @@ from adbench.code_digest import method_code
 from adbench.contracts import Hyperparameters, Method
 from adbench.crew.reporter import Reporter
 from adbench.data.cache import default_cache_folder
-from adbench.data.selection import refuse_shared_dataset_names
+from adbench.data.selection import check_dataset_names
 from adbench.errors import DataError, MethodError, UnknownNameError, UsageError
 from adbench.plan import Cell, Plan, make_plan, variants
 from adbench.request import Request
@@ -97,13 +97,13 @@ def plan_searches(
         overrides=request.overrides,
     )  # fmt: skip
     plan(data=())  # a wrong word (exit code 2) is told before missing data (4)
-    refuse_shared_dataset_names(request.datasets)
+    check_dataset_names(request.datasets, request.own_words())
     steps, notes = _steps(request, grids)
     folder = request.cache_folder or default_cache_folder()
-    normals = [
-        training_selection(d, request.data_root, limit=request.limit, index_folder=folder)
-        for d in request.datasets
-    ]
+    find = partial(
+        training_selection, limit=request.limit, index_folder=folder, said=request.own_words()
+    )
+    normals = [find(name, request.data_root) for name in request.datasets]
     cells = plan(data=[pseudo_data(own, fraction, seeds[0]) for own in normals])
     searches = []
     for cell in cells.cells:

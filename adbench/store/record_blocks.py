@@ -81,6 +81,7 @@ class Identity(_Block):
     limit: int | None
     calibrate: float | None = None
     budget: float | None = None
+    place: str | None = None
 
 
 class Keys(_Block):

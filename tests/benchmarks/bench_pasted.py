@@ -1,12 +1,12 @@
 """DRDC on training normals alone: pasted fragments found by each map, and a picture of them gone.
 
-    python tests/benchmarks/bench_pasted.py mpdd:metal_plate --data-root DIR --picture pasted.png
-    python tests/benchmarks/bench_pasted.py magnetic_tile --data-root DIR --set base_steps=1
+    adbench run --methods drdc --dataset mpdd:metal_plate --preset fast --results DIR
+    python tests/benchmarks/bench_pasted.py drdc:mpdd --results DIR --picture pasted.png
 
-Trains the `fast` preset (`--set k=v` changes it) on most of the training normals and
-prints what it learned (skill), and the image and pixel AUROC of normals with pasted fragments
-against the same normals, which trained nothing, for each map and for several shares of the
-diffusion in the fused one. No test image is opened.
+Takes the model of a finished cell and the held-out normals that it carries: they trained nothing
+(fusion=calibrated takes its scale from them). Prints what it learned (skill), and the image and
+pixel AUROC of them with pasted fragments against them without, for each map and for several shares
+of the diffusion in the fused one. No test image is opened.
 """
 
 from __future__ import annotations
@@ -21,63 +21,39 @@ import numpy as np
 import torch
 from PIL import Image
 
-from adbench.contracts import Context, Images
+import adbench
+from adbench.contracts import Images
 from adbench.data.cache import DiskCache
-from adbench.hyperparameters import build_hyperparameters
 from adbench.methods.drdc.method import DRDC
 from adbench.methods.drdc.scoring import Units, fuse
 from adbench.methods.scoring import pooled_maximum
 from adbench.metrics.exact import image_metrics, pixel_metrics
-from adbench.select.pseudo import pseudo_set, split_normals, training_selection
+from adbench.select.pseudo import pseudo_set
 
 SHOWN = 4
 """Rows of the picture."""
 
 
-class NoCheckpoint:
-    """Nothing is kept."""
-
-    def load(self) -> None:
-        return None
-
-    def due(self) -> bool:
-        return False
-
-    def save(self, state: Any) -> None:
-        pass
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset")
-    parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--set", nargs="*", default=[], metavar="K=V")
-    parser.add_argument("--fragments", type=int, default=16, help="normals that get some")
+    parser.add_argument("cell", help="METHOD[:DATASET[:CATEGORY]]")
+    parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--picture", type=Path)
     own = parser.parse_args()
-    options = dict(pair.split("=", 1) for pair in own.set)
-    method = DRDC(build_hyperparameters(DRDC, "fast", options))
+    method = adbench.load_cell(own.cell, own.results).method
+    if not isinstance(method, DRDC):
+        parser.error(f"{own.cell} is a cell of {type(method).__name__}: expected one of DRDC")
+    kept = method.calibration_
+    names = tuple(f"held out {number}" for number in range(len(kept)))
+    normals = Images(kept, names, ("",) * len(kept))
     with tempfile.TemporaryDirectory() as folder:
-        cache = DiskCache(Path(folder), None)
-        index = Path(folder)
-        chosen = training_selection(own.dataset, own.data_root, limit=None, index_folder=index)
-        samples = [s for rows in chosen.samples.values() for s in rows]
-        fitted, held_out = split_normals(samples, 0.2, 0)
-        train = chosen.images(fitted, method.geometry, cache)
-        normals = chosen.images(held_out[: own.fragments], method.geometry, cache)
-        method.fit(train, Context("cpu", "fp32", 0, NoCheckpoint(), cache, shown))
-        made = pseudo_set(normals, 0, cache)
+        made = pseudo_set(normals, 0, DiskCache(Path(folder), None))
         images = made.images.take(range(2 * len(normals)))  # normals, then one copy with fragments
-        masks = np.array(made.masks.pixels[: len(images)])
-        print(json.dumps(method.skill().to_json(), indent=1))
-        told_apart(method, images, masks)
-        if own.picture:
-            draw(method, images[len(normals) :], own.picture)
-
-
-def shown(stage: str, done: int, total: int, **numbers: float) -> None:
-    if done % 50 == 0 or done == total:
-        print(stage, done, total, numbers, flush=True)
+    masks = np.array(made.masks.pixels[: len(images)])
+    print(json.dumps(method.skill().to_json(), indent=1), flush=True)
+    if own.picture:
+        draw(method, images[len(normals) :], own.picture)
+    told_apart(method, images, masks)
 
 
 def told_apart(method: DRDC, images: Images, masks: np.ndarray[Any, Any]) -> None:

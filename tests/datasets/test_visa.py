@@ -160,7 +160,7 @@ def with_split(tmp_path, fill, content: bytes):
             f"{HEADER}{ROW.replace('Normal', 'Anomaly').replace('train', 'test')}\n".encode(),
             "line 2 calls candle/Data/Images/Anomaly/0000.JPG normal",
         ),
-        (f"{HEADER}{ROW}\n".encode("utf-16"), "line 1 is not UTF-8"),
+        (f"{HEADER}{ROW}\n".encode("utf-16-le"), "line 1 holds a null byte"),
         (f"{HEADER}{ROW}größe\n".encode("latin-1"), "line 2 is not UTF-8"),
         (f"{HEADER}{ROW}\n\0".encode(), "line 3 holds a null byte"),
         (f'{HEADER}"{ROW}\n'.encode(), "line 2: "),
