@@ -143,7 +143,7 @@ def test_a_calibrated_training_is_no_part_of_another(data: Toy, tmp_path: Path) 
     records = [only(plain), only(replace(plain, calibrate=0.25, budgets="0.5"))]
     assert [len(training.points) for training in anew(records)] == [1, 1]
     assert sorted(series(records)) == [
-        "pixel_gaussian[steps=4,budget=0.5] (calibrate 0.25)", "pixel_gaussian[steps=4]",
+        "pixel_gaussian, steps=4", "pixel_gaussian, steps=4, budget=0.5 (calibrate 0.25)",
     ]  # fmt: skip
 
 
@@ -268,7 +268,7 @@ def test_verdicts_count_false_alarms_and_recall() -> None:
     report = VerdictReport([calibrated(19, scores, labels)])
     (table,) = report.tables
     assert texts(table) == [
-        ["m fast", "a", "19", "25.00", "0.6–80.6", "1/4", "50.00", "1.3–98.7", "1/2"]
+        ["m", "a", "19", "25.00", "0.6–80.6", "1/4", "50.00", "1.3–98.7", "1/2"]
     ]
     (row,) = report.all_rows
     assert (row["held_out"], row["false_alarms"], row["normal"]) == (19, 1, 4)
@@ -279,7 +279,7 @@ def test_verdicts_count_false_alarms_and_recall() -> None:
 
 def test_too_few_held_out_normals_give_no_verdict_and_say_how_many_are_wanted() -> None:
     report = VerdictReport([calibrated(18, [1.0, 2.0], [0, 1])])
-    assert texts(report.tables[0]) == [["m fast", "a", "18", *["–"] * 6]]
+    assert texts(report.tables[0]) == [["m", "a", "18", *["–"] * 6]]
     assert any(
         "no verdict with 18 held-out normals; alpha 0.05 wants 19 (--calibrate 0.24)" in note.text
         for note in report.notes

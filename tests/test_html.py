@@ -45,7 +45,7 @@ def make_record(
 class Page(HTMLParser):
     """What a document holds, as a browser's tokenizer sees it."""
 
-    VOID = frozenset({"meta", "img", "input", "br"})
+    VOID = frozenset({"meta", "img", "input", "br", "wbr"})
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)

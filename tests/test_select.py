@@ -325,8 +325,11 @@ def test_run_uses_the_chosen_values_and_records_where_they_are_from(
         assert record.variant == f"offset=3,selected={digest[:8]}"
     # One row for both categories, though their values differ, and a footnote that tells them.
     report = invoke("report")
-    assert "mean of 2" in report.out and report.out.count(f"selected={digest[:8]}] smoke") >= 2
-    assert f"knob[offset=3,selected={digest[:8]}] on toy:a: quantile=0.9, chosen without" in (
+    assert (
+        "mean of 2" in report.out
+        and report.out.count(f"knob, offset=3, selected={digest[:8]} ") >= 2
+    )
+    assert f"knob, offset=3, selected={digest[:8]} on toy:a: quantile=0.9, chosen without" in (
         report.out
     )
     assert "quantile chosen on pseudo-validation images" in report.out

@@ -16,7 +16,7 @@ from adbench.errors import UsageError
 from adbench.report.notes import Note
 from adbench.report.report import OwnTables
 from adbench.report.tables import grouped
-from adbench.report.text_table import Row, Table, columns_of, row_of
+from adbench.report.text_table import Row, Table, columns_of, preset_text, row_of
 from adbench.stats.conformal import ALPHA, interval, p_values, spread, wanted
 from adbench.store.records import Record
 
@@ -62,18 +62,26 @@ class VerdictReport(OwnTables):
     def _table(self, dataset: str, own: Sequence[Verdicts]) -> Table:
         several = {name: len({v.record.identity[name] for v in own}) > 1 for name in _TOLD}
         rows: list[Row] = []
-        for cells in grouped(own, lambda v: _name(v.record, several)).items():
+        for cells in grouped(own, lambda v: self._name(v.record, several)).items():
             name, ofs = cells
             lines = [(name, v.category, *_texts([v])) for v in ofs]
             if len(ofs) > 1:
                 lines.append((name, f"all {len(ofs)}", *_texts(ofs)))
             rows += [row_of(line, ends=i == len(lines)) for i, line in enumerate(lines, 1)]
+        presets = self.names.presets
+        where = ", ".join([dataset, preset_text(presets)] if len(presets) == 1 else [dataset])
         return Table(
-            f"Verdicts at alpha {self.alpha:g}: {dataset} (%)",
+            f"Verdicts at alpha {self.alpha:g}: {where} (%)",
             columns_of(("method", "category"), _NUMBERS),
             tuple(rows),
             key=f"verdicts-{dataset}",
         )
+
+    def _name(self, record: Record, several: dict[str, bool]) -> str:
+        own, called = record.identity, self.names.of_record(record)
+        told = {"scope": f"{own['scope']}", "seed": f"seed {own['seed']}"}
+        told["limit"] = f"{own['limit']}"
+        return ", ".join([called, *(told[n] for n in _TOLD if several[n])])
 
     @cached_property
     def notes(self) -> list[Note]:
@@ -131,12 +139,6 @@ def _of(record: Record, alpha: float) -> Iterator[Verdicts]:
         yield Verdicts(
             record, category, alpha, len(known), labels.count(0), labels.count(1), *counts
         )
-
-
-def _name(record: Record, several: dict[str, bool]) -> str:
-    own = record.identity
-    told = {"scope": f"{own['scope']}", "seed": f"seed {own['seed']}", "limit": f"{own['limit']}"}
-    return ", ".join([f"{record.method} {record.preset}", *(told[n] for n in _TOLD if several[n])])
 
 
 def _texts(own: Sequence[Verdicts]) -> list[str]:
