@@ -2,6 +2,7 @@
 # make test   the same environment with the test tools, and the whole test suite
 # make stress  tests that take long: power simulations, kill loops, many writers, 100,000 images
 # make lint   ruff, the arrows between the folders, mypy
+# make docs   the documentation, into site/: open site/index.html
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -18,7 +19,7 @@ CELLS ?= 200
 IMAGES ?= 100000
 INPUTS ?= 50000
 
-.PHONY: demo test stress lint clean
+.PHONY: demo test stress lint docs clean
 
 demo: $(VENV)/.installed-$(FAISS)
 	$(BIN)/adbench run --methods all --dataset synthetic --preset smoke
@@ -41,6 +42,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+# The variable silences an advertisement of the theme's makers.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -52,5 +57,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed-$(FAISS)
 	$(PIP) --editable '.[$(FAISS),dev]'
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed-$(FAISS)
+	$(PIP) --editable '.[$(FAISS),docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) site

@@ -28,8 +28,8 @@ from adbench.plan import Cell
 from adbench.store.files import digest
 
 FILE, VERSION = "measured.rates", "1"
-CPU_FLOPS_PER_CORE, GPU_FLOPS = 8e10, 4e13
-"""Sustained rates to begin with: a convolution network in bf16 or fp32."""
+CPU_FLOPS_PER_CORE, GPU_FLOPS = 6e10, 4e13
+"""Sustained rates to begin with; of trainings with `fast` 4e10 to 8e10 on a core with AMX."""
 FIRST_GUESS = {"decode": 0.02, "features": 0.0, "score": 0.02, "rest": 1.0, "around": 8.0}
 """Seconds of one of what is not counted in FLOPs; features count among those of `fit`."""
 SECONDS_PER_FIT, SECONDS_PER_IMAGE = 2.0, 0.02

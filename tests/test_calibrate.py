@@ -115,7 +115,7 @@ def test_the_data_are_the_same_and_the_protocol_is_another(
     assert invoke(*words).code == 0
     done = invoke(*words, "--calibrate", "0.25")
     assert done.code == 0, done.err
-    assert "toy:a: 6 normals held out; verdicts at alpha 0.05 want 19" in done.err
+    assert "toy:a: 6 normals of 24 held out; verdicts at alpha 0.05 want 19" in done.err
     told = invoke("report").out
     assert "differ in calibrate (0.25, none); their numbers are not ranked together" in told
     assert "25 % of the normals kept to calibrate" in told
@@ -281,9 +281,14 @@ def test_too_few_held_out_normals_give_no_verdict_and_say_how_many_are_wanted() 
     report = VerdictReport([calibrated(18, [1.0, 2.0], [0, 1])])
     assert texts(report.tables[0]) == [["m", "a", "18", *["–"] * 6]]
     assert any(
-        "no verdict with 18 held-out normals; alpha 0.05 wants 19 (--calibrate 0.24)" in note.text
+        "no verdict with 18 held-out normals; verdicts at alpha 0.05 want 19: --calibrate 0.24 "
+        "holds out as many." in note.text
         for note in report.notes
     )
+    few = report.records[0].model_copy(update={"data": {"train_images": 3}})
+    told = [note.text for note in VerdictReport([few]).notes]
+    assert any("verdicts at --alpha 0.053 or more are possible with these" in t for t in told)
+    assert VerdictReport([few], alpha=0.053).all_rows[0]["false_alarms"] is not None
 
 
 def test_a_report_of_verdicts_in_every_format(data: Toy, invoke: Invoke, tmp_path: Path) -> None:

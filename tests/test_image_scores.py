@@ -117,6 +117,22 @@ def test_an_index_leads_nowhere_else(tmp_path: Path) -> None:
     assert PredictionChunks(tmp_path / "own", [(0, 1)]).missing() == [(0, 1)]
 
 
+@pytest.mark.parametrize("linked", ["maps", "maps/c", "maps/c/0.tiff"])
+def test_maps_are_written_through_no_link(tmp_path: Path, linked: str) -> None:
+    outside = tmp_path / "outside"
+    (outside / "c").mkdir(parents=True)
+    (outside / "c" / "0.tiff").write_text("precious")
+    (outside / "0.tiff").write_text("precious")
+    chunks = PredictionChunks(tmp_path / "own", [(0, 1)])
+    chunks.write((0, 1), Prediction(np.ones((1, 8, 8), np.float32), np.ones(1, np.float32)))
+    link = tmp_path / "own" / linked
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(outside / "0.tiff" if linked.endswith(".tiff") else outside)
+    chunks.give_files(["c/0.png"])
+    assert {p.read_text() for p in outside.rglob("*.tiff")} == {"precious"}
+    assert chunks.missing() == []
+
+
 def test_names_of_maps_tell_images_apart() -> None:
     assert map_names(["a/1.png", "b/1.png"]) == ["a/1.tiff", "b/1.tiff"]
     assert map_names(["a/1.png", "a/1.PNG"]) == ["a/1.png.tiff", "a/1.PNG.tiff"]

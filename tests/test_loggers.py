@@ -62,7 +62,7 @@ def lossy(tmp_path: Path) -> str:
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Heard]]:
     """What a stand-in for each tool was told."""
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: name)
+    monkeypatch.setattr("adbench.request._require_tool", lambda tool: None)
     for tool in loggers.TOOLS:
         monkeypatch.setitem(loggers.TOOLS, tool, Heard)
     Heard.runs = []
@@ -151,7 +151,11 @@ def test_wrong_and_absent_tools_are_told_before_anything_runs(
     lossy: str, toy: Toy, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "did you mean 'tensorboard'" in the_error(invoke(*words(lossy, toy, "tensorbord")), 2)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
+    find = importlib.util.find_spec
+    without = {"wandb": None}
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda n, *m: without[n] if n in without else find(n, *m)
+    )
     told = the_error(invoke(*words(lossy, toy, "wandb")), 2)
     assert "pip install 'adbench-diffusion[wandb]'" in told
 

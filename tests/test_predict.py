@@ -180,7 +180,7 @@ def test_images_in_memory_and_files_score_alike(made) -> None:
     assert cell.predict(str(paths[0])).scores.tolist() == from_files.scores[:1].tolist()
     assert cell.predict([]).maps.shape == (0, 32, 32)
     assert cell.predict(arrays, alpha=0.01).verdicts is None
-    assert "alpha 0.01 wants 99" in cell.predict(arrays, alpha=0.01).reason
+    assert "alpha 0.01 want 99" in cell.predict(arrays, alpha=0.01).reason
     for wrong in (arrays[0], [arrays[0].astype(float)], [np.zeros((4, 4, 4), np.uint8)]):
         with pytest.raises(UsageError, match="expected"):
             cell.predict(wrong)
@@ -279,7 +279,8 @@ def test_too_few_held_out_normals_give_p_values_and_no_verdict(
 ) -> None:
     done = invoke(*by_id(made), str(made[0].root / "a" / "test"), "--alpha", "0.01")
     assert done.code == 0
-    assert "no verdicts: 20 held-out normals; alpha 0.01 wants 99" in done.err
+    assert "no verdicts with 20 held-out normals; verdicts at alpha 0.01 want 99" in done.err
+    assert "verdicts at --alpha 0.048 or more are possible with these" in done.err
     rows = rows_of(tmp_path / "predictions")
     assert all(row["p_value"] and not row["verdict"] for row in rows)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from adbench.apply.choose import Chosen, choose_cell, run_command
 from adbench.code_digest import method_code
 from adbench.contracts import CategoryCard, Context, Geometry, Hyperparameters, Images, Method
-from adbench.data.calibration import share_for
+from adbench.data.calibration import share_for, way_to_verdicts
 from adbench.errors import StoreError, UnknownNameError, UsageError
 from adbench.hyperparameters import build_hyperparameters
 from adbench.machine.devices import choose_device, choose_precision
@@ -22,6 +22,7 @@ from adbench.selectors import parse_overrides
 from adbench.stats.conformal import ALPHA, check_alpha, p_values, wanted
 from adbench.store.comparability import library_versions
 from adbench.store.folders import CellFolder
+from adbench.text import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,29 +147,22 @@ class FittedCell:
 
     def reason(self, alpha: float) -> str:
         """Why there are no p-values, or no verdicts, and the way out; "" where there are."""
-        method, results, count = type(self.method), self._results, len(self.held_out)
-        if self._changed:
-            again = run_command(self._chosen, method, results, *self._calibrate(alpha))
-            return (
-                f"no p-values: {self._changed} changed since the cell was calibrated; run it "
-                f"again: {again}"
-            )
+        own, count = self.record, len(self.held_out)
         if count >= wanted(alpha):
             return ""
-        command = run_command(self._chosen, method, results, *self._calibrate(alpha))
+        # Of a category as large as the others.
+        every = own.data.get("train_images", 0) + len(own.calibration.get("id", ()))
+        normals = every // len(own.identity["categories"])
+        share = share_for(normals, alpha)
+        words = "--calibrate", f"{share or 0.5:g}"
+        command = run_command(self._chosen, type(self.method), self._results, *words)
         if count:
-            return (
-                f"no verdicts: {count} held-out normals; alpha {alpha:g} wants {wanted(alpha)}: "
-                f"{command}"
-            )
-        return f"no p-values: the cell is not calibrated; this calibrates one: {command}"
-
-    def _calibrate(self, alpha: float) -> tuple[str, str]:
-        """Of a category as large as the others."""
-        own = self.record
-        train = own.data.get("train_images", 0) + len(own.calibration.get("id", ()))
-        share = share_for(train // len(own.identity["categories"]), alpha)
-        return "--calibrate", f"{share:g}"
+            way = way_to_verdicts(count, normals, alpha) + (f": {command}" if share else "")
+            return f"no verdicts with {counted(count, 'held-out normal')}; {way}"
+        why = "the cell is not calibrated"
+        if own.calibration:
+            why = f"{self._changed} changed since the cell was calibrated"
+        return f"no p-values: {why}; this calibrates one: {command}"
 
     def _square(self, image: NDArray[np.uint8] | Image.Image | Path | str) -> NDArray[np.uint8]:
         from PIL import Image
@@ -257,8 +251,11 @@ def load_cell(
         category_cards={name: CategoryCard(kind=kind) for name, kind in kinds.items()},
     )
     fitted = built.load(folder.model, context)
-    notes = _notes(chosen, where, context.precision)
-    return FittedCell(chosen, fitted, results, notes, _changed(chosen, method))
+    changed = _changed(chosen, method)
+    notes = [*_notes(chosen, where, context.precision)]
+    if changed:
+        notes.append(f"{changed} changed since the cell was trained: its scores may be others now")
+    return FittedCell(chosen, fitted, results, notes, changed)
 
 
 def _method(chosen: Chosen) -> type[Method]:
@@ -298,8 +295,10 @@ def _changed(chosen: Chosen, method: type[Method]) -> str:
     return " and ".join(words[n] for n, now in here.items() if kept.get(n, now) != now)
 
 
-def _notes(chosen: Chosen, device: str, precision: str) -> list[str]:
+def _notes(chosen: Chosen, device: str, precision: str) -> Iterator[str]:
     """Other libraries and another kind of device may move a score, mostly in its last digits."""
+    if chosen.record.preset == "smoke":
+        yield "the preset smoke proves that everything runs; its scores mean nothing"
     record, here = chosen.record, package_versions()
     changes = [
         f"{name} {version}, here {here[name]}"
@@ -310,6 +309,6 @@ def _notes(chosen: Chosen, device: str, precision: str) -> list[str]:
     now = device.partition(":")[0], precision
     if then not in ((None, None), now):
         changes.append(f"{then[0]} in {then[1]}, here {now[0]} in {now[1]}")
-    if not changes:
-        return []
-    return [f"the cell was made with {'; '.join(changes)}: scores may differ in their last digits"]
+    if changes:
+        made = "; ".join(changes)
+        yield f"the cell was made with {made}: scores may differ in their last digits"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from adbench.data.names import unprintable_name
 from adbench.datasets.listing import read_image_folder
+from adbench.datasets.own.table import read_paths
 from adbench.errors import DataError
+from adbench.own_paths import TABLES
 from adbench.text import counted, is_printable
-
-TABLES = (".csv", ".tsv")
 
 
 class NewImage(NamedTuple):
@@ -32,15 +31,12 @@ class Inputs(NamedTuple):
 def find_inputs(path: Path) -> Inputs:
     """What PATH names; raises `DataError` where it names no image."""
     if path.is_dir():
-        found = read_image_folder(path, ".")
-        names = [image.removeprefix("./") for image in found.images]
-        warnings = tuple(
-            p.message.removeprefix("./") for p in found.problems if p.check != "sub-folder"
-        )
-        inputs = Inputs(tuple(NewImage(name, path / name) for name in names), warnings)
+        found = read_image_folder(path, "")
+        warnings = tuple(p.message for p in found.problems if p.check != "sub-folder")
+        inputs = Inputs(tuple(NewImage(name, path / name) for name in found.images), warnings)
     elif path.suffix.lower() in TABLES:
-        rows = dict.fromkeys(_paths(path))
-        inputs = Inputs(tuple(NewImage(name, path.parent / name) for name in rows))
+        rows = read_paths(path)
+        inputs = Inputs(tuple(NewImage(name, Path(where)) for name, where in rows))
     elif path.exists():
         inputs = Inputs((NewImage(path.name, path),))
     else:
@@ -54,23 +50,6 @@ def find_inputs(path: Path) -> Inputs:
 
 
 _EXPECTED = "an image, a folder of images, or a table of files with a column `path`"
-
-
-def _paths(table: Path) -> Iterator[str]:
-    try:
-        text = table.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{table} cannot be read ({error}): expected a table in UTF-8") from None
-    head = text.partition("\n")[0]
-    separator = max(",;\t", key=head.count)
-    rows = csv.DictReader(text.splitlines(), delimiter=separator)
-    names = [name.strip().lower() for name in rows.fieldnames or ()]
-    if "path" not in names:
-        raise DataError(f"{table}: the columns are {', '.join(names)}: expected one named path")
-    rows.fieldnames = names
-    for row in rows:
-        if row["path"]:
-            yield row["path"].strip().replace("\\", "/")
 
 
 def said(warnings: Sequence[str], most: int = 3) -> Iterator[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from adbench.contracts import Geometry
 from adbench.errors import StoreError
@@ -102,14 +103,11 @@ class Painter:
 
     def write(self, view: Image.Image, values: NDArray[np.float32], where: Targets) -> None:
         """Both files; raises `StoreError` where the disk refuses."""
-        try:
+        with writing(where.map):
             write_map(where.map, values)
+        with writing(where.overlay):
             where.overlay.parent.mkdir(parents=True, exist_ok=True)
             self.overlay(view, values).save(where.overlay, compress_level=PLAIN_PNG)
-        except StoreError as error:  # it knows of results folders alone
-            raise unwritable(where.map, cast(OSError, error.__cause__)) from error
-        except OSError as error:
-            raise unwritable(where.overlay, error) from error
 
 
 def _finite_ends(values: NDArray[np.float32]) -> tuple[float, float]:
@@ -119,10 +117,18 @@ def _finite_ends(values: NDArray[np.float32]) -> tuple[float, float]:
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
-def unwritable(path: Path, error: OSError) -> StoreError:
-    """What to say of a place that refuses."""
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return StoreError(
-        f"cannot write {printable(str(path))}: {reason}: free some space, or give another folder "
-        "with --out DIR; what is written is kept, and the same command goes on from there"
-    )
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A block that writes `path`; raises `StoreError` in the words of `predict` where the disk
+    refuses: the store's own are of results folders."""
+    try:
+        yield
+    except (OSError, StoreError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError):
+            raise
+        reason = os.strerror(cause.errno) if cause.errno else str(cause)
+        raise StoreError(
+            f"cannot write {printable(str(path))}: {reason}: free some space, or give another "
+            "folder with --out DIR; what is written is kept, and the same command goes on from it"
+        ) from error

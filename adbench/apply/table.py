@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple
 
 from adbench.apply.fitted import FittedCell
 from adbench.apply.inputs import NewImage
-from adbench.apply.pictures import unwritable
+from adbench.apply.pictures import writing
 from adbench.errors import StoreError, UsageError
 from adbench.report.spreadsheet import csv_text
 from adbench.store import files
@@ -66,11 +66,9 @@ class PredictionTable:
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """A block in which no other `predict` writes here."""
-        try:
+        with writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable(self._folder, error) from error
-        claim = ClaimWatch().try_claim(self._folder)
+            claim = ClaimWatch().try_claim(self._folder)
         if claim is None:
             raise UsageError(
                 f"another `adbench predict` writes into {self._folder}: wait for it, or give "
@@ -98,20 +96,21 @@ class PredictionTable:
             if text in known and _is_older(image.path, before or 0) and is_drawn(image.name)
         }
         rows = rows_of(self._cell, list(kept), list(kept.values()), alpha)
-        files.write_json(self._about, self._description(alpha, before or now))
-        files.write_text(self.path, csv_text([COLUMNS, *rows]))
-        files.write_json(self._about, self._description(alpha, now))
+        with writing(self.path):
+            files.write_json(self._about, self._description(alpha, before or now))
+            files.write_text(self.path, csv_text([COLUMNS, *rows]))
+            files.write_json(self._about, self._description(alpha, now))
         return {row.path: row for row in rows}
 
     @contextmanager
     def growing(self) -> Iterator[Callable[[Row], None]]:
         """What adds a row, which a kill of the process leaves there."""
-        try:
-            with self.path.open("a", encoding="utf-8", newline="", buffering=1) as stream:
-                yield lambda row: _add(stream, row)
+        with writing(self.path):
+            stream = self.path.open("a", encoding="utf-8", newline="", buffering=1)
+        with stream:
+            yield lambda row: _add(self.path, stream, row)
+            with writing(self.path):
                 os.fsync(stream.fileno())
-        except OSError as error:
-            raise unwritable(self.path, error) from error
 
     def _began(self) -> int | None:
         """When the run began that wrote the rows, None where there are none."""
@@ -164,8 +163,9 @@ class PredictionTable:
         return found
 
 
-def _add(stream: IO[str], row: Row) -> None:
-    stream.write(csv_text([row]))
+def _add(path: Path, stream: IO[str], row: Row) -> None:
+    with writing(path):
+        stream.write(csv_text([row]))
 
 
 def _written(name: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from adbench.contracts import Sample
 from adbench.errors import DataError, UsageError
-from adbench.stats.conformal import ALPHA, wanted
+from adbench.stats.conformal import ALPHA, least_alpha, wanted
 from adbench.store.files import digest
 from adbench.text import counted
 
@@ -54,16 +54,24 @@ def drawn_normals(
 def notes_of(dataset: str, held_out: Mapping[str, int], normals: Mapping[str, int]) -> list[str]:
     """Where so few normals of a category are held out that no verdict is possible at `ALPHA`."""
     return [
-        f"{dataset}:{category}: {counted(count, 'normal')} held out; verdicts at alpha {ALPHA:g} "
-        f"want {wanted(ALPHA)} (--calibrate {share_for(normals[category]):g} of "
-        f"{normals[category]} holds out {round(share_for(normals[category]) * normals[category])})"
+        f"{dataset}:{category}: {counted(count, 'normal')} of {normals[category]} held out; "
+        f"{way_to_verdicts(count, normals[category], ALPHA)}"
         for category, count in held_out.items()
         if count < wanted(ALPHA)
     ]
 
 
-def share_for(normals: int, alpha: float = ALPHA) -> float:
-    """The least share, in hundredths from a tenth to a half, that holds out as many of so many
-    normals as verdicts at `alpha` want; a half where none is enough."""
-    shares = (hundredths / 100 for hundredths in range(10, 50))
-    return next((s for s in shares if round(s * normals) >= wanted(alpha)), 0.5)
+def way_to_verdicts(held_out: int, normals: int, alpha: float) -> str:
+    """What verdicts at `alpha` want, and how to come to some with so many normals in all."""
+    share = share_for(normals, alpha)
+    way = f"verdicts at --alpha {least_alpha(held_out):g} or more are possible with these"
+    if share is not None:
+        way = f"--calibrate {share:g} holds out as many"
+    return f"verdicts at alpha {alpha:g} want {wanted(alpha)}: {way}"
+
+
+def share_for(normals: int, alpha: float = ALPHA) -> float | None:
+    """The least share, in hundredths from a tenth to four fifths, that holds out as many of so many
+    normals as verdicts at `alpha` want; None where there are too few."""
+    shares = (hundredths / 100 for hundredths in range(10, 81))
+    return next((s for s in shares if round(s * normals) >= wanted(alpha)), None)

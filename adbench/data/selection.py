@@ -109,6 +109,8 @@ class DataSelection:
         """Samples of one split of these categories, category by category: "train" (without what is
         held out), "calibration" (what is) or "test"."""
         every = (s for c in categories for s in self.samples[c])
+        if not self.held_out:
+            return [s for s in every if s.split == split]
         return [s for s in every if (CALIBRATION if s in self.held_out else s.split) == split]
 
     def images(self, samples: Sequence[Sample], geometry: Geometry, cache: DiskCache) -> Images:
@@ -159,9 +161,11 @@ class DataSelection:
             rows: dict[str, list[list[object]]] = {"train": [], "test": [], "masks": []}
             rows |= {} if self.calibrate is None else {CALIBRATION: []}
             for s in own:
-                for part in {s.split} | ({CALIBRATION} if s in self.held_out else set()):
-                    if part in rows:
-                        rows[part].append([s.path, s.category, s.defect, s.label, sha[s.path]])
+                row: list[object] = [s.path, s.category, s.defect, s.label, sha[s.path]]
+                if s.split in rows:
+                    rows[s.split].append(row)
+                if self.held_out and s in self.held_out:
+                    rows[CALIBRATION].append(row)
                 if s.split == "test" and s.mask_path is not None:
                     rows["masks"].append([s.path, sha[s.mask_path]])
             found[category] = {part: (len(row), digest(row)) for part, row in rows.items()}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from adbench.data.calibration import share_for
+from adbench.data.calibration import way_to_verdicts
 from adbench.errors import UsageError
 from adbench.report.notes import Note
 from adbench.report.report import OwnTables
@@ -19,7 +19,9 @@ from adbench.report.tables import grouped
 from adbench.report.text_table import Row, Table, columns_of, preset_text, row_of
 from adbench.stats.conformal import ALPHA, interval, p_values, spread, wanted
 from adbench.store.records import Record
+from adbench.text import counted
 
+_TOLD = ("scope", "seed", "limit")
 _NUMBERS = (
     "held out", "false alarms", "95 % interval", "of normals", "recall", "95 % interval",
     "of anomalous",
@@ -62,8 +64,8 @@ class VerdictReport(OwnTables):
     def _table(self, dataset: str, own: Sequence[Verdicts]) -> Table:
         several = {name: len({v.record.identity[name] for v in own}) > 1 for name in _TOLD}
         rows: list[Row] = []
-        for cells in grouped(own, lambda v: self._name(v.record, several)).items():
-            name, ofs = cells
+        runs = grouped(own, lambda v: self._name(v.record, several))
+        for name, ofs in runs.items():
             lines = [(name, v.category, *_texts([v])) for v in ofs]
             if len(ofs) > 1:
                 lines.append((name, f"all {len(ofs)}", *_texts(ofs)))
@@ -78,10 +80,10 @@ class VerdictReport(OwnTables):
         )
 
     def _name(self, record: Record, several: dict[str, bool]) -> str:
-        own, called = record.identity, self.names.of_record(record)
-        told = {"scope": f"{own['scope']}", "seed": f"seed {own['seed']}"}
-        told["limit"] = f"{own['limit']}"
-        return ", ".join([called, *(told[n] for n in _TOLD if several[n])])
+        own = record.identity
+        told = {"scope": str(own["scope"]), "seed": f"seed {own['seed']}",
+                "limit": f"limit {own['limit']}"}  # fmt: skip
+        return ", ".join([self.names.of_record(record), *(told[n] for n in _TOLD if several[n])])
 
     @cached_property
     def notes(self) -> list[Note]:
@@ -114,9 +116,6 @@ class VerdictReport(OwnTables):
                 f"no record in {results} is calibrated, which --verdicts shows: `adbench run "
                 f"--calibrate 0.2 --results {results} ...` makes some"
             )
-
-
-_TOLD = ("scope", "seed", "limit")
 
 
 def _of(record: Record, alpha: float) -> Iterator[Verdicts]:
@@ -165,11 +164,11 @@ def _range(low: float, high: float) -> str:
 
 def _too_few(v: Verdicts) -> str:
     own = v.record
-    train = own.data.get("train_images") if len(own.identity["categories"]) == 1 else None
-    way = f" (--calibrate {share_for(train + v.held_out, v.alpha):g})" if train else ""
+    every = own.data.get("train_images", 0) + len(own.calibration["id"])
+    way = way_to_verdicts(v.held_out, every // len(own.identity["categories"]), v.alpha)
     return (
         f"{own.method} {own.preset} on {own.identity['dataset']}:{v.category}: no verdict with "
-        f"{v.held_out} held-out normals; alpha {v.alpha:g} wants {wanted(v.alpha)}{way}."
+        f"{counted(v.held_out, 'held-out normal')}; {way}."
     )
 
 

@@ -36,6 +36,11 @@ def wanted(alpha: float) -> int:
     return ceil(1 / Fraction(str(alpha))) - 1
 
 
+def least_alpha(held_out: int) -> float:
+    """The least rate, in thousandths, that so many held-out normals allow a verdict at."""
+    return ceil(Fraction(1000, held_out + 1)) / 1000
+
+
 def spread(alpha: float, held_out: int, level: float = 0.95) -> tuple[float, float]:
     """Between which false-alarm rates that share of all cells lies with so many held-out normals:
     a cell's own rate is Beta(k, n + 1 - k), k = floor(alpha (n + 1)), where scores have no ties."""

@@ -38,6 +38,17 @@ def _is_inside(name: str) -> bool:
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
+def way_to(folder: Path, name: str) -> Path:
+    """The path of a file below a folder that anybody may have made: links in the way are removed,
+    never what they point to."""
+    path = folder
+    for part in PurePosixPath(name).parts:
+        path = path / part
+        if path.is_symlink():
+            path.unlink()
+    return path
+
+
 def write_map(path: Path, values: NDArray[np.float32]) -> str:
     """Write a map float32 (H, W); gives the SHA-256 of the file. Raises `StoreError`."""
     from PIL import Image

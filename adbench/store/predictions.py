@@ -16,7 +16,7 @@ from typing import Any
 from adbench.contracts import Prediction
 from adbench.errors import AdbenchError
 from adbench.store import files
-from adbench.store.map_files import map_names, read_listed, write_map
+from adbench.store.map_files import map_names, read_listed, way_to, write_map
 from adbench.store.records import encode_scores
 
 CHUNK_IMAGES = 64
@@ -76,21 +76,20 @@ class PredictionChunks:
             whole = _archived(self._path(bound), bound)
             if whole is None:
                 continue
-            index = {
-                part: {
-                    "maps": [
-                        [f"{folder}/{name}", write_map(self._folder / folder / name, own)]
-                        for name, own in zip(names[slice(*bound)], one.maps, strict=True)
-                    ],
-                    "scores": encode_scores(one.scores),
-                }
-                for part, folder, one in (
-                    ("", "maps", whole),
-                    *((part, f"maps-{part}", one) for part, one in whole.parts.items()),
-                )
-            }
+            own = names[slice(*bound)]
+            index = {"": self._in_files("maps", own, whole)}
+            index |= {n: self._in_files(f"maps-{n}", own, one) for n, one in whole.parts.items()}
             files.write_json(self._index(bound), {"parts": index})
             files.remove(self._path(bound))
+
+    def _in_files(self, place: str, names: Sequence[str], one: Prediction) -> dict[str, Any]:
+        """What an index says of one part, with its maps written into the folder `place`."""
+        files_of = [f"{place}/{name}" for name in names]
+        maps = [
+            [file, write_map(way_to(self._folder, file), own)]
+            for file, own in zip(files_of, one.maps, strict=True)
+        ]
+        return {"maps": maps, "scores": encode_scores(one.scores)}
 
     def read(self, bound: tuple[int, int]) -> Prediction:
         """One stored range; raises `AdbenchError` when it was lost since it was written."""

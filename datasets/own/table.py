@@ -11,7 +11,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,6 +69,18 @@ def read_table(file: Path) -> list[Row]:
         raise _wrong(file, "it has no row")
     _check_splits(file, rows)
     return rows
+
+
+def read_paths(file: Path) -> list[tuple[str, str]]:
+    """Of each image in a table the path as it is written there, with slashes, and as it lies on
+    this machine; other columns are passed over. Raises `DataError` for what is no such table."""
+    own = _parquet if _suffix(file) == ".parquet" else _text
+    rows = (_unguarded(cells["path"]) for _, cells in own(file, {"path"}))
+    found = [(text, _absolute(file, text)) for text in dict.fromkeys(rows) if text]
+    return [
+        (text if where == os.path.normpath(file.parent / text) else text.replace("\\", "/"), where)
+        for text, where in found
+    ]
 
 
 def table_text(rows: Sequence[Mapping[str, str]], separator: str) -> str:
@@ -176,7 +188,7 @@ def _check_splits(file: Path, rows: Sequence[Row]) -> None:
 _Cells = Iterator[tuple[int, dict[str, str]]]
 
 
-def _text(file: Path) -> _Cells:
+def _text(file: Path, required: Collection[str] = _REQUIRED) -> _Cells:
     """Each row by its columns' names, with the number of its last line."""
     try:
         text = read_text(file)
@@ -188,7 +200,7 @@ def _text(file: Path) -> _Cells:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text), strict=True)
     try:
         header = [_column(name) for name in next(reader, [])]
-        _check_header(file, header)
+        _check_header(file, header, required)
         for cells in reader:
             line = reader.line_num + skipped
             if not any(cell.strip() for cell in cells):
@@ -210,8 +222,8 @@ def _column(name: str) -> str:
     return name.strip().strip('"').casefold()
 
 
-def _check_header(file: Path, header: Sequence[str]) -> None:
-    if not set(header) >= _REQUIRED:
+def _check_header(file: Path, header: Sequence[str], required: Collection[str]) -> None:
+    if not set(header) >= set(required):
         found = shortened(", ".join(header)) or "nothing"
         raise _wrong(file, f"line 1 names the columns {found}; rename those that are meant")
     for name in COLUMNS:
@@ -219,7 +231,7 @@ def _check_header(file: Path, header: Sequence[str]) -> None:
             raise _wrong(file, f"line 1 names the column {name} twice")
 
 
-def _parquet(file: Path) -> _Cells:
+def _parquet(file: Path, required: Collection[str] = _REQUIRED) -> _Cells:
     import pandas as pd
 
     if not file.is_file():
@@ -231,7 +243,7 @@ def _parquet(file: Path) -> _Cells:
     except Exception as error:  # whatever the reader makes of a file that is no such table
         raise _wrong(file, f"{type(error).__name__}: {shortened(str(error).strip())}") from None
     header = [_column(str(name)) for name in data.columns]
-    _check_header(file, header)
+    _check_header(file, header, required)
     for number, cells in enumerate(data.itertuples(index=False, name=None), start=1):
         texts = ("" if pd.isna(cell) else str(cell).strip() for cell in cells)
         yield number, dict(zip(header, texts, strict=True))

@@ -9,7 +9,7 @@ from fits import build, make_context
 from adbench.contracts import Images, Sample
 from adbench.data.calibration import drawn_normals, share_for
 from adbench.errors import UsageError
-from adbench.stats.conformal import check_alpha, interval, p_values, spread, wanted
+from adbench.stats.conformal import check_alpha, interval, least_alpha, p_values, spread, wanted
 
 ALPHA, REPEATS = 0.05, 200
 
@@ -39,7 +39,16 @@ def test_a_rate_that_is_none_is_refused(alpha):
 
 
 def test_the_share_that_is_advised_holds_out_enough():
-    assert [share_for(n) for n in (1000, 190, 100, 40, 20)] == [0.1, 0.1, 0.19, 0.47, 0.5]
+    assert [share_for(n) for n in (1000, 190, 100, 40, 24, 20)] == [
+        0.1,
+        0.1,
+        0.19,
+        0.47,
+        0.78,
+        None,
+    ]
+    assert [least_alpha(n) for n in (19, 12, 1)] == [0.05, 0.077, 0.5]
+    assert p_values([1.0], [0.0] * 12)[0] <= 0.077
 
 
 def test_intervals_of_known_rates():
