@@ -96,7 +96,7 @@ def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, lis
     pending = pending_cells(plan, store, request.overwrite)
     expected = request.estimate(pending)
     if not quiet:
-        _announce(plan)
+        _announce(plan, pending)
         if request.snapshots > 1:
             _say_what_lacks_snapshots(plan, pending, store)
     if explain:
@@ -106,8 +106,9 @@ def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, lis
     return plan, pending, expected
 
 
-def _announce(plan: Plan) -> None:
-    for note in (*plan.notes, *_shrink_notes(plan.cells)):
+def _announce(plan: Plan, pending: Sequence[Cell]) -> None:
+    # For what is finished no image is opened.
+    for note in (*plan.notes, *_shrink_notes(pending)):
         say(f"note: {note}")
     # One data set stands behind many cells, and two selections may share a finding.
     findings = {
