@@ -81,6 +81,9 @@ def run(
             | makes a cell of each value.
         dataset: a name (`adbench datasets`), or "FILE.py:Class", alone or with categories,
             "mpdd:tubes,connector"; or a list of such.
+        normal: folders of an unregistered data set that hold its normal images, where their names
+            do not say so.
+        masks: the folder of its masks, where none is found.
         preset: "paper" (as published), "fast" (minutes on a GPU, honest scores) or "smoke"
             (seconds; the scores mean nothing).
         seeds: 0, "0,3" or "0-4"; a cell each.

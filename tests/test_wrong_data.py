@@ -382,7 +382,7 @@ def test_odd_names_print_literally_and_stay_inside_the_results_folder(
     assert {line.replace(r"\|", "").count("|") for line in cells} == {9}
     assert {p.name for p in tmp_path.iterdir()} == {"data", "results"}
     assert {p.name for p in (tmp_path / "results").iterdir()} == {
-        "adbench.json", "cells", "plans", "tables",
+        "adbench.json", "cells", "plans", "runs", "tables",
     }  # fmt: skip
     assert invoke(*RUN, *toy.arguments("-n"), "--json").code == 0
 

@@ -175,15 +175,16 @@ class CellRun:
         self, method: Callable[[], Method], images: Images, chunks: PredictionChunks
     ) -> None:
         """Fill the chunks; raises `TimeLimitReached` between two of them."""
-        before = None
+        there = None  # what earlier runs left, told before anything is predicted
         with self.watch.stage("predict"):
             for done in predict_missing(method, images, chunks, self.settings.batch_divisor):
-                self._predicted += 0 if before is None else done - before
-                before = done
+                there = done if there is None else there
                 self.progress("predict", done, len(images))
                 self._require_claim()
-                if done < len(images) and self.checkpoint.is_late():
+                # Not before something is new: every run gets on.
+                if there < done < len(images) and self.checkpoint.is_late():
                     raise TimeLimitReached
+        self._predicted += len(images) - (there or 0)
 
     def _snapshots(
         self, samples: list[Sample], bounds: list[tuple[int, int]], images: Images, masks: Masks

@@ -125,7 +125,7 @@ def select_data_of(
 ) -> DataSelection:
     """`select_data` for an instance, where the command line has a name."""
     text = dataset.card.name + (f":{category}" if category else "")
-    with mock.patch("adbench.data.selection.load_dataset", lambda _reference: dataset):
+    with mock.patch("adbench.data.selection.load_dataset", lambda *_words: dataset):
         return select_data(text, root, limit=None, index_folder=cache)
 
 

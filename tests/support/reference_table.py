@@ -12,7 +12,7 @@ from adbench.report.comparison import SHOWN, Block, blocks
 from adbench.report.report import Report
 from adbench.report.side_tables import SKILL
 from adbench.report.tables import MEAN, TITLES, Group
-from adbench.report.text_table import marked, percent
+from adbench.report.text_table import percent
 from adbench.store.folders import Store
 from adbench.store.newest import latest
 
@@ -45,8 +45,7 @@ def _rows(block: Block, costs: Mapping[tuple[str, str], Mapping[str, str]]) -> I
         ]
         run = _run(group)
         cost = costs.get((block.dataset, f"{run} {summary['preset']}"), {})
-        name = marked(f"`{run}`", block.marks.of(summary))
-        yield [name, cost.get(SKILL, "–"), *texts, cost.get("ms/image", "–")]
+        yield [block.name_of(summary).text, cost.get(SKILL, "–"), *texts, cost.get("ms/image", "–")]
 
 
 def _percent(value: Mapping[str, Any] | None, summary: Mapping[str, Any]) -> str:

@@ -87,7 +87,7 @@ def test_outputs_of_the_unet_and_table_5_share_a_training_and_the_base_alone_tra
     shown = run(OUTPUTS, *TABLE_5)
     assert trained == ["base", "base", "unet"]
     assert len(list(results.rglob("record*.json"))) == 6
-    for row in ("drdc smoke", "drdc[output=base] smoke", "drdc[output=diffusion] smoke"):
+    for row in ("DRDC  ", "DRDC, base only  ", "DRDC, diffusion only  "):
         assert row in shown
     records = [json.loads(path.read_text()) for path in results.rglob("record*.json")]
     own = {r["variant"]: r for r in records if r["variant"] in ("", "output=base")}
