@@ -214,7 +214,7 @@ def test_of_two_cells_the_calibrated_one_is_meant(made, invoke: Invoke) -> None:
 
 def test_as_much_of_the_name_as_is_unique(toy: Toy, invoke: Invoke, tmp_path: Path) -> None:
     run = ["run", *toy.arguments("a"), "--preset", "smoke", "--no-timing"]
-    assert invoke(*run, "--methods", f"{PIXEL}[steps=1|2]").code == 0
+    assert invoke(*run, "--methods", f"{PIXEL}[steps=2|3]").code == 0
     image = str(toy.root / "a" / "test" / "good" / "000.png")
     for number, cell in enumerate((f"{PIXEL}[steps=2]", f"{PIXEL}[steps=2]:toy",
                                    f"{PIXEL}[steps=2]:toy:a")):  # fmt: skip
@@ -225,7 +225,7 @@ def test_as_much_of_the_name_as_is_unique(toy: Toy, invoke: Invoke, tmp_path: Pa
         (PIXEL, "is 2 cells"),
         (f"{PIXEL}:toy:b", "no such finished cell"),
         (f"{PIXEL}:tox", "no such finished cell"),
-        (f"{PIXEL}[steps=1|2]", "2 cells are named"),
+        (f"{PIXEL}[steps=2|3]", "2 cells are named"),
         (f"{PIXEL}[stepz=2]", "unknown hyper-parameter"),
         ("lafite", "no such finished cell"),
         ("", "expected METHOD"),
@@ -235,6 +235,10 @@ def test_as_much_of_the_name_as_is_unique(toy: Toy, invoke: Invoke, tmp_path: Pa
         assert found.err.count("\n") == 1
     empty = invoke("predict", "--cell", PIXEL, image, "--results", "none")
     assert empty.code == 2 and "no finished cell in none" in empty.err
+    # Once there is a cell without options, the bare name is its name.
+    assert invoke(*run, "--methods", PIXEL).code == 0
+    plain = invoke("predict", "--cell", PIXEL, image, "--out", "plain")
+    assert plain.code == 0 and "pixel_gaussian smoke on toy:a" in plain.err
 
 
 def test_a_cell_without_its_model_says_what_makes_it(toy: Toy, invoke: Invoke) -> None:

@@ -66,6 +66,8 @@ def choose_cell(text: str, results: Path) -> Chosen:
             f"--cell {shortened(text)}: no such finished cell in {results}; expected "
             f"METHOD[:DATASET[:CATEGORY]] or an id, of {_listed(standing)}"
         )
+    # A name without options is that of the variants too, but first of the cell that has none.
+    found = [r for r in found if not (r.variant or words.options)] or found
     meant = [_best(own) for own in grouped(found, _but_for_calibration).values()]
     record = _only(meant, text)
     return Chosen(record, _category(record, words.category, text), words.method)
