@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from adbench.data.cache import default_cache_folder
 from adbench.data.remembered import add_rows, read_rows
@@ -55,17 +55,21 @@ class Measured(NamedTuple):
         return cls("around", "", "", 1.0, seconds)
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """What an estimate depends on beside the cells; as the fields of `Request`.
+class Conditions(Protocol):
+    """What an estimate depends on beside the cells: a `Request`."""
 
-    `folder` is the cache; None: the default one.
-    """
+    @property
+    def cache_folder(self) -> Path | None:
+        """None: the default one."""
 
-    folder: Path | None = None
-    device: str = "auto"
-    timing: bool = True
-    snapshots: int = 0
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def timing(self) -> bool: ...
+
+    @property
+    def snapshots(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,7 @@ class Rates:
         label = machine_label(conditions.device)
         rows: Mapping[str, Any] = {}
         with suppress(StoreError):  # a guess must do
-            rows = read_rows((conditions.folder or default_cache_folder()) / FILE, VERSION)
+            rows = read_rows((conditions.cache_folder or default_cache_folder()) / FILE, VERSION)
         measured = [
             Measured(*row[1:])
             for row in rows.values()

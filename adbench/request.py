@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, partial
 from pathlib import Path
@@ -33,8 +33,7 @@ from adbench.text import at_home, is_printable, parse_duration
 
 if TYPE_CHECKING:
     from adbench.data.cache import DiskCache
-    from adbench.estimates import Estimate
-    from adbench.plan import Cell, Plan
+    from adbench.plan import Plan
     from adbench.registry import OwnWords
     from adbench.store.folders import Store
 
@@ -329,13 +328,6 @@ class Request:
         from adbench.registry import OwnWords
 
         return OwnWords(self.normal, self.masks)
-
-    def estimate(self, cells: Sequence[Cell]) -> Estimate:
-        """What these cells will take here, one after the other."""
-        from adbench.estimates import Conditions, estimate
-
-        own = Conditions(self.cache_folder, self.device, self.timing, self.snapshots)
-        return estimate(cells, own)
 
     def store(self) -> Store:
         """The results folder."""

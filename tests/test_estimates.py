@@ -17,6 +17,7 @@ from adbench.estimates import (
     VERSION,
     Measured,
     Rates,
+    estimate,
     learn,
     machine_label,
     settings_of,
@@ -57,13 +58,13 @@ def keep(request: Request, *measured: Measured) -> None:
 
 
 def test_a_run_leaves_what_its_stages_took_and_the_next_is_told_that(request_: Request) -> None:
-    cell, first = only(request_), request_.estimate([only(request_)]).total
+    cell, first = only(request_), estimate([only(request_)], request_).total
     execute(request_, request_.plan(), Reporter())
     found = {str(row[1]): row for row in rows(request_)}
     assert set(found) == STAGES
     assert all(row[0] == machine_label("cpu") for row in found.values())
     assert found["predict"][4] == work_of(cell)["predict"]
-    second = request_.estimate([cell])
+    second = estimate([cell], request_)
     seconds = {stage: row[5] for stage, row in found.items()}
     assert second.cells[cell.score_key] == pytest.approx(
         sum(float(str(s)) for s in seconds.values()) - float(str(seconds["decode"]))
@@ -76,7 +77,7 @@ def test_images_that_are_in_the_cache_are_not_counted_again(request_: Request, t
     keep(request_, Measured("decode", "", "toy 32", 14.0, 7000.0))
     here = only(request_)
     there = only(replace(request_, datasets=(f"{toy.reference}:b",)))
-    assert request_.estimate([here]).total < 1000 < request_.estimate([there]).total
+    assert estimate([here], request_).total < 1000 < estimate([there], request_).total
 
 
 def test_two_seeds_decode_and_compute_features_once(request_: Request) -> None:
@@ -87,7 +88,7 @@ def test_two_seeds_decode_and_compute_features_once(request_: Request) -> None:
         Measured("decode", "", "toy 32", 14.0, 1000.0),
         Measured("features", *own, 6.0, 500.0),
     )
-    both = request_.estimate(cells).cells
+    both = estimate(cells, request_).cells
     assert both[cells[0].score_key] - both[cells[1].score_key] == pytest.approx(1500.0)
 
 
@@ -100,15 +101,15 @@ def test_snapshots_are_predictions_and_scores_more(request_: Request) -> None:
         Measured("predict", *own, work_of(cell)["predict"], 10.0),
         Measured("score", *own, work_of(cell)["score"], 5.0),
     )
-    plain = long.estimate([cell]).total
-    assert replace(long, snapshots=4).estimate([cell]).total - plain == pytest.approx(45.0)
+    plain = estimate([cell], long).total
+    assert estimate([cell], replace(long, snapshots=4)).total - plain == pytest.approx(45.0)
 
 
 def test_timing_counts_where_it_is_measured(request_: Request) -> None:
     cell = only(request_)
     keep(request_, Measured("time", "pixel_gaussian", settings_of(cell), 1.0, 77.0))
     untimed = replace(request_, timing=False)
-    difference = request_.estimate([cell]).total - untimed.estimate([cell]).total
+    difference = estimate([cell], request_).total - estimate([cell], untimed).total
     assert difference == pytest.approx(77.0)
 
 
@@ -136,11 +137,11 @@ def test_the_nearest_work_under_the_same_settings_counts() -> None:
 @pytest.mark.parametrize("content", [b"", b"\0" * 99, b'{"files": {}}'])
 def test_a_damaged_file_of_rates_is_none(request_: Request, content: bytes) -> None:
     cell = only(request_)
-    before = request_.estimate([cell])
+    before = estimate([cell], request_)
     assert request_.cache_folder is not None
     request_.cache_folder.mkdir(exist_ok=True)
     (request_.cache_folder / FILE).write_bytes(content)
-    assert request_.estimate([cell]) == before
+    assert estimate([cell], request_) == before
 
 
 @pytest.mark.parametrize(
@@ -150,10 +151,10 @@ def test_rows_of_another_shape_are_passed_over(request_: Request, row: object) -
     from adbench.data.remembered import add_rows
 
     cell = only(request_)
-    before = request_.estimate([cell])
+    before = estimate([cell], request_)
     assert request_.cache_folder is not None
     add_rows(request_.cache_folder / FILE, VERSION, {"0" * 24: row})
-    assert request_.estimate([cell]) == before
+    assert estimate([cell], request_) == before
 
 
 def test_the_command_line_says_it_and_learns_what_is_around_a_run(

@@ -14,6 +14,7 @@ from adbench import testing
 from adbench.api import Result, execute
 from adbench.cli.explain import explain_cell
 from adbench.crew.reporter import Reporter
+from adbench.estimates import estimate
 from adbench.plan import Cell
 from adbench.registry import load_method, method_names
 from adbench.request import Request
@@ -202,9 +203,9 @@ def test_a_cell_waits_for_the_owner_of_the_shared_folder(sweep: Request, fits: l
 def test_the_estimate_counts_the_training_once(sweep: Request, tmp_path: Path) -> None:
     one, other = _cells(sweep)
     fresh = replace(sweep, cache_folder=tmp_path / "fresh")
-    alone = fresh.estimate([one]).total
-    assert fresh.estimate([other]).total == alone
-    assert alone < fresh.estimate([one, other]).total < 1.01 * alone
+    alone = estimate([one], fresh).total
+    assert estimate([other], fresh).total == alone
+    assert alone < estimate([one, other], fresh).total < 1.01 * alone
 
 
 def test_a_sweep_shows_a_row_each(gain: str, toy: Toy, invoke: Invoke) -> None:

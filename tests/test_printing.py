@@ -19,7 +19,7 @@ from toy import Invoke
 
 import adbench
 from adbench.consoles import SafeConsole
-from adbench.report.spreadsheet import csv_text
+from adbench.spreadsheet import csv_text
 from adbench.store.records import Record
 from adbench.text import is_printable, printable, printable_lines
 

@@ -12,7 +12,6 @@ from adbench.contracts import Method
 from adbench.errors import UsageError, shortened
 from adbench.hyperparameters import build_hyperparameters
 from adbench.registry import load_method
-from adbench.report.tables import grouped
 from adbench.selectors import parse_methods
 from adbench.store.folders import Store
 from adbench.store.newest import latest
@@ -68,7 +67,7 @@ def choose_cell(text: str, results: Path) -> Chosen:
         )
     # A name without options is that of the variants too, but first of the cell that has none.
     found = [r for r in found if not (r.variant or words.options)] or found
-    meant = [_best(own) for own in grouped(found, _but_for_calibration).values()]
+    meant = list({_but_for_calibration(r): r for r in sorted(found, key=_preference)}.values())
     record = _only(meant, text)
     return Chosen(record, _category(record, words.category, text), words.method)
 
@@ -123,8 +122,9 @@ def _but_for_calibration(record: Record) -> tuple[object, ...]:
             own["seed"])  # fmt: skip
 
 
-def _best(own: Sequence[Record]) -> Record:
-    return max(own, key=lambda r: (bool(r.calibration), r.identity["limit"] is None, r.number))
+def _preference(record: Record) -> tuple[bool, bool, int]:
+    """What is meant comes last."""
+    return bool(record.calibration), record.identity["limit"] is None, record.number
 
 
 def _only(found: Sequence[Record], text: str) -> Record:

@@ -20,7 +20,7 @@ from adbench.apply.fitted import FittedCell
 from adbench.apply.inputs import NewImage
 from adbench.apply.pictures import writing
 from adbench.errors import StoreError, UsageError
-from adbench.report.spreadsheet import csv_text
+from adbench.spreadsheet import csv_text
 from adbench.store import files
 from adbench.store.claims import ClaimWatch
 

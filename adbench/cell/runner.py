@@ -24,7 +24,6 @@ from adbench.contracts import Images, Method, Sample, Team
 from adbench.contracts.interruptions import OutOfMemory, TimeLimitReached, is_out_of_memory
 from adbench.data.calibration import CALIBRATION
 from adbench.errors import StoreError
-from adbench.estimates import learn_cell
 from adbench.machine.devices import device_name
 from adbench.machine.load import ForeignLoad
 from adbench.machine.memory import PeakMemory
@@ -91,16 +90,15 @@ class CellRun:
             folder.tidy(keep_maps=settings.keep_maps)
             if not settings.keep_model:
                 folder.drop_models()
-        if record.status == "done":
-            self._learn()
         return record
 
-    def _learn(self) -> None:
-        """Keep what the stages took, of those that began here and were worked on alone."""
-        seconds, own = self.watch.seconds(), self.settings
-        if self.checkpoint.resumes or own.fit_devices > 1:
+    def measured(self) -> tuple[dict[str, float], int]:
+        """Seconds of the stages that began here and were worked on alone, and how many images went
+        through the method."""
+        seconds = self.watch.seconds()
+        if self.checkpoint.resumes or self.settings.fit_devices > 1:
             seconds = {stage: n for stage, n in seconds.items() if stage not in ("fit", "features")}
-        learn_cell(own.cache.folder, own.device, self.cell, seconds, self._predicted)
+        return seconds, self._predicted
 
     def time_again(self, record: Record) -> Record:
         """Measure a finished cell's inference again with its kept model; scores stay as they are.

@@ -15,7 +15,7 @@ from adbench.cli.progress import watched
 from adbench.data.findings import with_root
 from adbench.data.shrinking import largest_size, shrunk
 from adbench.errors import DataError, StoreError, UsageError
-from adbench.estimates import Estimate, Measured, learn
+from adbench.estimates import Estimate, Measured, estimate, learn
 from adbench.grid_files import keep_grid
 from adbench.loggers import logged
 from adbench.machine.devices import gpu_visible
@@ -65,7 +65,7 @@ def plan(request: Request, *, explain: bool, as_json: bool) -> None:
     """`adbench plan`."""
     planned, pending, expected = _planned(request, explain=explain, quiet=as_json)
     open_ = {id(cell) for cell in pending}
-    seconds = {**request.estimate(planned.cells).cells, **expected.cells}
+    seconds = {**estimate(planned.cells, request).cells, **expected.cells}
     if as_json:
         print_json(
             [
@@ -94,7 +94,7 @@ def _planned(request: Request, *, explain: bool, quiet: bool) -> tuple[Plan, lis
     store.check_format()
     plan = request.plan(chosen_by(request))
     pending = pending_cells(plan, store, request.overwrite)
-    expected = request.estimate(pending)
+    expected = estimate(pending, request)
     if not quiet:
         _announce(plan, pending)
         if request.snapshots > 1:

@@ -110,12 +110,13 @@ def _refuse_bad_targets(
 
 def _announced(request: Request, searches: Sequence[Search], assume_yes: bool) -> Estimate:
     """What is left to be tried costs, once it is said."""
+    from adbench.estimates import estimate
     from adbench.select.search import pending_cells
 
     tried = sum(len(step.values) for search in searches for step in search.steps)
     pending = pending_cells(request, searches)
     text = f"{counted(len(searches), 'search')}, {counted(tried, 'value')}, "
-    expected = request.estimate(pending)
+    expected = estimate(pending, request)
     left = f"{len(pending)} to try, about {duration(expected.total)}"
     say(text + (left if pending else "all there already"))
     if not assume_yes:

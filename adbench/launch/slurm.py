@@ -22,6 +22,7 @@ from typing import Any
 from adbench.crew.agenda import Agenda
 from adbench.crew.crew import Crash, Crew, End
 from adbench.errors import AdbenchError, UsageError
+from adbench.estimates import estimate
 from adbench.launch.processes import STDERR_LINES, Machine, Place, portable_line
 from adbench.launch.ray_tasks import PATIENCE_SECONDS
 from adbench.launch.slots import make_slots, visible_gpus, whole_machine
@@ -189,7 +190,7 @@ class Jobs:
         count = min(fits, self._parallel)
         # A launcher may have no GPU where its jobs have one.
         device = "cpu" if self._request.device == "cpu" else "cuda"
-        expected = replace(self._request, device=device).estimate(cells)
+        expected = estimate(cells, replace(self._request, device=device))
         longest = max(expected.cells.values(), default=0.0)
         minutes = self._minutes(
             expected.around + max(longest, sum(expected.cells.values()) / count)

@@ -14,10 +14,10 @@ from adbench.report.footnotes import footnotes
 from adbench.report.image_table import ImageReport
 from adbench.report.report import OwnTables, Report
 from adbench.report.reported import published_numbers
-from adbench.report.spreadsheet import rows_csv
 from adbench.report.tables import TITLES, public
 from adbench.report.trainings import TrainingReport
 from adbench.report.verdicts import VerdictReport
+from adbench.spreadsheet import rows_csv
 from adbench.stats.conformal import ALPHA, check_alpha
 from adbench.store.comparability import newness
 from adbench.store.folders import Store

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adbench.report import skill, spreadsheet
+from adbench.report import skill
 from adbench.report.report import Report
 from adbench.report.tables import COLUMNS, public
 from adbench.report.text_table import (
@@ -21,6 +21,7 @@ from adbench.report.text_table import (
     panels,
 )
 from adbench.report.wide_csv import wide_csv
+from adbench.spreadsheet import csv_text
 from adbench.store import files
 from adbench.store.records import Record
 
@@ -57,7 +58,7 @@ def csv(report: Report) -> str:
     fields = [*COLUMNS, *(skill.COLUMNS if told else ()), *part]
     fields += CSV_COLUMNS if report.published else ()
     values = ([row.get(name) for name in fields] for row in public(report.all_rows))
-    return spreadsheet.csv_text([fields, *values])
+    return csv_text([fields, *values])
 
 
 # ----------------------------------------------------------------------------- terminal

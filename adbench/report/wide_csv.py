@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from adbench.report.beside import shown
 from adbench.report.blocks import Numbers, Summary
-from adbench.report.spreadsheet import csv_text
 from adbench.report.tables import MEAN, SPREAD, group_of, grouped, named, spread
 from adbench.report.text_table import marked, run_name
+from adbench.spreadsheet import csv_text
 
 
 class _Number(NamedTuple):

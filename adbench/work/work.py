@@ -25,6 +25,7 @@ from adbench.crew.agenda import Agenda, is_timed
 from adbench.crew.crew import DEATHS, End, Note, Notes, Part
 from adbench.crew.reporter import Reporter
 from adbench.errors import AdbenchError
+from adbench.estimates import learn_cell
 from adbench.machine.devices import choose_device, choose_precision
 from adbench.machine.environment import git_state, package_versions
 from adbench.plan import Cell, Plan
@@ -176,7 +177,10 @@ class Work:
         """Run a cell, or only time one that is `done`."""
         run = CellRun(cell, folder, settings, self.reporter.progress_of(cell), claim)
         if done is None:
-            return run.finish()
+            record = run.finish()
+            if record.status == "done":
+                learn_cell(settings.cache.folder, settings.device, cell, *run.measured())
+            return record
         try:
             record = run.time_again(done)
         except AdbenchError:
