@@ -241,6 +241,15 @@ def test_as_much_of_the_name_as_is_unique(toy: Toy, invoke: Invoke, tmp_path: Pa
     assert plain.code == 0 and "pixel_gaussian smoke on toy:a" in plain.err
 
 
+def test_the_command_for_a_set_of_ones_own_leaves_room_for_its_path(
+    toy: Toy, invoke: Invoke
+) -> None:
+    folder = str(toy.root / "a")
+    assert invoke("run", "--methods", PIXEL, "--dataset", folder, "--preset", "smoke").code == 0
+    told = invoke("predict", "--cell", PIXEL, folder + "/test").err
+    assert "--dataset a=PATH:a --preset smoke --calibrate" in told
+
+
 def test_a_cell_without_its_model_says_what_makes_it(toy: Toy, invoke: Invoke) -> None:
     run = ["run", "--methods", PIXEL, *toy.arguments("a"), "--preset", "smoke", "--no-timing"]
     assert invoke(*run, "--no-keep-model").code == 0

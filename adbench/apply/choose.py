@@ -73,10 +73,12 @@ def choose_cell(text: str, results: Path) -> Chosen:
 
 
 def run_command(chosen: Chosen, method: type[Method], results: Path, *more: str) -> str:
-    """What runs the cell again, with `more` words."""
+    """What runs the cell again, with `more` words. Of a set of one's own, whose path no record
+    holds, PATH stands for it."""
     own, variant = chosen.record.identity, chosen.record.variant
     words = ["--methods", f"{chosen.reference}[{variant}]" if variant else chosen.reference]
-    words += ["--dataset", f"{own['dataset']}:{','.join(own['categories'])}"]
+    named = f"{own['dataset']}=PATH" if "place" in own else own["dataset"]
+    words += ["--dataset", f"{named}:{','.join(own['categories'])}"]
     words += ["--preset", chosen.record.preset]
     words += ["--scope", own["scope"]] if own["scope"] != method.card.scope else []
     words += ["--seeds", str(own["seed"])] if own["seed"] else []
