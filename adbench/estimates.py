@@ -13,7 +13,6 @@ and `rest` (a cell), `around` (a run: start-up, and tables at the end).
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -24,6 +23,7 @@ from adbench.data.cache import default_cache_folder
 from adbench.data.remembered import add_rows, read_rows
 from adbench.errors import StoreError
 from adbench.machine.devices import cpu_name, gpu_models, gpu_visible
+from adbench.machine.threads import usable_cores
 from adbench.plan import Cell
 from adbench.store.files import digest
 
@@ -215,7 +215,7 @@ class Rates:
     def _guess(self, stage: str, work: float, *, more: bool = False) -> float:
         if stage in FIRST_GUESS:
             return FIRST_GUESS[stage] * work
-        flops = GPU_FLOPS if self._gpu else CPU_FLOPS_PER_CORE * _cores()
+        flops = GPU_FLOPS if self._gpu else CPU_FLOPS_PER_CORE * len(usable_cores())
         return work / flops + (SECONDS_PER_FIT if stage == "fit" and not more else 0.0)
 
 
@@ -261,8 +261,4 @@ def machine_label(device: str = "auto") -> str:
     """Equal where rates hold; "cuda" alone, where no GPU is seen here, begins all of GPUs."""
     if device.startswith("cuda") or (device == "auto" and gpu_visible()):
         return " ".join(["cuda", *gpu_models()])
-    return f"cpu {cpu_name()} x {_cores()};"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return f"cpu {cpu_name()} x {len(usable_cores())};"

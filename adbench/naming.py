@@ -17,7 +17,7 @@ from typing import Any
 
 from adbench.errors import AdbenchError
 from adbench.registry import dataset_names, load_dataset, load_method, method_names
-from adbench.store.records import Record
+from adbench.store.records import Record, selector_text
 
 _ANY = "*"
 """As the value of an option in the table of variants: whatever it is."""
@@ -38,7 +38,7 @@ class Names:
         shared = Counter(self._lines.values())
         for (method, variant), lines in self._lines.items():
             if shared[lines] > 1:
-                self._lines[method, variant] = (selector(method, variant),)
+                self._lines[method, variant] = (selector_text(method, variant),)
 
     def lines(self, row: Mapping[str, Any], *, preset: bool | None = None) -> tuple[str, ...]:
         """A name in parts: title, variants, preset."""
@@ -61,11 +61,6 @@ def run_of(record: Record) -> dict[str, str]:
     """What tells the runs of a table apart, as its rows have it."""
     method = str(record.identity["method"])
     return {"method": method, "variant": record.variant, "preset": record.preset}
-
-
-def selector(method: str, variant: str) -> str:
-    """`method[variant]`, as on the command line."""
-    return f"{method}[{variant}]" if variant else method
 
 
 def _lines(method: str, variant: str) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from adbench.registry import expand_group, load_method, refuse_shared_names
 from adbench.selectors import MethodSelector, parse_methods, parse_overrides
 from adbench.store.files import digest
 from adbench.store.plan_files import PlannedCell
+from adbench.store.records import selector_text
 
 MaskRule = Literal["nearest", "area_max"]
 MASK_RULES: tuple[MaskRule, ...] = ("nearest", "area_max")
@@ -85,8 +86,8 @@ class Cell:
     def title(self) -> str:
         """`mpdd/tubes · lafite · seed 1`, for people."""
         where = self.categories[0] if len(self.categories) == 1 else f"{len(self.categories)} cat."
-        variant = f"[{self.variant}]" if self.variant else ""
-        return f"{self.data.name}/{where} · {self.method.card.name}{variant} · seed {self.seed}"
+        method = selector_text(self.method.card.name, self.variant)
+        return f"{self.data.name}/{where} · {method} · seed {self.seed}"
 
     @cached_property
     def variant(self) -> str:

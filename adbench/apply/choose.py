@@ -15,7 +15,7 @@ from adbench.registry import load_method
 from adbench.selectors import parse_methods
 from adbench.store.folders import Store
 from adbench.store.newest import latest
-from adbench.store.records import Record
+from adbench.store.records import Record, selector_text
 
 _PART: Final = re.compile(r"(?:[^:\[\]]|\[[^\[\]]*\])+")
 _ID: Final = re.compile(r"[0-9a-f]{6,24}")
@@ -76,7 +76,7 @@ def run_command(chosen: Chosen, method: type[Method], results: Path, *more: str)
     """What runs the cell again, with `more` words. Of a set of one's own, whose path no record
     holds, PATH stands for it."""
     own, variant = chosen.record.identity, chosen.record.variant
-    words = ["--methods", f"{chosen.reference}[{variant}]" if variant else chosen.reference]
+    words = ["--methods", selector_text(chosen.reference, variant)]
     named = f"{own['dataset']}=PATH" if "place" in own else own["dataset"]
     words += ["--dataset", f"{named}:{','.join(own['categories'])}"]
     words += ["--preset", chosen.record.preset]

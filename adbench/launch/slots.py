@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adbench.errors import UsageError
+from adbench.machine.threads import usable_cores
 
 CORES_PER_SLOT = 4
 """On a machine without a GPU: more threads per cell gain little, more cells cost memory."""
@@ -82,13 +83,6 @@ def check_devices(count: int, device: str) -> None:
 def whole_machine() -> Slot:
     """One slot with all that this process may use."""
     return Slot(None, tuple(usable_cores()))
-
-
-def usable_cores() -> list[int]:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:

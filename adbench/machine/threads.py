@@ -17,6 +17,13 @@ _AHEAD: Final = 4
 """Tasks waiting per thread: enough that none idles, and as many for a million items as for ten."""
 
 
+def usable_cores() -> list[int]:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def in_threads(
     task: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
 ) -> Iterator[Result]:
@@ -24,7 +31,7 @@ def in_threads(
 
     Items are taken as results are. `workers`: threads; None: one per core, at most 8.
     """
-    count = workers or min(8, os.cpu_count() or 1)
+    count = workers or min(8, len(usable_cores()))
     pool = ThreadPoolExecutor(count)
     waiting: deque[Future[Result]] = deque()
     try:

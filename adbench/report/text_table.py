@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from adbench.naming import selector
+from adbench.store.records import selector_text
 from adbench.text import printable
 
 PAIR = " / "
@@ -109,7 +109,7 @@ def joined(texts: Sequence[str]) -> str:
 
 def run_name(summary: Mapping[str, Any]) -> str:
     """`method[variant] preset`, as on the command line."""
-    return f"{selector(summary['method'], summary['variant'])} {summary['preset']}"
+    return f"{selector_text(summary['method'], summary['variant'])} {summary['preset']}"
 
 
 def preset_text(presets: Sequence[str]) -> str:

@@ -58,6 +58,11 @@ class Failure(BaseModel):
         return self.message if is_ours else f"{self.type}: {self.message}"
 
 
+def selector_text(method: str, variant: str) -> str:
+    """`method[variant]`, as on the command line."""
+    return f"{method}[{variant}]" if variant else method
+
+
 class Record(BaseModel):
     """One cell's outcome. Holds no absolute path, host or user name.
 
@@ -117,8 +122,7 @@ class Record(BaseModel):
     @property
     def method(self) -> str:
         """`method[variant]`, as on the command line."""
-        name = str(self.identity["method"])
-        return f"{name}[{self.variant}]" if self.variant else name
+        return selector_text(str(self.identity["method"]), self.variant)
 
     @property
     def budget(self) -> float | None:

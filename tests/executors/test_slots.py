@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from adbench.errors import UsageError
 from adbench.launch import slots
-from adbench.launch.slots import Slot, make_slots, usable_cores, visible_gpus
+from adbench.launch.slots import Slot, make_slots, visible_gpus
+from adbench.machine.threads import usable_cores
 
 
 @pytest.fixture

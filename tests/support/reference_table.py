@@ -15,6 +15,7 @@ from adbench.report.tables import MEAN, TITLES, Group
 from adbench.report.text_table import percent
 from adbench.store.folders import Store
 from adbench.store.newest import latest
+from adbench.store.records import selector_text
 
 ROOT = Path(__file__).parents[2]
 REFERENCE, README = ROOT / "results" / "reference", ROOT / "README.md"
@@ -53,8 +54,7 @@ def _percent(value: Mapping[str, Any] | None, summary: Mapping[str, Any]) -> str
 
 
 def _run(group: Group) -> str:
-    method, variant = group[:2]
-    return f"{method}[{variant}]" if variant else str(method)
+    return selector_text(*group[:2])
 
 
 def _where(block: Block) -> str:
